@@ -1,0 +1,109 @@
+"""Heterogeneous multi-network models (VALPs) as DEAP individuals, trained in PyTorch.
+
+An implementation of *Redefining Neural Architecture Search of Heterogeneous Multi-Network Models by Characterizing
+Variation Operators and Model Components* (Garciarena, Santana, Mendiburu; arXiv 2106.08972).
+"""
+
+from . import plots, problems
+from .algorithms import Entry, ObjectiveKey, hillClimbing, majority, move_key, statistics
+from .crossover import cxExclusiveSubgraph
+from .diagnosis import Diagnosis, Slope, diagnose, metric
+from .distributed import scoopMap
+from .errors import (
+    DataFileError,
+    DistributedError,
+    EvaluationError,
+    FileFormatError,
+    PlaceError,
+    ProblemError,
+    RegistrationError,
+    StructureError,
+    ValpError,
+)
+from .evaluation import evaluate, score
+from .fitness import PENALTY, Evaluation, Fitness
+from .genome import VALP, Layout, Limits, Optimizer, check
+from .init import initVALP
+from .model import Model, decode
+from .mutation import (
+    mutAddConnection,
+    mutAddLayer,
+    mutChangeBS,
+    mutChangeLR,
+    mutChangeSGD,
+    mutCloneNetwork,
+    mutDeleteConnection,
+    mutDeleteNetwork,
+    mutExtendLayer,
+    mutInsertNetwork,
+    mutRemoveLayer,
+)
+from .operators import Move, operator, operators
+from .problem import Classification, Generation, Input, Output, Problem, Regression
+from .selection import Thresholds, mutGuided, mutRandom, rule, selMutation
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "PENALTY",
+    "VALP",
+    "Classification",
+    "DataFileError",
+    "Diagnosis",
+    "DistributedError",
+    "Entry",
+    "Evaluation",
+    "EvaluationError",
+    "FileFormatError",
+    "Fitness",
+    "Generation",
+    "Input",
+    "Layout",
+    "Limits",
+    "Model",
+    "Move",
+    "ObjectiveKey",
+    "Optimizer",
+    "Output",
+    "PlaceError",
+    "Problem",
+    "ProblemError",
+    "RegistrationError",
+    "Regression",
+    "Slope",
+    "StructureError",
+    "Thresholds",
+    "ValpError",
+    "check",
+    "cxExclusiveSubgraph",
+    "decode",
+    "diagnose",
+    "evaluate",
+    "hillClimbing",
+    "initVALP",
+    "majority",
+    "metric",
+    "move_key",
+    "mutAddConnection",
+    "mutAddLayer",
+    "mutChangeBS",
+    "mutChangeLR",
+    "mutChangeSGD",
+    "mutCloneNetwork",
+    "mutDeleteConnection",
+    "mutDeleteNetwork",
+    "mutExtendLayer",
+    "mutGuided",
+    "mutInsertNetwork",
+    "mutRandom",
+    "mutRemoveLayer",
+    "operator",
+    "operators",
+    "plots",
+    "problems",
+    "rule",
+    "scoopMap",
+    "score",
+    "selMutation",
+    "statistics",
+]

@@ -1,0 +1,178 @@
+"""The donation crossover: exclusive subgraphs move between individuals with their trained weights.
+
+References:
+    Paper IV-D, V-D.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from copy import deepcopy
+from dataclasses import replace
+from typing import Any
+
+import networkx as nx
+from torch import Tensor
+
+from .errors import PlaceError, StructureError
+from .genome import VALP
+from .init import initial_block
+from .networks import SubNetwork
+from .operators import Move
+from .weights import new_generator
+
+
+def cxExclusiveSubgraph(
+    host: VALP, donor: VALP, output: str | None = None, reciprocal: bool = True
+) -> tuple[VALP, VALP]:
+    """Replace the exclusive subgraph of an output in the host by the donor's, with its trained weights.
+
+    In place. The host's predictions for every other output stay bit-equal. Both receive, each from the other as it
+    was before; with ``reciprocal=False`` the donor stays as it is. Where nothing can be donated nothing changes: the
+    donor's exclusive subgraph is empty, a part of it finds nothing to read, an input of the host would lose its last
+    consumer, or the host would pass its limit of sub-networks.
+
+    What a donated sub-network read from outside the donation it reads in the host from the homologous component (the
+    input of that name, or the sub-network created as the same one), else from the nearest component upstream of the
+    output that gives the same type, through a new random block. Learning rates and algorithms stay the host's.
+
+    Args:
+        host: Receives.
+        donor: Donates, and receives too if ``reciprocal``.
+        output: Whose exclusive subgraph; by default each receives for the output in which its objective is the
+            largest multiple of the other's (for a random one where one of them was changed since its evaluation).
+        reciprocal: Whether the donor receives as well.
+
+    Returns:
+        Host and donor, in this order, since ``varOr`` keeps the first only.
+
+    Raises:
+        PlaceError: The individuals have no such output.
+        StructureError: The individuals have different inputs or outputs.
+
+    References:
+        Paper IV-D, V-D (exclusive subgraph crossover).
+    """
+    _check_pair(host, donor, output)
+    host_before, donor_before = deepcopy(host), deepcopy(donor)
+    _receive(host, donor_before, output)
+    if reciprocal:
+        _receive(donor, host_before, output)
+    return host, donor
+
+
+def _check_pair(host: VALP, donor: VALP, output: str | None) -> None:
+    if output is not None and output not in host.outputs:
+        raise PlaceError(
+            f"cxExclusiveSubgraph needs an output of the individuals ({list(host.outputs)}), got {output!r}"
+        )
+    ports = [{name: one.component(name) for name in (*one.inputs, *one.outputs)} for one in (host, donor)]
+    if ports[0] != ports[1]:
+        raise StructureError(
+            f"cxExclusiveSubgraph needs two VALPs of one problem, got the ports {list(ports[0])} and {list(ports[1])}"
+        )
+
+
+def _receive(host: VALP, donor: VALP, output: str | None) -> None:
+    for candidate in [output] if output is not None else _by_promise(host, donor):
+        received = _with_donation(host, donor, candidate)
+        if received is not None:
+            host.__dict__.update(received)
+            host.seed = random.getrandbits(63)
+            host.move = Move("exclusive_subgraph_crossover", "aggressive", candidate)
+            return
+
+
+def _by_promise(host: VALP, donor: VALP) -> list[str]:
+    """The outputs, the most promising first: by ratio of the host's objective to the donor's, else at random."""
+    ours, theirs = host.evaluation, donor.evaluation
+    outputs = random.sample(host.outputs, len(host.outputs))
+    if ours is None or theirs is None:
+        return outputs
+    mine, its = dict(zip(ours.objectives, ours, strict=True)), dict(zip(theirs.objectives, theirs, strict=True))
+    return sorted(outputs, key=lambda name: mine[name] / max(its[name], 1e-12), reverse=True)
+
+
+def _with_donation(host: VALP, donor: VALP, output: str) -> dict[str, Any] | None:
+    """What changes of the host when it receives; None where it cannot."""
+    donated = sorted(donor.exclusive(output), key=donor.order.index)
+    if not donated:
+        return None
+    child = deepcopy(host)
+    child.inherit()
+    for network in child.exclusive(output):
+        child.remove_network(network)
+    for provider in child.providers(output):
+        child.disconnect(provider, output)
+    if len(child.networks) + len(donated) > child.limits.networks:
+        return None
+    sources = _sources(host, child, donor, output, donated)
+    if None in sources.values():
+        return None
+    _attach(child, donor, output, donated, {name: source for name, source in sources.items() if source is not None})
+    if not all(child.graph.succ[name] for name in child.inputs):
+        return None
+    kept = ("graph", "weights", "trained", "_next_name")
+    return {key: child.__dict__[key] for key in kept} | {"trained": child.trained or _was_trained(donor)}
+
+
+def _was_trained(individual: VALP) -> bool:
+    return individual.trained or (individual.evaluation is not None and individual.evaluation.ok)
+
+
+def _outside(donor: VALP, donated: list[str], output: str) -> Iterator[str]:
+    """What the donation reads and does not contain."""
+    for receiver in (*donated, output):
+        yield from (provider for provider in donor.providers(receiver) if provider not in donated)
+
+
+def _sources(
+    host: VALP, child: VALP, donor: VALP, output: str, donated: list[str]
+) -> dict[str, tuple[str, bool] | None]:
+    """For each outside provider what the child reads instead, and whether it is homologous; None where nothing is."""
+    by_id = {child.component(name).id: name for name in child.networks}
+    upstream = [name for name in _nearest_upstream(host.graph, output) if name in child.graph]
+    sources: dict[str, tuple[str, bool] | None] = {}
+    for provider in _outside(donor, donated, output):
+        component = donor.component(provider)
+        homologous = provider if provider in donor.inputs else by_id.get(component.id)
+        if homologous is not None and child.component(homologous).gives == component.gives:
+            sources[provider] = homologous, True
+        else:
+            alike = [name for name in upstream if child.component(name).gives == component.gives]
+            sources[provider] = (alike[0], False) if alike else None
+    return sources
+
+
+def _nearest_upstream(graph: nx.DiGraph, output: str) -> list[str]:
+    """Ancestors of an output by distance, the nearest first."""
+    distances = nx.single_source_shortest_path_length(graph.reverse(copy=False), output)
+    return sorted((name for name in distances if name != output), key=lambda name: (distances[name], len(name), name))
+
+
+def _attach(child: VALP, donor: VALP, output: str, donated: list[str], sources: dict[str, tuple[str, bool]]) -> None:
+    weights, taken = donor.trained_weights, {child.component(name).id for name in child.networks}
+    names = {output: output}
+    for network in donated:
+        component: SubNetwork = donor.component(network)
+        if component.id in taken:  # homologous to one that stays, but a component of its own from here on
+            component = replace(component, id=random.getrandbits(63))
+        tensors = {key: weights[f"{network}.{key}"] for key in component.shapes()}
+        names[network] = child.add_network(component, tensors)
+    child.weights[child.entry_bias(output)] = weights[donor.entry_bias(output)]
+    at_random = []
+    for receiver in (*donated, output):
+        for provider in donor.providers(receiver):
+            block: Tensor = weights[f"{provider}->{receiver}"]
+            source, homologous = (names[provider], True) if provider in names else sources[provider]
+            fits = homologous and child.component(source).width == block.shape[1]
+            if fits:
+                child.connect(source, names[receiver], block)
+            elif not child.graph.has_edge(source, names[receiver]):
+                at_random.append((source, names[receiver]))
+                child.graph.add_edge(source, names[receiver])
+    generator = new_generator()
+    for source, receiver in at_random:
+        if f"{source}->{receiver}" not in child.weights:
+            child.connect(source, receiver, initial_block(child, source, receiver, generator))

@@ -1,0 +1,1 @@
+"""What problems are made of, before there is a problem: splits, checked arrays, storage."""

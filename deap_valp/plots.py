@@ -1,0 +1,1 @@
+"""Plots: numbers first, then drawing."""

@@ -1,0 +1,20 @@
+"""``Problem`` and its output kinds: what a VALP is evolved for."""
+
+from ..data.splits import Split
+from .outputs import OUTPUT_KINDS, Classification, Generation, Input, Output, OutputKind, Regression
+from .problem import COSTS, Problem, open_once, weight_count
+
+__all__ = [
+    "COSTS",
+    "OUTPUT_KINDS",
+    "Classification",
+    "Generation",
+    "Input",
+    "Output",
+    "OutputKind",
+    "Problem",
+    "Regression",
+    "Split",
+    "open_once",
+    "weight_count",
+]

@@ -1,0 +1,143 @@
+"""Who may import whom: the rooms of the package, and what importing it costs."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib.util import resolve_name
+from pathlib import Path
+
+import pytest
+
+import deap_valp
+
+PACKAGE = Path(deap_valp.__file__).parent
+
+# A module imports from the rows above its own alone, save for annotations. One that became a folder keeps its row.
+LEVELS = (
+    {"errors"},
+    {"networks", "weights", "problem", "scores", "fitness", "device"},
+    {"genome", "problems"},
+    {"init", "operators"},
+    {"mutation", "crossover", "model", "files"},
+    {"training", "diagnosis"},
+    {"evaluation"},
+    {"selection", "distributed", "checkpoint"},
+    {"algorithms", "plots"},
+    {"__init__"},
+)
+LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
+
+# Imported where they are used, so that a worker stays small; the last two pull in the others.
+HEAVY = {"matplotlib", "pandas", "scipy", "sklearn", "scikit_posthocs", "seaborn"}
+
+MODULES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
+ROOMS = {module.parts[0].removesuffix(".py") for module in MODULES}
+each_module = pytest.mark.parametrize("module", MODULES, ids=lambda module: module.as_posix())
+
+
+def room_of(module: Path) -> str:
+    """The row of the table that a file belongs to: its folder's where it lies in one."""
+    return module.parts[0].removesuffix(".py")
+
+
+def imported(node: ast.AST, module: Path) -> list[str]:
+    """The dotted names that an import statement may bring in; none for any other node."""
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    if isinstance(node, ast.ImportFrom):
+        package = ".".join((PACKAGE.name, *module.parent.parts))
+        source = resolve_name("." * node.level + (node.module or ""), package)
+        return [f"{source}.{alias.name}" for alias in node.names]
+    return []
+
+
+def running(node: ast.AST, functions: bool = True) -> Iterator[ast.AST]:
+    """The nodes that can run: none in type-checking blocks; without ``functions``, those that run at import."""
+    for child in ast.iter_child_nodes(node):
+        if not functions and isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
+            continue
+        if isinstance(child, ast.If) and ast.unparse(child.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING"):
+            child = ast.Module(body=child.orelse, type_ignores=[])
+        yield child
+        yield from running(child, functions)
+
+
+def imports_of(module: Path, functions: bool = True) -> Iterator[tuple[int, str]]:
+    """Line and dotted name of every import of a module."""
+    for node in running(ast.parse((PACKAGE / module).read_text()), functions):
+        for name in imported(node, module):
+            yield node.lineno, name
+
+
+def rooms_imported(module: Path) -> Iterator[tuple[int, str]]:
+    """Line and room of every import from the package itself, those inside functions too."""
+    for line, name in imports_of(module):
+        package, *inside = name.split(".")
+        if package == PACKAGE.name:
+            # What the package itself offers comes from its __init__, which imports everything.
+            yield line, inside[0] if inside and inside[0] in ROOMS | LEVEL.keys() else "__init__"
+
+
+@each_module
+def test_every_module_has_a_level(module):
+    assert room_of(module) in LEVEL, (
+        f"deap_valp/{module.as_posix()} stands on no level: add {room_of(module)!r} to LEVELS in {Path(__file__).name}"
+    )
+
+
+@each_module
+def test_imports_go_strictly_downwards(module):
+    room = room_of(module)
+    if room not in LEVEL:
+        pytest.skip(f"{room!r} stands on no level, which fails the test above")
+    upward = {
+        f"line {line} imports {other} (level {LEVEL[other]})"
+        for line, other in rooms_imported(module)
+        if other != room and other in LEVEL and LEVEL[other] >= LEVEL[room]
+    }
+    assert not upward, f"deap_valp/{module.as_posix()} is on level {LEVEL[room]}, but {'; '.join(sorted(upward))}"
+
+
+@each_module
+def test_heavy_libraries_are_imported_inside_functions(module):
+    heavy = [
+        f"line {line} imports {name}"
+        for line, name in imports_of(module, functions=False)
+        if name.split(".")[0] in HEAVY
+    ]
+    assert not heavy, f"deap_valp/{module.as_posix()}: {'; '.join(heavy)} when the module is imported"
+
+
+@pytest.fixture(scope="module")
+def fresh_import(tmp_path_factory):
+    """What a fresh interpreter holds after importing the package."""
+    script = (
+        "import json, sys\n"
+        "from deap import creator\n"
+        "before = set(vars(creator))\n"
+        "import deap_valp\n"
+        "print(json.dumps({'created': sorted(set(vars(creator)) - before), 'modules': sorted(sys.modules)}))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path_factory.mktemp("elsewhere"),
+        env={**os.environ, "PYTHONPATH": str(PACKAGE.parent)},
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def test_importing_creates_no_creator_class(fresh_import):
+    assert fresh_import["created"] == []
+
+
+def test_importing_loads_no_heavy_library(fresh_import):
+    assert HEAVY.isdisjoint(fresh_import["modules"]), HEAVY.intersection(fresh_import["modules"])

@@ -1,0 +1,310 @@
+"""Small problems and hand-made VALPs that between them show every kind of place an operator can meet."""
+
+from __future__ import annotations
+
+import functools
+import random
+
+import numpy as np
+import torch
+from deap import creator
+
+import deap_valp as valp
+from deap_valp.genome import Limits, Optimizer, build_graph, connection
+from deap_valp.networks import ACTIVATIONS, Decoder, Discrete, Generic, Latent, Layer, Refiner
+from deap_valp.networks import SOFTMAX as SOFTMAX
+
+DTYPES = {torch.float64: 1e-9, torch.float32: 1e-4}
+EXAMPLES = 160
+
+
+def individual_class(weights: tuple[float, ...]) -> type:
+    """One creator class for each number of objectives, made once."""
+    name = f"Zoo{len(weights)}"
+    if not hasattr(creator, name):
+        creator.create(f"{name}Fitness", valp.Fitness, weights=weights)
+        creator.create(name, valp.VALP, fitness=getattr(creator, f"{name}Fitness"))
+    return getattr(creator, name)
+
+
+@functools.cache
+def mixed_problem() -> valp.Problem:
+    """Two inputs, an output of every kind, and a second generation output."""
+    rng = np.random.default_rng(0)
+    left, right = rng.normal(size=(EXAMPLES, 5)), rng.normal(size=(EXAMPLES, 3))
+    label = (left[:, 0] > 0).astype(int) + (right[:, 0] > 0)
+    return valp.Problem(
+        {"left": left, "right": right},
+        {
+            "label": valp.Classification(label),
+            "value": valp.Regression(left[:, :2] * 3 + 1),
+            "image": valp.Generation(np.tanh(left @ rng.normal(size=(5, 6)))),
+            "texture": valp.Generation(rng.normal(size=(EXAMPLES, 4))),
+        },
+        splits=(0.5, 0.25, 0.25),
+    )
+
+
+@functools.cache
+def plain_problem() -> valp.Problem:
+    """One input, one regression output."""
+    x = np.random.default_rng(1).normal(size=(EXAMPLES, 4))
+    return valp.Problem({"x": x}, {"y": valp.Regression(x[:, :1] ** 2)}, splits=(0.5, 0.25, 0.25))
+
+
+def layers(*widths: int, activation: str = "tanh") -> tuple[Layer, ...]:
+    return tuple(Layer(width, activation) for width in widths)
+
+
+def generic(*widths: int, activation: str = "tanh") -> Generic:
+    return Generic(layers(*widths, activation=activation), random.getrandbits(63))
+
+
+def discrete(*widths: int) -> Discrete:
+    return Discrete((*layers(*widths[:-1], activation="elu"), Layer(widths[-1], "softmax")), random.getrandbits(63))
+
+
+def decoder(latent: int, *widths: int, share: Decoder | None = None, activation: str = "softplus") -> Decoder:
+    shared = share.latent.id if share else random.getrandbits(63)
+    return Decoder(layers(*widths, activation=activation), random.getrandbits(63), latent=Latent(shared, latent))
+
+
+def refiner(*widths: int, activation: str = "relu") -> Refiner:
+    return Refiner(layers(*widths, activation=activation), random.getrandbits(63))
+
+
+def build(problem, networks, edges, limits=None):
+    """An individual with random weights and biases, none of them zero, so that nothing is exact by accident."""
+    ports = {**problem.inputs, **networks, **{name: output.port for name, output in problem.outputs.items()}}
+    graph = build_graph(ports, [tuple(edge.split("->")) for edge in edges.split()])
+    shapes = valp.VALP.shapes(_bare(graph))
+    generator = torch.Generator().manual_seed(3)
+    weights = {key: torch.randn(shape, generator=generator) * 0.4 for key, shape in shapes.items()}
+    optimizers = {name: Optimizer() for name in problem.outputs}
+    cls = individual_class(problem.weights)
+    return cls(graph, weights, optimizers, batch_size=50, limits=limits or Limits())
+
+
+def _bare(graph):
+    bare = valp.VALP.__new__(valp.VALP)
+    bare.graph = graph
+    return bare
+
+
+def smallest():
+    return build(plain_problem(), {"n0": generic(4)}, "x->n0 n0->y")
+
+
+def one_discrete():
+    return build(plain_problem(), {"n0": discrete(4), "n1": generic(3, activation="relu")}, "x->n0 n0->n1 n1->y")
+
+
+def every_activation():
+    networks = {f"n{i}": generic(3, 4, activation=name) for i, name in enumerate(ACTIVATIONS)}
+    edges = " ".join(f"{'x' if i == 0 else f'n{i - 1}'}->n{i} n{i}->y" for i in range(len(networks)))
+    return build(plain_problem(), networks, edges)
+
+
+def deep():
+    networks = {f"n{i}": generic(5, activation="softsign") for i in range(8)}
+    chain = " ".join(f"n{i}->n{i + 1}" for i in range(7))
+    return build(plain_problem(), networks, f"x->n0 {chain} n7->y")
+
+
+def shared_provider():
+    """One sub-network serves everything, one decoder both generation outputs."""
+    networks = {"n0": generic(6, 5), "n1": decoder(3, 4, 5)}
+    return build(mixed_problem(), networks, "left->n0 right->n0 n0->label n0->value n0->n1 n1->image n1->texture")
+
+
+def fan_in():
+    """Receivers of every kind that read several providers of every kind."""
+    networks = {
+        "n0": generic(6, activation="relu"),
+        "n1": discrete(5, 4),
+        "n2": decoder(2, 5),
+        "n3": decoder(3, 4, 4, activation="elu"),
+        "n4": refiner(5, 3),
+        "n5": generic(4, 4, activation="sigmoid"),
+        "n6": discrete(3),
+    }
+    edges = (
+        "left->n0 right->n0 left->n1 n0->n2 n1->n2 n0->n3 n1->n3 n2->n4 n3->n4 n2->n5 left->n5 n1->n5 n4->n6 n0->n6 "
+        "n5->label n6->label n1->label n5->value n0->value n4->image n3->image n2->texture n4->texture"
+    )
+    return build(mixed_problem(), networks, edges)
+
+
+def fan_out():
+    """Exclusive subgraphs for every output behind one shared trunk."""
+    networks = {
+        "n0": generic(8, 6, activation="elu"),
+        "n1": discrete(4),
+        "n2": generic(5, activation="softsign"),
+        "n3": decoder(2, 5),
+        "n4": decoder(2, 4),
+        "n5": refiner(4),
+    }
+    edges = "left->n0 right->n0 n0->n1 n0->n2 n0->n3 n0->n4 n1->label n2->value n3->image n4->n5 n5->texture"
+    return build(mixed_problem(), networks, edges)
+
+
+def shared_latent():
+    """Two decoders of one latent, as a gentle clone leaves them, one of them grown since."""
+    first = decoder(2, 4)
+    networks = {"n0": generic(5), "n1": first, "n2": decoder(3, 5, share=first), "n3": decoder(2, 3)}
+    edges = "left->n0 right->n0 n0->label n0->value n0->n1 n0->n2 n0->n3 n1->image n2->image n2->texture n3->texture"
+    return build(mixed_problem(), networks, edges)
+
+
+def nested_decoder():
+    """A decoder behind another, and a regression that reads samples."""
+    networks = {
+        "n0": generic(5),
+        "n1": decoder(2, 4),
+        "n2": generic(4, activation="identity"),
+        "n3": decoder(3, 4),
+        "n4": refiner(3),
+    }
+    edges = "left->n0 right->n0 n0->label n0->n1 n1->n2 n2->value n2->n3 n3->n4 n4->image n3->texture n0->value"
+    return build(mixed_problem(), networks, edges)
+
+
+MEMBERS = (
+    smallest,
+    one_discrete,
+    every_activation,
+    deep,
+    shared_provider,
+    fan_in,
+    fan_out,
+    shared_latent,
+    nested_decoder,
+)
+NAMES = [member.__name__ for member in MEMBERS]
+_PROBLEMS = {smallest: plain_problem, one_discrete: plain_problem, every_activation: plain_problem, deep: plain_problem}
+
+
+def member(name: str):
+    """A fresh member by name."""
+    return next(member for member in MEMBERS if member.__name__ == name)()
+
+
+def problem_of(name: str) -> valp.Problem:
+    """The problem a member was made for."""
+    return next(_PROBLEMS.get(member, mixed_problem) for member in MEMBERS if member.__name__ == name)()
+
+
+def random_valp(problem: valp.Problem, networks=(3, 6)):
+    return valp.initVALP(individual_class(problem.weights), problem, networks=networks)
+
+
+# ---- a check that shares no code with the package ------------------------------------------------------------
+
+TAKES = {
+    "generic": {"features", "values", "discrete", "samples"},
+    "discrete": {"features", "values", "discrete", "samples"},
+    "decoder": {"values", "discrete"},
+    "refiner": {"samples"},
+    "classification": {"values", "discrete"},
+    "regression": {"values"},
+    "generation": {"samples"},
+}
+GIVES = {"generic": "values", "discrete": "discrete", "decoder": "samples", "refiner": "samples"}
+
+
+def assert_valid(individual, problem) -> None:
+    """Every rule of the paper's III, written down a second time."""
+    graph = individual.graph
+    components = {name: graph.nodes[name]["component"] for name in graph}
+    sub_networks = {name for name, c in components.items() if getattr(c, "kind", None) in GIVES}
+    assert set(components) == set(problem.inputs) | set(problem.outputs) | sub_networks
+    for name in sub_networks | set(problem.outputs):
+        assert list(graph.predecessors(name)), f"{name} has no provider"
+    for name in sub_networks | set(problem.inputs):
+        assert list(graph.successors(name)), f"{name} has no consumer"
+    for provider, receiver in graph.edges:
+        assert receiver not in problem.inputs and provider not in problem.outputs
+        assert not (provider in problem.inputs and receiver in problem.outputs)
+        gives = "features" if provider in problem.inputs else GIVES[components[provider].kind]
+        assert gives in TAKES[components[receiver].kind], f"{provider}->{receiver}"
+    seen: set[str] = set()
+    while len(seen) < len(components):  # peel off whatever has all its providers; a cycle never gets them
+        ready = {n for n in components if n not in seen and set(graph.predecessors(n)) <= seen}
+        assert ready, "cycle"
+        seen |= ready
+    for name in sub_networks:
+        if components[name].kind == "discrete":
+            assert components[name].layers[-1].activation == "softmax"
+        assert all(layer.activation != "softmax" for layer in components[name].layers[:-1])
+    assert_shapes(individual, components, sub_networks)
+
+
+def assert_shapes(individual, components, sub_networks) -> None:
+    expected = {}
+
+    def width(name):
+        return components[name].layers[-1].width if name in sub_networks else components[name].width
+
+    def rows(name):
+        component = components[name]
+        if name not in sub_networks:
+            return component.width
+        return 2 * component.latent.dim if component.kind == "decoder" else component.layers[0].width
+
+    for provider, receiver in individual.graph.edges:
+        expected[connection(provider, receiver)] = (rows(receiver), width(provider))
+    for name, component in components.items():
+        if name in sub_networks:
+            decodes = component.kind == "decoder"
+            expected[f"{name}.{'latent' if decodes else '0'}.bias"] = (rows(name),)
+            before = [component.latent.dim] if decodes else []
+            widths = before + [layer.width for layer in component.layers]
+            for k in range(0 if decodes else 1, len(component.layers)):
+                expected[f"{name}.{k}.weight"] = (component.layers[k].width, widths[k if decodes else k - 1])
+                expected[f"{name}.{k}.bias"] = (component.layers[k].width,)
+        elif name in individual.outputs:
+            expected[f"{name}.bias"] = (component.width,)
+    assert {key: tuple(tensor.shape) for key, tensor in individual.weights.items()} == expected
+    assert all(torch.isfinite(tensor).all() and tensor.is_contiguous() for tensor in individual.weights.values())
+
+
+# ---- predictions to compare ----------------------------------------------------------------------------------
+
+
+def noise_for(problem, size: int) -> dict:
+    """Noise by latent id, drawn from the id, so that it is the same before and after any operator."""
+
+    class Noise(dict):
+        def __missing__(self, latent_id):
+            generator = torch.Generator().manual_seed(latent_id % 2**31)
+            return torch.randn(size, 64, generator=generator, dtype=torch.float64)
+
+    return Noise()
+
+
+def predictions(individual, problem, dtype=torch.float64, size: int = 32) -> dict:
+    """Every output in every mode, and the losses with their KL part, under noise that depends on the latent alone."""
+    from deap_valp.model import Latents
+    from deap_valp.training import sub_losses
+
+    model = valp.decode(individual, dtype=dtype)
+    data = problem.split("train", limit=size)
+    noise = noise_for(problem, size)
+    cast = {latent: noise[latent].to(dtype) for latent in model.latents}
+    features = {name: value.to(dtype) for name, value in data.inputs.items()}
+    targets = {name: v.to(dtype) if v.is_floating_point() else v for name, v in data.targets.items()}
+    seen = {}
+    with torch.no_grad():
+        for mode in ("train", "reconstruct", "generate"):
+            latents = Latents(mode, cast)
+            results = model.run(features, latents)
+            seen |= {f"{mode} {name}": results[name] for name in model.outputs}
+            if mode != "generate":
+                seen[f"{mode} losses"] = sub_losses(model, problem)(results, targets, latents)
+    return seen
+
+
+def largest_difference(before: dict, after: dict) -> float:
+    """Largest difference, relative to the size of what is compared where that is above 1."""
+    return max(float(((before[k] - after[k]).abs() / before[k].abs().clamp(min=1)).max()) for k in before)
