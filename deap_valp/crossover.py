@@ -175,4 +175,4 @@ def _attach(child: VALP, donor: VALP, output: str, donated: list[str], sources: 
     generator = new_generator()
     for source, receiver in at_random:
         if f"{source}->{receiver}" not in child.weights:
-            child.connect(source, receiver, initial_block(child, source, receiver, generator))
+            child.connect(source, receiver, initial_block(child.graph, source, receiver, generator))

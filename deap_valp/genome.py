@@ -18,6 +18,7 @@ from torch import Tensor
 
 from .errors import StructureError
 from .networks import SubNetwork
+from .optimizers import OPTIMIZERS
 from .problem import Input, Output
 from .weights import pack, unpack
 
@@ -118,8 +119,8 @@ class VALP:
         optimizers: Mapping[str, Optimizer],
         *,
         batch_size: int = 200,
-        limits: Limits = Limits(),  # noqa: B008 (frozen)
-        layout: Layout = Layout(),  # noqa: B008 (frozen)
+        limits: Limits = Limits(),
+        layout: Layout = Layout(),
         seed: int | None = None,
     ) -> None:
         self.graph = graph
@@ -189,10 +190,6 @@ class VALP:
         """Rows of the blocks through which a sub-network or output reads."""
         component = self.component(name)
         return component.rows if isinstance(component, SubNetwork) else component.width
-
-    def fan_in(self, name: str) -> int:
-        """Columns of all that ``name`` reads."""
-        return sum(self.component(provider).width for provider in self.graph.pred[name])
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Shape by key of every tensor that the structure asks for."""
@@ -394,6 +391,7 @@ def check(individual: VALP, problem: Problem | None = None) -> None:
         cycle = " -> ".join(provider for provider, _ in nx.find_cycle(graph))
         raise StructureError(f"a VALP has no recurrence, got the cycle {cycle}")
     _check_weights(individual)
+    _check_training(individual)
 
 
 def _kind(graph: nx.DiGraph, name: str) -> str:
@@ -430,3 +428,17 @@ def _check_weights(individual: VALP) -> None:
     for key, shape in expected.items():
         if tuple(individual.weights[key].shape) != shape:
             raise StructureError(f"{key}: expected shape {shape}, got {tuple(individual.weights[key].shape)}")
+
+
+def _check_training(individual: VALP) -> None:
+    if not (isinstance(individual.batch_size, int) and individual.batch_size >= 1):
+        raise StructureError(f"a batch size is a number of examples from 1 on, got {individual.batch_size!r}")
+    if set(individual.optimizers) != set(individual.outputs):
+        raise StructureError(
+            f"a VALP has an optimizer for each output ({list(individual.outputs)}), got {list(individual.optimizers)}"
+        )
+    for output, optimizer in individual.optimizers.items():
+        if optimizer.name not in OPTIMIZERS:
+            raise StructureError(f"{output} needs an SGD algorithm among {list(OPTIMIZERS)}, got {optimizer.name!r}")
+        if not 0 <= optimizer.learning_rate < float("inf"):
+            raise StructureError(f"{output} needs a finite learning rate from 0 on, got {optimizer.learning_rate}")

@@ -49,16 +49,19 @@ def initial_tensors(component: SubNetwork, generator: Generator) -> dict[str, Te
             tensors[key] = zeros(shape)
         else:
             gain = component.layers[int(key.split(".")[0])].gain
-            tensors[key] = initial(*shape, fan_in=shape[1], gain=gain, generator=generator)
+            tensors[key] = initial(shape[0], shape[1], shape[1], gain, generator)
     return tensors
 
 
-def initial_block(individual: VALP, provider: str, receiver: str, generator: Generator) -> Tensor:
-    """A random block for an existing connection, scaled to all that the receiver reads."""
-    component = individual.component(receiver)
-    gain = component.entry_gain if isinstance(component, SubNetwork) else 1.0
-    width = individual.component(provider).width
-    return initial(individual.rows(receiver), width, individual.fan_in(receiver), gain, generator)
+def initial_block(graph: nx.DiGraph, provider: str, receiver: str, generator: Generator) -> Tensor:
+    """A random block for an existing connection; the providers of one receiver have equal parts in its variance.
+
+    A distribution's squares sum to at most 1, whatever its width, so its columns count as one.
+    """
+    reads, read = graph.nodes[receiver]["component"], graph.nodes[provider]["component"]
+    rows, gain = (reads.rows, reads.entry_gain) if isinstance(reads, SubNetwork) else (reads.width, 1.0)
+    columns = 1 if read.gives == DISCRETE else read.width
+    return initial(rows, read.width, columns * len(graph.pred[receiver]), gain, generator)
 
 
 def connect_at_random(individual: VALP, edges: Iterable[tuple[str, str]], generator: Generator) -> None:
@@ -66,7 +69,7 @@ def connect_at_random(individual: VALP, edges: Iterable[tuple[str, str]], genera
     edges = list(edges)
     individual.graph.add_edges_from(edges)
     for provider, receiver in edges:
-        individual.connect(provider, receiver, initial_block(individual, provider, receiver, generator))
+        individual.connect(provider, receiver, initial_block(individual.graph, provider, receiver, generator))
 
 
 # ---- random VALPs ------------------------------------------------------------------------------------------
@@ -263,19 +266,14 @@ def _connect_at_random(graph: nx.DiGraph) -> None:
 
 def _initial_weights(graph: nx.DiGraph) -> Mapping[str, Tensor]:
     generator = new_generator()
-    weights: dict[str, Tensor] = {}
-    for receiver, component in graph.nodes(data="component"):
-        if isinstance(component, Input):
-            continue
-        network = isinstance(component, SubNetwork)
-        widths = {provider: graph.nodes[provider]["component"].width for provider in graph.pred[receiver]}
-        rows, gain = (component.rows, component.entry_gain) if network else (component.width, 1.0)
-        for provider, width in widths.items():
-            block = initial(rows, width, sum(widths.values()), gain, generator)
-            weights[connection(provider, receiver)] = block
-        if network:
+    weights = {
+        connection(provider, receiver): initial_block(graph, provider, receiver, generator)
+        for provider, receiver in graph.edges
+    }
+    for name, component in graph.nodes(data="component"):
+        if isinstance(component, SubNetwork):
             tensors = initial_tensors(component, generator)
-            weights.update((f"{receiver}.{key}", tensor) for key, tensor in tensors.items())
-        else:
-            weights[f"{receiver}.bias"] = zeros(component.width)
+            weights.update((f"{name}.{key}", tensor) for key, tensor in tensors.items())
+        elif not isinstance(component, Input):
+            weights[f"{name}.bias"] = zeros(component.width)
     return weights

@@ -141,7 +141,7 @@ def mutInsertNetwork(individual: VALP, connection: str, gentle: bool) -> None:
         entering, leaving = _divided(individual, provider, receiver)
         kind = Refiner if individual.component(receiver).takes == {SAMPLES} else Generic
         units = entering.shape[0]
-        component = kind(layers=(Layer(units, "relu"),), id=random.getrandbits(63))
+        component: SubNetwork = kind(layers=(Layer(units, "relu"),), id=random.getrandbits(63))
         name = individual.add_network(component, {"0.bias": torch.zeros(units)})
         individual.connect(provider, name, entering)
         individual.connect(name, receiver, leaving)
@@ -377,7 +377,7 @@ def _fitted(individual: VALP, key: str, weight: Tensor, columns: int | None, gen
     provider, receiver = ends(key)
     if receiver:
         fits = tuple(weight.shape) == (individual.rows(receiver), individual.component(provider).width)
-        return weight if fits else initial_block(individual, provider, receiver, generator)
+        return weight if fits else initial_block(individual.graph, provider, receiver, generator)
     assert columns is not None
     name, index, _ = key.split(".")
     gain = individual.component(name).layers[int(index)].gain
@@ -438,7 +438,7 @@ def _new_rows(tensor: Tensor, copied: Tensor, gentle: bool, zero: bool, generato
         return torch.zeros_like(rows) if zero else rows
     if tensor.dim() == 1:
         return torch.zeros_like(rows)
-    return initial(*rows.shape, fan_in=rows.shape[1], gain=1.0, generator=generator)
+    return initial(rows.shape[0], rows.shape[1], rows.shape[1], 1.0, generator)
 
 
 def _more_columns(tensor: Tensor, latent: bool, copied: Tensor, gentle: bool, generator: torch.Generator) -> Tensor:
@@ -446,7 +446,7 @@ def _more_columns(tensor: Tensor, latent: bool, copied: Tensor, gentle: bool, ge
     columns = tensor[:, copied]
     if not gentle:
         fan_in = tensor.shape[1] + len(copied)
-        return torch.cat([tensor, initial(*columns.shape, fan_in=fan_in, gain=1.0, generator=generator)], 1)
+        return torch.cat([tensor, initial(columns.shape[0], columns.shape[1], fan_in, 1.0, generator)], 1)
     if latent:
         return torch.cat([tensor, torch.zeros_like(columns)], 1)
     kept, given = split(columns, generator)

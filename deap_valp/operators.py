@@ -32,6 +32,7 @@ class Apply(Protocol):
     """A registered operator: changes the individual in place and returns it in a tuple."""
 
     __name__: str
+    __qualname__: str
 
     def __call__(self, individual: VALP, *args: Any, **kwargs: Any) -> tuple[VALP]: ...
 

@@ -289,7 +289,7 @@ def selMutation(
     *,
     policy: str = "guidelines",
     barred: Collection[tuple[str, str, str]] = (),
-    thresholds: Thresholds | Mapping[str, Thresholds] = Thresholds(),  # noqa: B008 (frozen)
+    thresholds: Thresholds | Mapping[str, Thresholds] = Thresholds(),
 ) -> Move | None:
     """Select an operator, its version and its place: not individuals, as other ``sel*`` do.
 

@@ -20,14 +20,16 @@ PACKAGE = Path(deap_valp.__file__).parent
 # A module imports from the rows above its own alone, save for annotations. One that became a folder keeps its row.
 LEVELS = (
     {"errors"},
-    {"networks", "weights", "problem", "scores", "fitness", "device"},
+    {"data", "device", "networks", "optimizers", "weights"},
+    {"fitness", "scores"},
+    {"problem"},
     {"genome", "problems"},
     {"init", "operators"},
     {"mutation", "crossover", "model", "files"},
     {"training", "diagnosis"},
     {"evaluation"},
     {"selection", "distributed", "checkpoint"},
-    {"algorithms", "plots"},
+    {"algorithms", "plots", "scoop"},
     {"__init__"},
 )
 LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}

@@ -66,7 +66,7 @@ def test_every_place_gives_a_valid_valp_in_place(name, version, zoo_member, prob
         assert returned is individual
         zoo.assert_valid(individual, problem)
         assert individual.seed != seed
-        assert not individual == graph_before
+        assert individual != graph_before
         assert individual.move.key == (name, version, place)
 
 

@@ -1,0 +1,257 @@
+"""Milliseconds of a training step: ours, a plain PyTorch loop's, and those of the matrix products alone.
+
+    python tests/benchmarks/step.py [--rounds 15] [--widths 20 50 100] [--random 0]
+
+One thread, batches of 200, VALPs of six sub-networks on synthetic images of 784 pixels. The contestants take turns in
+short blocks, so that whatever else the machine does hits all of them; each ratio is the median over the rounds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import statistics
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+import torch
+from deap import creator
+from torch import Tensor, nn
+from torch.nn import functional
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import zoo
+
+import deap_valp as valp
+from deap_valp.genome import Layout, connection
+from deap_valp.networks import ACTIVATIONS, Decoder, SubNetwork
+from deap_valp.training import train
+
+BATCH = 200
+EXAMPLES = 20_000  # 63 MB of images, more than the last cache holds
+MODULES = {
+    "relu": nn.ReLU,
+    "elu": nn.ELU,
+    "softplus": nn.Softplus,
+    "softsign": nn.Softsign,
+    "sigmoid": nn.Sigmoid,
+    "tanh": nn.Tanh,
+    "identity": nn.Identity,
+    "softmax": lambda: nn.Softmax(1),
+}
+
+
+# ---- what is trained -------------------------------------------------------------------------------------------------
+
+
+def image_problem() -> valp.Problem:
+    """Images of noise, with an output of every kind, as in the paper's experiments."""
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (EXAMPLES, 28, 28), dtype=np.uint8)
+    return valp.Problem(
+        {"image": images},
+        {
+            "label": valp.Classification(rng.integers(0, 10, EXAMPLES)),
+            "histogram": valp.Regression(rng.random((EXAMPLES, 8))),
+            "picture": valp.Generation(),
+        },
+        splits={"train": slice(0, EXAMPLES - 200), "validation": [EXAMPLES - 1], "test": [EXAMPLES - 2]},
+    )
+
+
+def six_networks(problem: valp.Problem, width: int) -> valp.VALP:
+    """Every kind of sub-network, two or three layers each; three of them read the image."""
+    networks = {
+        "n0": zoo.generic(width, width, activation="relu"),
+        "n1": zoo.generic(width, width, width, activation="tanh"),
+        "n2": zoo.generic(width, width, activation="elu"),
+        "n3": zoo.discrete(width, width),
+        "n4": zoo.decoder(width // 2, width, width, activation="relu"),
+        "n5": zoo.refiner(width, width, width, activation="sigmoid"),
+    }
+    edges = (
+        "image->n0 image->n1 image->n2 n0->n2 n0->n3 n1->n3 n1->n4 n2->n4 n4->n5 "
+        "n3->label n2->label n2->histogram n0->histogram n5->picture"
+    )
+    individual = zoo.build(problem, networks, edges)
+    weights = {key: tensor / max(tensor.shape[-1], 1) ** 0.5 for key, tensor in individual.weights.items()}
+    return type(individual)(individual.graph, weights, individual.optimizers, batch_size=BATCH)
+
+
+def drawn_valp(problem: valp.Problem, width: int, seed: int) -> valp.VALP:
+    """Six sub-networks as ``initVALP`` draws them."""
+    random.seed(seed)
+    layout = Layout(layers=(2, 3), width=(width, width), latent=(width // 2, width // 2))
+    individual = valp.initVALP(zoo.individual_class(problem.weights), problem, networks=(6, 6), layout=layout)
+    individual.batch_size = BATCH
+    return individual
+
+
+# ---- contestants: each gives a function of the number of steps to take -------------------------------------------------
+
+
+def ours(individual: valp.VALP, problem: valp.Problem) -> Callable[[int], object]:
+    """``train``, what it compiles before the first step included."""
+    model = valp.decode(individual)
+    return lambda steps: train(model, problem, steps, BATCH, individual.optimizers, seed=1)
+
+
+class Plain(nn.Module):
+    """The same network as anybody would write it with modules."""
+
+    def __init__(self, individual: valp.VALP) -> None:
+        super().__init__()
+        self.individual = individual
+        self.order = [name for name in individual.order if name not in individual.inputs]
+        self.providers = {name: individual.providers(name) for name in self.order}
+        self.kinds = {name: individual.component(name) for name in self.order}
+        self.entries, self.bodies = nn.ModuleDict(), nn.ModuleDict()
+        for name, kind in self.kinds.items():
+            block = torch.cat([individual.weights[connection(u, name)] for u in self.providers[name]], 1)
+            self.entries[name] = linear(block, individual.weights[individual.entry_bias(name)])
+            if isinstance(kind, SubNetwork):
+                self.bodies[name] = nn.Sequential(*self._modules_of(name, kind))
+
+    def _modules_of(self, name: str, kind: SubNetwork):
+        for index, layer in enumerate(kind.layers):
+            if f"{name}.{index}.weight" in self.individual.weights:
+                yield linear(*(self.individual.weights[f"{name}.{index}.{key}"] for key in ("weight", "bias")))
+            yield MODULES[layer.activation]()
+
+    def forward(self, results: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        results, divergence = dict(results), {}
+        for name in self.order:
+            read = [results[provider] for provider in self.providers[name]]
+            hidden = self.entries[name](torch.cat(read, 1) if len(read) > 1 else read[0])
+            if isinstance(self.kinds[name], Decoder):
+                mean, log_variance = hidden.chunk(2, 1)
+                log_variance = log_variance.clamp(-10, 10)
+                hidden = mean + torch.exp(0.5 * log_variance) * torch.randn_like(mean)
+                each = 1 + log_variance - mean.pow(2) - log_variance.exp()
+                divergence[name] = -0.5 * each.sum(1).mean()
+            results[name] = self.bodies[name](hidden) if name in self.bodies else hidden
+        return results, divergence
+
+
+def linear(weight: Tensor, bias: Tensor) -> nn.Linear:
+    module = nn.Linear(weight.shape[1], weight.shape[0])
+    with torch.no_grad():
+        module.weight.copy_(weight)
+        module.bias.copy_(bias)
+    return module
+
+
+def plain(individual: valp.VALP, problem: valp.Problem) -> Callable[[int], object]:
+    """Modules, random row indices, the losses of ``torch.nn.functional``, Adam as it comes."""
+    model = Plain(individual)
+    data = problem.split("train")
+    optimizer = torch.optim.Adam(model.parameters())
+    shares = {name: dict(valp.decode(individual).divergences(name)) for name in problem.outputs}
+
+    def loss_of(name: str, results: dict[str, Tensor], target: Tensor, divergence: dict[str, Tensor]) -> Tensor:
+        if problem.outputs[name].kind == "classification":
+            return functional.cross_entropy(results[name], target)
+        loss = functional.mse_loss(results[name], target)
+        if problem.outputs[name].kind == "generation":
+            divergences = sum(divergence[decoder] * share for decoder, share in shares[name].items())
+            loss = loss + divergences / target.shape[1]
+        return loss
+
+    def steps(count: int) -> None:
+        for _ in range(count):
+            rows = torch.randint(data.size, (BATCH,))
+            results, divergence = model({name: value[rows] for name, value in data.inputs.items()})
+            losses = {name: loss_of(name, results, data.targets[name][rows], divergence) for name in problem.outputs}
+            optimizer.zero_grad()
+            sum(problem.loss_scale[name] * loss for name, loss in losses.items()).backward()
+            optimizer.step()
+
+    return steps
+
+
+def products(individual: valp.VALP, problem: valp.Problem) -> Callable[[int], object]:
+    """Every product of the network forward and backward, into memory that is there; nothing else.
+
+    Providers stand side by side, and inputs need no gradient.
+    """
+    calls: list[tuple[Tensor, Tensor, Tensor]] = []
+
+    def layer(rows: int, columns: int, needed: int) -> None:
+        read, gradient, weight = (torch.randn(shape) for shape in ((BATCH, columns), (BATCH, rows), (rows, columns)))
+        calls.append((read, weight.t(), torch.empty(BATCH, rows)))
+        calls.append((gradient.t(), read, torch.empty(rows, columns)))
+        if needed:
+            calls.append((gradient, weight[:, columns - needed :], torch.empty(BATCH, needed)))
+
+    for name in individual.order:
+        if name in individual.inputs:
+            continue
+        needed = sum(individual.component(u).width for u in individual.providers(name) if u not in individual.inputs)
+        layer(individual.rows(name), individual.fan_in(name), needed)
+        if name in individual.networks:
+            for key, shape in individual.component(name).shapes().items():
+                if key.endswith("weight"):
+                    layer(*shape, shape[1])
+
+    def steps(count: int) -> None:
+        for _ in range(count):
+            for left, right, out in calls:
+                torch.mm(left, right, out=out)
+
+    return steps
+
+
+# ---- timing ----------------------------------------------------------------------------------------------------------
+
+CONTESTANTS = {"ours": ours, "plain": plain, "products": products}
+
+
+def measure(individual: valp.VALP, problem: valp.Problem, rounds: int, steps: int) -> dict[str, list[float]]:
+    """Milliseconds a step of every contestant in every round."""
+    runs = {name: make(individual, problem) for name, make in CONTESTANTS.items()}
+    seen: dict[str, list[float]] = {name: [] for name in runs}
+    for index in range(-1, rounds):  # the first round warms up
+        for name, run in runs.items():
+            start = perf_counter()
+            run(steps)
+            if index >= 0:
+                seen[name].append(1000 * (perf_counter() - start) / steps)
+    return seen
+
+
+def row(label: str, individual: valp.VALP, seen: dict[str, list[float]]) -> str:
+    """A row of the table."""
+
+    def ratio(other: str) -> float:
+        return statistics.median(a / b for a, b in zip(seen["ours"], seen[other], strict=True))
+
+    times = " | ".join(f"{statistics.median(seen[name]):.2f}" for name in CONTESTANTS)
+    return f"| {label} | {individual.weight_count:,} | {times} | {ratio('plain'):.2f} | {ratio('products'):.2f} |"
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--steps", type=int, default=50, help="of a block")
+    parser.add_argument("--widths", type=int, nargs="+", default=[20, 50, 100], help="units of a layer")
+    parser.add_argument("--random", type=int, default=0, help="VALPs of each width drawn with initVALP, besides")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    random.seed(1)
+    problem = image_problem()
+    print("| VALP | weights | ours, ms | plain, ms | products, ms | ours / plain | ours / products |")
+    print("|---|---|---|---|---|---|---|")
+    for width in arguments.widths:
+        valps = {f"{width} units": six_networks(problem, width)}
+        valps |= {f"{width} units, drawn {i}": drawn_valp(problem, width, i) for i in range(arguments.random)}
+        for label, individual in valps.items():
+            print(row(label, individual, measure(individual, problem, arguments.rounds, arguments.steps)), flush=True)
+
+
+if __name__ == "__main__":
+    main()
