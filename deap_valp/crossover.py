@@ -34,8 +34,9 @@ def cxExclusiveSubgraph(
     consumer, or the host would pass its limit of sub-networks.
 
     What a donated sub-network read from outside the donation it reads in the host from the homologous component (the
-    input of that name, or the sub-network created as the same one), else from the nearest component upstream of the
-    output that gives the same type, through a new random block. Learning rates and algorithms stay the host's.
+    input of that name, or the sub-network created as the same one), else from the nearest component that gives the
+    same type, else from the nearest that gives a type it takes, those upstream of the output before the others; then
+    through a new random block. Learning rates and algorithms stay the host's.
 
     Args:
         host: Receives.
@@ -121,10 +122,10 @@ def _was_trained(individual: VALP) -> bool:
     return individual.trained or (individual.evaluation is not None and individual.evaluation.ok)
 
 
-def _outside(donor: VALP, donated: list[str], output: str) -> Iterator[str]:
-    """What the donation reads and does not contain."""
+def _outside(donor: VALP, donated: list[str], output: str) -> Iterator[tuple[str, str]]:
+    """The connections through which the donation reads what is not part of it, as (provider, receiver)."""
     for receiver in (*donated, output):
-        yield from (provider for provider in donor.providers(receiver) if provider not in donated)
+        yield from ((provider, receiver) for provider in donor.providers(receiver) if provider not in donated)
 
 
 def _sources(
@@ -132,23 +133,25 @@ def _sources(
 ) -> dict[str, tuple[str, bool] | None]:
     """For each outside provider what the child reads instead, and whether it is homologous; None where nothing is."""
     by_id = {child.component(name).id: name for name in child.networks}
-    upstream = [name for name in _nearest_upstream(host.graph, output) if name in child.graph]
+    nearest = [name for name in _nearest(host.graph, output) if name in child.graph and name not in child.outputs]
     sources: dict[str, tuple[str, bool] | None] = {}
-    for provider in _outside(donor, donated, output):
-        component = donor.component(provider)
-        homologous = provider if provider in donor.inputs else by_id.get(component.id)
-        if homologous is not None and child.component(homologous).gives == component.gives:
+    for provider, receiver in _outside(donor, donated, output):
+        homologous = provider if provider in donor.inputs else by_id.get(donor.component(provider).id)
+        if homologous is not None:
             sources[provider] = homologous, True
-        else:
-            alike = [name for name in upstream if child.component(name).gives == component.gives]
-            sources[provider] = (alike[0], False) if alike else None
+            continue
+        gives, takes = donor.component(provider).gives, donor.component(receiver).takes
+        alike = [name for name in nearest if child.component(name).gives == gives]
+        fitting = alike or [name for name in nearest if child.component(name).gives in takes]
+        fitting = [name for name in fitting if receiver != output or name not in child.inputs]
+        sources[provider] = (fitting[0], False) if fitting else None
     return sources
 
 
-def _nearest_upstream(graph: nx.DiGraph, output: str) -> list[str]:
-    """Ancestors of an output by distance, the nearest first."""
-    distances = nx.single_source_shortest_path_length(graph.reverse(copy=False), output)
-    return sorted((name for name in distances if name != output), key=lambda name: (distances[name], len(name), name))
+def _nearest(graph: nx.DiGraph, output: str) -> list[str]:
+    """All components by distance from an output, the nearest first; those that are not upstream of it come last."""
+    upstream = nx.single_source_shortest_path_length(graph.reverse(copy=False), output)
+    return sorted(graph, key=lambda name: (upstream.get(name, len(graph)), len(name), name))
 
 
 def _attach(child: VALP, donor: VALP, output: str, donated: list[str], sources: dict[str, tuple[str, bool]]) -> None:

@@ -200,14 +200,20 @@ def _choose_provider(graph: nx.DiGraph, receiver: str, pending: list[str], count
     inputs = [name for name in candidates if isinstance(graph.nodes[name]["component"], Input)]
     existing = [name for name in candidates if name not in inputs]
     left = count - _count(graph) - 1
-    affordable = [
-        kind for kind in KINDS.values() if kind.gives in takes and _still_needed(graph, receiver, pending, kind) <= left
-    ]
+    giving = [kind for kind in KINDS.values() if kind.gives in takes]
+    wanted = sum(_wanted(_takes(graph, name)) for name in pending)
+    generous = [kind for kind in giving if wanted + _wanted(kind.takes) <= left]
+    affordable = generous or [kind for kind in giving if _still_needed(graph, receiver, pending, kind) <= left]
     if inputs and (not affordable or random.random() < _READ_INPUT):
         return random.choice(inputs)
     if affordable and (not existing or random.random() < _OWN_PROVIDER):
         return _add_random(graph, random.choice(affordable), layout)
     return random.choice(existing) if existing else None
+
+
+def _wanted(takes: frozenset[str]) -> int:
+    """New sub-networks with which a receiver would share no provider: a decoder wants an encoder of its own."""
+    return 0 if FEATURES in takes else 2 if takes == {SAMPLES} else 1
 
 
 def _still_needed(graph: nx.DiGraph, receiver: str, pending: list[str], kind: type[SubNetwork]) -> int:

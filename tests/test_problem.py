@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import copy
+import gc
 import math
 import os
 import pickle
 import subprocess
 import sys
+import weakref
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -293,6 +295,14 @@ def test_reference_classifier_is_measured_on_validation():
     assert output.inception_score(torch.from_numpy(position[:30])) == pytest.approx(1, abs=0.2)
 
 
+def test_one_kind_in_two_problems_compares_with_the_data_of_each():
+    kind, samples = Generation(), torch.zeros(9, 4) + torch.arange(9)[:, None]
+    scored = [Problem({"x": x}, {"y": kind}).outputs["y"].score(samples, "test") for x in (table(), table() + 5)]
+    assert (
+        scored[1] == Problem({"x": table() + 5}, {"y": Generation()}).outputs["y"].score(samples, "test") != scored[0]
+    )
+
+
 def test_inception_score_needs_labels():
     with pytest.raises(ProblemError, match="inception_score needs labels for output 'y'"):
         problem_of("generation").outputs["y"].inception_score(torch.zeros(3, 4))
@@ -494,6 +504,16 @@ def test_random_state_is_left_alone():
     assert (np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()) == before
 
 
+@each_kind
+def test_the_users_arrays_are_not_kept(kind):
+    x, target = table(), labels() if kind == "classification" else table(2)
+    known = weakref.ref(x), weakref.ref(target)
+    problem = Problem({"x": x}, {"y": type(KINDS[kind]())(target)})
+    del x, target
+    gc.collect()
+    assert problem.inputs and [array() for array in known] == [None, None]
+
+
 def test_binding_leaves_the_users_objects_alone():
     kind, inputs = Classification(labels()), {"x": table()}
     first, second = Problem(inputs, {"y": kind}), Problem({"x": table(), "z": table()}, {"y": kind})
@@ -563,6 +583,7 @@ def test_another_process_opens_the_same_problem(tmp_path):
     from test_problem import described, travelling  # by the name that the other process knows them by
 
     problem, file = travelling(), tmp_path / "problem.pickle"
+    problem.split("train", device="meta")  # what is on a device stays there
     file.write_bytes(pickle.dumps(problem))
     there = in_another_process(OPEN, str(file))
     assert there.returncode == 0, there.stderr

@@ -252,6 +252,16 @@ def test_files_are_found_in_every_place(offline, small, tmp_path, monkeypatch, p
     ]
 
 
+def test_training_rows_are_shuffled_together_with_their_labels(offline, small, tmp_path):
+    put(small, tmp_path / "system")
+    train = problems.fashion_mnist().split("train")
+    images = problems.read_idx(small["train-images-idx3-ubyte.gz"], "memory").reshape(60, 16)
+    given = [bytes(image) for image in images]
+    order = [given.index(bytes(row)) for row in (train.inputs["image"] * 255).round().byte().numpy()]
+    assert order != list(range(50)) and sorted(order) == list(range(50))
+    assert train.targets["label"].tolist() == [row % 2 for row in order]
+
+
 def test_decoded_arrays_need_no_files(offline, small, tmp_path, monkeypatch):
     root = place_named(tmp_path, monkeypatch)
     put(small, root)

@@ -18,17 +18,17 @@ from time import perf_counter
 
 import numpy as np
 import torch
-from deap import creator
 from torch import Tensor, nn
 from torch.nn import functional
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+TESTS = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(TESTS), str(TESTS.parent)]
 
 import zoo
 
 import deap_valp as valp
-from deap_valp.genome import Layout, connection
-from deap_valp.networks import ACTIVATIONS, Decoder, SubNetwork
+from deap_valp.genome import connection
+from deap_valp.networks import Decoder, SubNetwork
 from deap_valp.training import train
 
 BATCH = 200
@@ -78,17 +78,15 @@ def six_networks(problem: valp.Problem, width: int) -> valp.VALP:
         "n3->label n2->label n2->histogram n0->histogram n5->picture"
     )
     individual = zoo.build(problem, networks, edges)
-    weights = {key: tensor / max(tensor.shape[-1], 1) ** 0.5 for key, tensor in individual.weights.items()}
+    weights = {key: tensor / tensor.shape[-1] ** 0.5 for key, tensor in individual.weights.items()}
     return type(individual)(individual.graph, weights, individual.optimizers, batch_size=BATCH)
 
 
 def drawn_valp(problem: valp.Problem, width: int, seed: int) -> valp.VALP:
     """Six sub-networks as ``initVALP`` draws them."""
     random.seed(seed)
-    layout = Layout(layers=(2, 3), width=(width, width), latent=(width // 2, width // 2))
-    individual = valp.initVALP(zoo.individual_class(problem.weights), problem, networks=(6, 6), layout=layout)
-    individual.batch_size = BATCH
-    return individual
+    latent, icls = (width // 2, width // 2), zoo.individual_class(problem.weights)
+    return valp.initVALP(icls, problem, (6, 6), layers=(2, 3), width=(width, width), latent=latent, batch_size=BATCH)
 
 
 # ---- contestants: each gives a function of the number of steps to take -------------------------------------------------
@@ -190,8 +188,9 @@ def products(individual: valp.VALP, problem: valp.Problem) -> Callable[[int], ob
     for name in individual.order:
         if name in individual.inputs:
             continue
-        needed = sum(individual.component(u).width for u in individual.providers(name) if u not in individual.inputs)
-        layer(individual.rows(name), individual.fan_in(name), needed)
+        widths = {provider: individual.component(provider).width for provider in individual.providers(name)}
+        needed = sum(width for provider, width in widths.items() if provider not in individual.inputs)
+        layer(individual.rows(name), sum(widths.values()), needed)
         if name in individual.networks:
             for key, shape in individual.component(name).shapes().items():
                 if key.endswith("weight"):

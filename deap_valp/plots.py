@@ -1,1 +1,0 @@
-"""Plots: numbers first, then drawing."""

@@ -1,0 +1,278 @@
+"""The picture of a VALP: its components, its connections, and what each output owns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+from ..genome import VALP, Component, connection, ends
+from ..networks import KINDS, Decoder, SubNetwork
+from .layout import Point, place
+from .style import (
+    INK,
+    SHARED,
+    THRESHOLDS,
+    AllThresholds,
+    colours_of,
+    darker,
+    ink_on,
+    legend_beside,
+    markers_of,
+    note,
+    number,
+    panel,
+    thresholds_of,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.path import Path
+
+_COLUMN, _ROW, _RADIUS = 74.0, 56.0, 12.0  # points of a column, a row and a sub-network where fonts have full size
+_LEVEL = 0.28  # columns for a sub-network's border and the arrowhead before it
+_LAYERS_A_LINE = 4
+_MARKER_SIZES = {"D": 0.8, "s": 0.9, "p": 1.1}  # so that all look equally large
+_BACKGROUND: dict[str, Any] = {"facecolor": "white", "alpha": 0.85, "edgecolor": "none"}
+
+
+@dataclass(frozen=True)
+class Graph:
+    """What ``plot_valp`` draws.
+
+    Attributes:
+        positions: By component. Inputs stand in column 0, outputs in the last, providers left of their receivers.
+        routes: By connection, the points it leads through; the ends are the positions of its components.
+        owners: By sub-network, the output in whose exclusive subgraph it is; None for a shared one.
+        kinds: By sub-network.
+        widths: By component: of an input its features, of a sub-network its layers, of an output its head.
+        relevance: By (sub-network, output that it reaches); empty without a diagnosis of this individual.
+        outputs: In their order.
+    """
+
+    positions: dict[str, Point]
+    routes: dict[str, list[Point]]
+    owners: dict[str, str | None]
+    kinds: dict[str, str]
+    widths: dict[str, str]
+    relevance: Mapping[tuple[str, str], float]
+    outputs: tuple[str, ...]
+
+
+def valp_data(individual: VALP) -> Graph:
+    """Where the components of an individual stand, what they are and whom they serve."""
+    positions, routes = place(individual)
+    evaluation = individual.evaluation
+    diagnosis = None if evaluation is None else evaluation.diagnosis
+    owner = {name: output for output in individual.outputs for name in individual.exclusive(output)}
+    return Graph(
+        positions=positions,
+        routes={connection(*pair): points for pair, points in routes.items()},
+        owners={name: owner.get(name) for name in individual.networks},
+        kinds={name: individual.component(name).kind for name in individual.networks},
+        widths={name: _widths(individual.component(name)) for name in individual.graph},
+        relevance={} if diagnosis is None else diagnosis.relevance,
+        outputs=individual.outputs,
+    )
+
+
+def _widths(component: Component) -> str:
+    """Widths of the layers, first to last; of a decoder after its latent's. Four to a line."""
+    if not isinstance(component, SubNetwork):
+        return str(component.width)
+    widths = [str(layer.width) for layer in component.layers]
+    lines = [widths[start : start + _LAYERS_A_LINE] for start in range(0, len(widths), _LAYERS_A_LINE)]
+    latent = f"z{component.latent.dim}: " if isinstance(component, Decoder) else ""
+    return latent + "-\n".join("-".join(line) for line in lines)
+
+
+@dataclass(frozen=True)
+class _Pen:
+    """Where a graph is drawn, in which colours, and the size of fonts and markers: 1 where there is room."""
+
+    ax: Axes
+    graph: Graph
+    colour: Mapping[str, str]
+    size: float
+
+    def colour_of(self, name: str) -> str:
+        """That of the output that a component or its connections belong to, grey for a shared one."""
+        owner = name if name in self.colour else self.graph.owners[name]
+        return SHARED if owner is None else self.colour[owner]
+
+    def radius(self, name: str) -> float:
+        """Points from the position of a receiver to its border."""
+        return _RADIUS * self.size if name in self.graph.kinds else 0.0
+
+
+def plot_valp(individual: VALP, ax: Axes | None = None, thresholds: AllThresholds = THRESHOLDS) -> Axes:
+    """Draw an individual: inputs left, outputs right, providers left of their receivers.
+
+    The shape of a sub-network is its kind, its colour the output that owns it (grey: shared), so coloured parts are
+    exclusive subgraphs. Below it the widths of its layers (``z5`` before them: a latent of 5 dimensions) and, where
+    the individual has a diagnosis, its relevance for each output that it reaches, in the output's colour.
+
+    Args:
+        individual: What to draw; not changed.
+        ax: Where to draw; by default a new figure that grows with the individual.
+        thresholds: Above which a relevance is bold; one for all outputs, or by output.
+
+    References:
+        Paper Fig. 1 and 2.
+    """
+    graph = valp_data(individual)
+    heights = [y for route in graph.routes.values() for _, y in route]
+    last, top, bottom = max(x for x, _ in graph.positions.values()), max(heights), min(heights)
+    columns, rows = last + 1, top - bottom + 1
+    size = 1.0 if ax is None else _size(ax, columns, rows)
+    ax = panel(ax, width=2.2 + columns * _COLUMN / 72, height=1.0 + max(rows, 2) * _ROW / 72)
+    ax.set_axis_off()
+    ax.set(xlim=(-0.3, last + 0.3), ylim=(bottom - 0.6, top + 0.4))
+    pen = _Pen(ax, graph, colours_of(graph.outputs), size)
+    _draw_connections(pen)
+    _draw_networks(pen)
+    _draw_ports(pen, individual.inputs)
+    _draw_relevance(pen, thresholds)
+    ax.set_title(f"{len(graph.kinds)} sub-networks, {individual.weight_count:,} weights", fontsize=10)
+    _draw_legend(pen)
+    return ax
+
+
+def _size(ax: Axes, columns: float, rows: float) -> float:
+    """1 where an axes has room for so many columns and rows, less where it has not."""
+    box = ax.get_window_extent().transformed(ax.figure.dpi_scale_trans.inverted())
+    return float(min(1.0, max(0.4, min(72 * box.width / columns / _COLUMN, 72 * box.height / rows / _ROW))))
+
+
+def _draw_connections(pen: _Pen) -> None:
+    from matplotlib.patches import PathPatch
+
+    for name, route in pen.graph.routes.items():
+        colour = pen.colour_of(ends(name)[1])
+        line = PathPatch(_curve(route), facecolor="none", edgecolor=colour, linewidth=1.3 * pen.size, zorder=1)
+        pen.ax.add_patch(line)
+    for name in [*pen.graph.kinds, *pen.graph.outputs]:
+        _draw_arrowhead(pen, name)
+
+
+def _curve(route: list[Point]) -> Path:
+    """A smooth line, level at every point of the route, and for the last bit, where the arrowhead comes."""
+    from matplotlib.path import Path
+
+    *before, (end_x, end_y) = route
+    vertices = [route[0]]
+    for (x, y), (next_x, next_y) in pairwise([*before, (end_x - _LEVEL, end_y)]):
+        vertices += [((x + next_x) / 2, y), ((x + next_x) / 2, next_y), (next_x, next_y)]
+    codes = [Path.MOVETO] + [Path.CURVE4] * (len(vertices) - 1) + [Path.LINETO]
+    return Path([*vertices, (end_x, end_y)], codes)
+
+
+def _draw_arrowhead(pen: _Pen, receiver: str) -> None:
+    """One for all connections of a receiver, which meet at its left; its length is in points, as the border's is."""
+    arrow = {
+        "arrowstyle": "-|>",
+        "mutation_scale": 9 * pen.size,
+        "shrinkA": 0,
+        "shrinkB": pen.radius(receiver),
+        "color": pen.colour_of(receiver),
+    }
+    start = (-pen.radius(receiver) - 7 * pen.size, 0)
+    pen.ax.annotate("", pen.graph.positions[receiver], start, textcoords="offset points", arrowprops=arrow, zorder=2)
+
+
+def _draw_networks(pen: _Pen) -> None:
+    markers = markers_of(KINDS)
+    for name, kind in pen.graph.kinds.items():
+        x, y = pen.graph.positions[name]
+        fill = pen.colour_of(name)
+        side = 2 * _RADIUS * pen.size * _MARKER_SIZES.get(markers[kind], 1.0)
+        pen.ax.plot(x, y, markers[kind], markersize=side, color=fill, markeredgecolor=INK, zorder=3)
+        pen.ax.text(x, y, name, ha="center", va="center_baseline", fontsize=8 * pen.size, color=ink_on(fill), zorder=4)
+        _write_below(pen, name, pen.graph.widths[name], _RADIUS + 2)
+
+
+def _write_below(pen: _Pen, name: str, text: str, points: float) -> None:
+    pen.ax.annotate(
+        text,
+        pen.graph.positions[name],
+        (0, -points * pen.size),
+        textcoords="offset points",
+        ha="center",
+        va="top",
+        fontsize=6.5 * pen.size,
+        color=INK,
+        bbox={**_BACKGROUND, "pad": 0.5},
+        zorder=4,
+    )
+
+
+def _draw_ports(pen: _Pen, inputs: tuple[str, ...]) -> None:
+    for name in (*inputs, *pen.graph.outputs):
+        is_input = name in inputs
+        fill = "white" if is_input else pen.colour_of(name)
+        pen.ax.annotate(
+            f"{name}\n{pen.graph.widths[name]}",
+            pen.graph.positions[name],
+            ((-4 if is_input else 4) * pen.size, 0),
+            textcoords="offset points",
+            ha="right" if is_input else "left",
+            va="center",
+            multialignment="center",
+            fontsize=8 * pen.size,
+            color=ink_on(fill),
+            bbox={"boxstyle": "round,pad=0.35", "facecolor": fill, "edgecolor": INK},
+            zorder=3,
+        )
+
+
+def _draw_relevance(pen: _Pen, thresholds: AllThresholds) -> None:
+    from matplotlib.offsetbox import AnnotationBbox, HPacker, TextArea
+
+    for name in pen.graph.kinds:
+        texts: list[Any] = []
+        for output in (output for output in pen.graph.outputs if (name, output) in pen.graph.relevance):
+            value = pen.graph.relevance[name, output]
+            weight = "bold" if value > thresholds_of(thresholds, output).relevance else "normal"
+            style = {"fontsize": 6.5 * pen.size, "color": darker(pen.colour[output]), "fontweight": weight}
+            texts.append(TextArea(number(value), textprops=style))
+        if texts:
+            lines = 1 + pen.graph.widths[name].count("\n")
+            below = (0, -(_RADIUS + 4 + 8 * lines) * pen.size)
+            row = HPacker(children=texts, pad=0, sep=4 * pen.size)
+            looks: dict[str, Any] = {"box_alignment": (0.5, 1.0), "pad": 0.1, "bboxprops": _BACKGROUND}
+            box = AnnotationBbox(row, pen.graph.positions[name], below, boxcoords="offset points", **looks)
+            pen.ax.add_artist(box)
+
+
+def _draw_legend(pen: _Pen) -> None:
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+
+    markers = markers_of(KINDS)
+    kinds = [kind for kind in markers if kind in pen.graph.kinds.values()]
+    handles: list[Any] = [
+        Line2D(
+            [],
+            [],
+            marker=markers[kind],
+            linestyle="",
+            color="white",
+            markeredgecolor=INK,
+            markersize=9 * _MARKER_SIZES.get(markers[kind], 1.0),
+            label=kind,
+        )
+        for kind in kinds
+    ]
+    owners = set(pen.graph.owners.values())
+    handles += [
+        Patch(facecolor=pen.colour[output], edgecolor=INK, label=f"only for {output}")
+        for output in pen.graph.outputs
+        if output in owners
+    ]
+    if None in owners:
+        handles.append(Patch(facecolor=SHARED, edgecolor=INK, label="for several outputs"))
+    handles.append(note("8-16: widths of layers"))
+    if pen.graph.relevance:
+        handles.append(note("1.50: relevance for the output\nof its colour, bold: relevant"))
+    legend_beside(pen.ax, handles=handles)

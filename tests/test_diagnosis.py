@@ -1,0 +1,135 @@
+"""The metrics: exact where the answer is known."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+import zoo
+
+import deap_valp as valp
+from deap_valp.diagnosis import CAP, Subject, fit_slope, loss_ratio, measure
+from deap_valp.errors import EvaluationError, RegistrationError
+
+
+def relevance(individual, problem):
+    model = valp.decode(individual)
+    return measure(Subject(model, problem, {}, individual.seed), ["module_intervention"]).relevance, model
+
+
+def test_relevance_is_given_for_every_output_that_is_reached(zoo_member, problem):
+    found, _ = relevance(zoo_member, problem)
+    assert set(found) == {(n, o) for n in zoo_member.networks for o in zoo_member.outputs_of(n)}
+    assert all(0 <= value <= CAP for value in found.values())
+
+
+def test_weights_are_restored_bit_for_bit(zoo_member, problem):
+    _, model = relevance(zoo_member, problem)
+    assert all(torch.equal(model.weights()[key], tensor) for key, tensor in zoo_member.weights.items())
+
+
+def test_what_no_receiver_reads_has_relevance_exactly_one(zoo_name):
+    individual, problem = zoo.member(zoo_name), zoo.problem_of(zoo_name)
+    for network in individual.networks:
+        deaf = copy.deepcopy(individual)
+        for receiver in deaf.receivers(network):
+            deaf.connect(network, receiver, torch.zeros_like(deaf.block(network, receiver)))
+        found, _ = relevance(deaf, problem)
+        assert all(found[network, output] == 1.0 for output in deaf.outputs_of(network)), network
+
+
+def test_the_only_path_is_relevant():
+    problem = zoo.mixed_problem()
+    individual = zoo.fan_out()
+    individual.fitness.values = valp.evaluate(individual, problem, first_batches=600)
+    found = individual.evaluation.diagnosis.relevance
+    assert found["n2", "value"] > 1.2 and found["n0", "value"] > 1.2
+
+
+def test_only_what_lies_behind_is_computed_again(monkeypatch):
+    from deap_valp.model import Model
+
+    individual, problem, orders = zoo.fan_out(), zoo.mixed_problem(), []
+    run = Model.run
+    monkeypatch.setattr(
+        Model, "run", lambda self, known, latents, order=None: orders.append(order) or run(self, known, latents, order)
+    )
+    relevance(individual, problem)
+    intact, *changed = orders
+    assert intact is None and len(changed) == len(individual.networks)
+    assert ("n2", "value") in changed and ("n1", "label") in changed
+
+
+def test_a_generation_output_is_measured_in_reconstruction():
+    """In ``generate`` nothing before the latent could matter, and every encoder would look irrelevant."""
+    x = torch.randn(400, 6, generator=torch.Generator().manual_seed(0))
+    problem = valp.Problem({"x": x}, {"image": valp.Generation(x)})
+    individual = zoo.build(problem, {"n0": zoo.generic(12), "n1": zoo.decoder(6, 12)}, "x->n0 n0->n1 n1->image")
+    individual.optimizers["image"] = valp.Optimizer("adam", 1e-2)
+    individual.fitness.values = valp.evaluate(individual, problem, first_batches=800)
+    assert individual.evaluation.diagnosis.relevance["n0", "image"] > 1.2
+
+
+@pytest.mark.parametrize("slope", [-1e-3, -2e-5, 0.0, 1e-4])
+@pytest.mark.parametrize("seed", range(5))
+def test_a_synthetic_slope_is_recovered_within_its_standard_error(slope, seed):
+    rng = np.random.default_rng(seed)
+    steps = 1000
+    found = fit_slope(1 + slope * np.arange(steps) + 0.1 * rng.normal(size=steps))
+    assert abs(found.slope - slope) < 4 * found.error
+    assert found.error == pytest.approx(0.1 / np.sqrt(steps**3 / 12), rel=0.1)
+
+
+def test_an_exact_line_has_no_error():
+    found = fit_slope(np.linspace(3, 1, 101))
+    assert found.slope == pytest.approx(-0.02) and found.error < 1e-12
+
+
+@pytest.mark.parametrize("losses", [[], [1.0], [1.0, 2.0]])
+def test_of_too_few_steps_nothing_is_known(losses):
+    found = fit_slope(np.asarray(losses))
+    assert found.slope == 0 and found.error == float("inf")
+    assert valp.Thresholds().state(found) == "stuck"
+
+
+@pytest.mark.parametrize(
+    ("output", "before", "after", "expected"),
+    [
+        ("label", 0.8, 0.8, 1.0),
+        ("label", 0.8, 0.4, 2.0),
+        ("label", 0.8, 0.0, 80.0),
+        ("label", 0.0, 0.0, 1.0),
+        ("value", 0.5, 1.0, 2.0),
+        ("value", 0.0, 0.0, 1.0),
+        ("value", 0.0, 1.0, CAP),
+        ("value", 1.0, float("inf"), CAP),
+        ("value", 1.0, float("nan"), CAP),
+    ],
+)
+def test_relevance_of_a_change(output, before, after, expected):
+    assert loss_ratio(zoo.mixed_problem(), output, before, after, 100) == pytest.approx(expected)
+
+
+def test_diagnosing_again_gives_the_same(zoo_member, problem):
+    zoo_member.fitness.values = valp.evaluate(zoo_member, problem, first_batches=10)
+    assert str(valp.diagnose(zoo_member, problem)) == str(zoo_member.evaluation.diagnosis)
+
+
+def test_it_prints_a_row_for_each_sub_network(zoo_member, problem):
+    zoo_member.fitness.values = valp.evaluate(zoo_member, problem, first_batches=10)
+    text = str(zoo_member.evaluation.diagnosis)
+    assert all(f"module_intervention {name}" in text for name in zoo_member.networks) and "loss_slope" in text
+
+
+def test_only_what_was_evaluated_can_be_diagnosed():
+    with pytest.raises(EvaluationError, match="a successful evaluation of its own, got none"):
+        valp.diagnose(zoo.smallest(), zoo.plain_problem())
+
+
+def test_an_unknown_metric_is_named():
+    individual = zoo.smallest()
+    individual.fitness.values = valp.evaluate(individual, zoo.plain_problem(), first_batches=3)
+    with pytest.raises(RegistrationError, match=r"metrics among \['loss_slope'.*got \['mood'\]"):
+        valp.diagnose(individual, zoo.plain_problem(), metrics=["mood"])

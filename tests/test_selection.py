@@ -1,0 +1,265 @@
+"""Rules, thresholds, policies and ``selMutation``: one synthetic diagnosis for each rule gives exactly its proposals."""
+
+from __future__ import annotations
+
+import copy
+import random
+from collections import Counter
+
+import pytest
+import zoo
+
+import deap_valp as valp
+from deap_valp.diagnosis import Diagnosis, Slope
+from deap_valp.errors import RegistrationError
+from deap_valp.selection import CLASSES, View, proposal_class, propose, random_move
+
+STEEP, MODERATE, STUCK = Slope(-1e-3, 1e-6), Slope(-1e-5, 1e-6), Slope(1e-4, 1e-6)
+
+
+def diagnosed(individual, slopes=MODERATE, relevance=None, default=2.0):
+    """The individual with an evaluation that carries this diagnosis."""
+    relevance = relevance or {}
+    found = {
+        (network, output): relevance.get((network, output), default)
+        for network in individual.networks
+        for output in individual.outputs_of(network)
+    }
+    by_output = slopes if isinstance(slopes, dict) else dict.fromkeys(individual.outputs, slopes)
+    individual.fitness.values = valp.Evaluation(
+        [1.0] * len(individual.outputs),
+        objectives=individual.outputs,
+        seed=individual.seed,
+        weights=individual.weights,
+        diagnosis=Diagnosis({"loss_slope": by_output, "module_intervention": found}),
+    )
+    return individual
+
+
+def proposals(individual, thresholds=valp.Thresholds(), rule_set="guidelines"):  # noqa: B008
+    return propose(View(individual, individual.evaluation.diagnosis, thresholds), rule_set)
+
+
+def keys(moves, rule=None):
+    return {move.key for move in moves if rule in (None, move.rule)}
+
+
+def slopes_of(individual, **named):
+    return {output: named.get(output, MODERATE) for output in individual.outputs}
+
+
+def two_outputs():
+    """n0 feeds n1 (label) and n2 (value); every connection of n0 is a choice."""
+    networks = {"n0": zoo.generic(4), "n1": zoo.generic(3), "n2": zoo.generic(3)}
+    edges = "left->n0 right->n0 left->n1 n0->n1 n0->n2 right->n2 n1->label n2->value n3->image n4->texture"
+    networks |= {"n3": zoo.decoder(2, 3), "n4": zoo.decoder(2, 3), "n5": zoo.generic(3)}
+    return zoo.build(zoo.mixed_problem(), networks, f"{edges} left->n5 n5->n3 n5->n4")
+
+
+# ---- the guidelines ------------------------------------------------------------------------------------------
+
+
+def test_r1_steep_gives_gentle_clones_of_what_contributes():
+    individual = diagnosed(two_outputs(), slopes_of(two_outputs(), label=STEEP))
+    assert keys(proposals(individual), "R1") == {("clone_network", "gentle", n) for n in ("n0", "n1")}
+
+
+def test_r2_moderate_gives_gentle_connections_that_reach_the_output():
+    individual = two_outputs()
+    diagnosed(individual, slopes_of(individual, label=MODERATE, value=STEEP, image=STEEP, texture=STEEP))
+    found = keys(proposals(individual), "R2")
+    assert found and all(operator == "add_connection" and version == "gentle" for operator, version, _ in found)
+    reached = {place: {"n0", "n1", "label"} for _, _, place in found}
+    assert all(place.split("->")[1] in receivers for place, receivers in reached.items())
+    assert ("add_connection", "gentle", "right->n1") in found
+    legal = set(valp.operators()["add_connection"].places(individual, True))
+    involved = {"n0", "n1"}
+    wanted = {p for p in legal if p.split("->")[1] in ("n0", "n1", "label") and involved & set(p.split("->"))}
+    assert {place for *_, place in found} == wanted
+
+
+def test_r3_stuck_gives_aggressive_insertions_on_the_way():
+    individual = two_outputs()
+    diagnosed(individual, slopes_of(individual, value=STUCK))
+    assert keys(proposals(individual), "R3") == {
+        ("insert_network", "aggressive", place) for place in ("n0->n2", "n2->value")
+    }
+
+
+def test_r4_irrelevant_for_some_gives_reducers_insertions_and_a_clone():
+    individual = diagnosed(two_outputs(), relevance={("n0", "value"): 1.0})
+    assert keys(proposals(individual), "R4") == {
+        ("delete_connection", "aggressive", "n0->n2"),
+        ("insert_network", "aggressive", "n0->n1"),
+        ("insert_network", "aggressive", "n0->n2"),
+        ("clone_network", "aggressive", "n0"),
+    }
+
+
+def test_r5_irrelevant_gives_the_connection_that_cuts():
+    individual = diagnosed(two_outputs(), relevance={("n0", "value"): 1.0, ("n0", "label"): 1.0})
+    assert {("delete_connection", "aggressive", place) for place in ("n0->n1", "n0->n2")} == keys(
+        proposals(individual), "R5"
+    )
+
+
+def test_r5_gives_none_where_no_single_connection_cuts():
+    individual = two_outputs()
+    diagnosed(individual, relevance={("n2", "value"): 1.0})  # n2->value is the only provider of value
+    assert not keys(proposals(individual), "R5")
+
+
+def test_r6_irrelevant_for_all_gives_deletion():
+    individual = diagnosed(two_outputs(), relevance={("n0", "value"): 1.05, ("n0", "label"): 0.99})
+    (move,) = [move for move in proposals(individual) if move.rule == "R6"]
+    assert move.key == ("delete_network", "aggressive", "n0")
+    assert str(move) == "delete_network(n0): irrelevant for every output (relevance 0.99, 1.05 <= 1.20)"
+
+
+def test_all_relevant_and_moderate_gives_connections_alone(zoo_member):
+    assert {move.operator for move in proposals(diagnosed(zoo_member))} <= {"add_connection"}
+
+
+def test_every_proposal_is_legal_and_comes_once(zoo_member):
+    for seed in range(5):
+        rng = random.Random(seed)
+        relevance = {(n, o): rng.choice([1.0, 2.0]) for n in zoo_member.networks for o in zoo_member.outputs}
+        slopes = {output: rng.choice([STEEP, MODERATE, STUCK]) for output in zoo_member.outputs}
+        found = proposals(diagnosed(zoo_member, slopes, relevance))
+        assert len(keys(found)) == len(found)
+        for move in found:
+            move.apply(copy.deepcopy(zoo_member))
+            assert move.reason and move.rule and proposal_class(move) in CLASSES
+
+
+def test_cutting_connections_cut_one_output_and_no_other(zoo_member):
+    import networkx as nx
+
+    view = View(zoo_member, Diagnosis({}), valp.Thresholds())
+    deletable = valp.operators()["delete_connection"].places(zoo_member, False)
+    for network, output in view.pairs:
+        expected = []
+        for place in deletable:
+            graph = zoo_member.graph.copy()
+            graph.remove_edge(*place.split("->"))
+            before = zoo_member.outputs_of(network)
+            if set(nx.descendants(graph, network)) & before == before - {output}:
+                expected.append(place)
+        assert sorted(view.cutting(network, output)) == sorted(expected)
+
+
+# ---- thresholds ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("slope", "deviations", "state"),
+    [
+        (Slope(-3e-5, 1e-6), 1.645, "steep"),
+        (Slope(-1e-5, 1e-6), 1.645, "moderate"),
+        (Slope(-1e-5, 1e-5), 1.645, "stuck"),
+        (Slope(-1e-5, 1e-5), None, "moderate"),
+        (Slope(-3e-5, 1.0), None, "steep"),
+        (Slope(-1e-11, 0.0), None, "stuck"),
+        (Slope(1e-3, 1e-6), 1.645, "stuck"),
+        (Slope(0.0, float("inf")), 1.645, "stuck"),
+    ],
+)
+def test_states_of_a_slope(slope, deviations, state):
+    assert valp.Thresholds(deviations=deviations).state(slope) == state
+
+
+def test_relevant_means_above_the_threshold():
+    individual = diagnosed(two_outputs(), default=1.2)
+    assert any(move.rule == "R6" for move in proposals(individual))
+    assert not any(move.rule == "R6" for move in proposals(individual, valp.Thresholds(relevance=1.19)))
+
+
+def test_thresholds_can_differ_by_output():
+    individual = diagnosed(two_outputs(), slopes=Slope(-1e-3, 1e-6))
+    thresholds = dict.fromkeys(individual.outputs, valp.Thresholds(steep=-1.0)) | {"label": valp.Thresholds()}
+    assert {place for *_, place in keys(proposals(individual, thresholds), "R1")} == {"n0", "n1"}
+
+
+# ---- selMutation ---------------------------------------------------------------------------------------------
+
+
+def test_reducers_come_first_then_aggressive_extenders_then_gentle_ones():
+    individual = two_outputs()
+    diagnosed(individual, slopes_of(individual, value=STUCK), {("n0", "value"): 1.0, ("n0", "label"): 1.0})
+    barred = set()
+    seen = []
+    while True:
+        move = valp.selMutation(individual, barred=barred)
+        if move.rule == "fallback":
+            break
+        seen.append(proposal_class(move))
+        barred.add(move.key)
+    assert seen == sorted(seen, key=CLASSES.index) and set(seen) == set(CLASSES)
+
+
+def test_choosing_changes_nothing(zoo_member):
+    diagnosed(zoo_member)
+    before, seed = copy.deepcopy(zoo_member), zoo_member.seed
+    for policy in ("guidelines", "random", "gentle"):
+        valp.selMutation(zoo_member, policy=policy)
+    assert zoo_member == before and zoo_member.seed == seed
+
+
+def test_without_a_diagnosis_of_this_structure_the_fallback_is_gentle(zoo_member):
+    diagnosed(zoo_member, STUCK)
+    valp.mutChangeBS(zoo_member)
+    for _ in range(10):
+        move = valp.selMutation(zoo_member)
+        assert move.rule == "fallback" and move.version == "gentle"
+        assert valp.operators()[move.operator].scope == "macro"
+
+
+def test_the_fallback_comes_when_all_are_barred(zoo_member):
+    diagnosed(zoo_member)
+    move = valp.selMutation(zoo_member, barred={move.key for move in proposals(zoo_member)})
+    assert move.rule == "fallback" and "no proposal left" in move.reason
+
+
+def test_random_is_uniform_over_versions_then_places():
+    individual = zoo.fan_in()
+    counts = Counter((m.operator, m.version) for m in (random_move(individual) for _ in range(4000)))
+    assert len(counts) == 8  # five macro operators, three of them in two versions
+    assert max(counts.values()) < 1.3 * min(counts.values())
+
+
+def test_policies_and_rule_sets_are_named():
+    with pytest.raises(RegistrationError, match="a policy among"):
+        valp.selMutation(zoo.smallest(), policy="clever")
+    with pytest.raises(RegistrationError, match="rule sets are"):
+        propose(View(zoo.smallest(), Diagnosis({}), valp.Thresholds()), "hunches")
+    with pytest.raises(RegistrationError, match="chosen among"):
+        valp.mutRandom(zoo.smallest(), operators=["sing"])
+    with pytest.raises(RegistrationError, match="by a scope among"):
+        valp.mutRandom(zoo.smallest(), operators="sing")
+
+
+def test_mut_guided_applies_what_is_selected(zoo_member):
+    move = random_move(zoo_member)
+    (returned,) = valp.mutGuided(zoo_member, select=lambda individual: move)
+    assert returned is zoo_member and zoo_member.move is move
+
+
+def test_nothing_selected_leaves_the_individual(zoo_member):
+    before, seed = copy.deepcopy(zoo_member), zoo_member.seed
+    assert valp.mutGuided(zoo_member, select=lambda individual: None) == (zoo_member,)
+    assert zoo_member == before and zoo_member.seed == seed
+
+
+def test_selecting_in_a_large_valp_is_fast():
+    random.seed(0)
+    individual = diagnosed(zoo.random_valp(zoo.mixed_problem(), (60, 60)), STUCK, default=1.0)
+    assert valp.selMutation(individual).rule in ("R5", "R6")
+
+
+def test_a_rule_name_is_taken_once_by_module():
+    def R1(view):
+        return []
+
+    R1.__module__ = "elsewhere"
+    with pytest.raises(RegistrationError, match="is taken by"):
+        valp.rule("guidelines")(R1)
