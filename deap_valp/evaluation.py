@@ -154,7 +154,7 @@ def score_model(model: Model, problem: Problem, split: str) -> dict[str, float]:
         for name, parts in predicted.items():
             parts.append(model.components[name].predict(results[name]))
     predictions = {**generated, **{name: torch.cat(parts) for name, parts in predicted.items()}}
-    return {name: float(problem.outputs[name].score(predictions[name], split)) for name in model.outputs}
+    return {name: float(output.score(predictions[name], split)) for name, output in problem.outputs.items()}
 
 
 def score(

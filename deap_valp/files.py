@@ -45,17 +45,20 @@ from .problem import OUTPUT_KINDS, Input, Output
 
 Individual = TypeVar("Individual", bound=VALP)
 
-KEY, VERSION, READS = "deap_valp", 1, (1,)
-"""Of the metadata; of what ``save`` writes; of what ``load`` reads."""
+KEY = "deap_valp"
+"""Of the structure in the metadata."""
+
+VERSION, READS = 1, (1,)
+"""What ``save`` writes and what ``load`` reads. A change of ``Structure``, or of what it holds, is a new version."""
 
 LARGEST_FILE, LARGEST_HEADER = 2**30, 2**24
-"""Bytes. A VALP of the paper takes less than one megabyte, and its header 20 kB."""
+"""Bytes. A VALP of the paper takes less than a megabyte, and its header 20 kB."""
 
 MOST_CONTAINERS, DEEPEST = 400_000, 16
-"""Objects and arrays of a JSON text, and how deep they nest. Python turns 3 bytes into one of 64 or more."""
+"""Objects and arrays of a JSON text, and how deep they nest: Python makes 64 bytes and more of the 3 bytes of one."""
 
 MOST = {"components": 2_000, "connections": 20_000}
-"""Elements of a field, where not the size of the header bounds them well enough."""
+"""Elements of a field, where the size of the header is too weak a bound. Such a VALP loads within seconds."""
 
 _FLOAT = float(np.finfo(np.float32).max)
 _INTEGERS = {"id": (0, 2**63 - 1), "data_offsets": (0, LARGEST_FILE)}  # by field; others are sizes

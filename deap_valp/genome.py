@@ -326,8 +326,14 @@ class VALP:
         lines = [repr(self)]
         for name in self.order:
             read = f" <- {', '.join(self.providers(name))}" if self.graph.pred[name] else ""
-            lines.append(f"  {name}: {self.component(name)}{read}")
+            lines.append(f"  {name}: {_described(self.component(name))}{read}")
         return "\n".join(lines)
+
+
+def _described(component: Component) -> str:
+    if isinstance(component, SubNetwork):
+        return str(component)
+    return f"{'input' if isinstance(component, Input) else component.kind} {component.width}"
 
 
 _VALUES = ("batch_size", "limits", "layout", "trained", "seed", "move", "_next_name")

@@ -134,7 +134,8 @@ def plot_valp(individual: VALP, ax: Axes | None = None, thresholds: AllThreshold
     _draw_networks(pen)
     _draw_ports(pen, individual.inputs)
     _draw_relevance(pen, thresholds)
-    ax.set_title(f"{len(graph.kinds)} sub-networks, {individual.weight_count:,} weights", fontsize=10)
+    networks = "1 sub-network" if len(graph.kinds) == 1 else f"{len(graph.kinds)} sub-networks"
+    ax.set_title(f"{networks}, {individual.weight_count:,} weights", fontsize=10)
     _draw_legend(pen)
     return ax
 
@@ -189,7 +190,7 @@ def _draw_networks(pen: _Pen) -> None:
         side = 2 * _RADIUS * pen.size * _MARKER_SIZES.get(markers[kind], 1.0)
         pen.ax.plot(x, y, markers[kind], markersize=side, color=fill, markeredgecolor=INK, zorder=3)
         pen.ax.text(x, y, name, ha="center", va="center_baseline", fontsize=8 * pen.size, color=ink_on(fill), zorder=4)
-        _write_below(pen, name, pen.graph.widths[name], _RADIUS + 2)
+        _write_below(pen, name, pen.graph.widths[name], _RADIUS + 4)
 
 
 def _write_below(pen: _Pen, name: str, text: str, points: float) -> None:
@@ -238,7 +239,7 @@ def _draw_relevance(pen: _Pen, thresholds: AllThresholds) -> None:
             texts.append(TextArea(number(value), textprops=style))
         if texts:
             lines = 1 + pen.graph.widths[name].count("\n")
-            below = (0, -(_RADIUS + 4 + 8 * lines) * pen.size)
+            below = (0, -(_RADIUS + 6 + 8 * lines) * pen.size)
             row = HPacker(children=texts, pad=0, sep=4 * pen.size)
             looks: dict[str, Any] = {"box_alignment": (0.5, 1.0), "pad": 0.1, "bboxprops": _BACKGROUND}
             box = AnnotationBbox(row, pen.graph.positions[name], below, boxcoords="offset points", **looks)

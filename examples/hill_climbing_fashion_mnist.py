@@ -1,0 +1,63 @@
+"""The paper's main experiment for one start: random and guided hill climbing on Fashion-MNIST (paper VI-C).
+
+usage: python hill_climbing_fashion_mnist.py [--steps 60] [--policy guidelines] [--seed 1]
+"""
+
+import argparse
+import os
+import random
+import time
+from pathlib import Path
+
+import matplotlib
+import torch
+from deap import base, creator, tools
+
+import deap_valp as valp
+
+matplotlib.use("Agg")
+SMALL = bool(os.environ.get("DEAP_VALP_SMALL"))
+
+parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+parser.add_argument("--steps", type=int, default=2 if SMALL else 60)
+parser.add_argument("--batches", type=int, default=20 if SMALL else 1000)
+parser.add_argument("--first-batches", type=int, default=40 if SMALL else 5000)
+parser.add_argument("--policy", default="guidelines", help="guidelines, random, gentle, ...")
+parser.add_argument("--seed", type=int, default=1)
+parser.add_argument("--folder", type=Path, default=Path("fashion_mnist_plots"))
+arguments = parser.parse_args()
+
+problem = valp.problems.fashion_mnist()
+creator.create("FitnessMulti", valp.Fitness, weights=problem.weights)
+creator.create("Individual", valp.VALP, fitness=creator.FitnessMulti)
+
+toolbox = base.Toolbox()
+toolbox.register("individual", valp.initVALP, creator.Individual, problem, networks=(3, 6))
+toolbox.register(
+    "evaluate", valp.evaluate, problem=problem, batches=arguments.batches, first_batches=arguments.first_batches
+)
+toolbox.register("selMutation", valp.selMutation, policy=arguments.policy)
+
+
+def main() -> None:
+    random.seed(arguments.seed)
+    began, front = time.time(), tools.ParetoFront()
+    best, logbook = valp.hillClimbing(toolbox.individual(), toolbox, nsteps=arguments.steps, halloffame=front)
+    for record in logbook:
+        scores = "  ".join(f"{name} {record[name]:.4g}" for name in problem.objectives)
+        print(f"{record['gen']:3d} {'accepted' if record['accepted'] else 'rejected'}  {scores}  {record['move']}")
+    print(best, best.evaluation.diagnosis, sep="\n")
+    print("validation:", dict(zip(problem.objectives, best.fitness.values)))
+    print("test:", valp.score(best, problem, split="test"))
+    print(f"{time.time() - began:.0f} s")
+
+    arguments.folder.mkdir(exist_ok=True)
+    samples = valp.decode(best).generate(100, torch.Generator().manual_seed(0))["sample"]
+    valp.plots.plot_samples(samples).figure.savefig(arguments.folder / "samples.png", dpi=120, bbox_inches="tight")
+    valp.plots.plot_valp(best).figure.savefig(arguments.folder / "valp.png", dpi=120, bbox_inches="tight")
+    valp.plots.plot_search(logbook)[0].figure.savefig(arguments.folder / "search.png", dpi=120, bbox_inches="tight")
+    print(f"Plots saved in {arguments.folder.resolve()}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,62 @@
+"""Guided hill climbing on scikit-learn's digits: class, histogram and new images from one model (paper, Fig. 4).
+
+Takes about a minute. Prints each step with the reason for it, the Pareto front and the test scores, and saves plots.
+"""
+
+import os
+import random
+from pathlib import Path
+
+import matplotlib
+import torch
+from deap import base, creator, tools
+
+import deap_valp as valp
+
+matplotlib.use("Agg")
+SMALL = bool(os.environ.get("DEAP_VALP_SMALL"))
+STEPS, FIRST_BATCHES, BATCHES = (3, 100, 50) if SMALL else (20, 1500, 400)
+
+problem = valp.problems.digits()
+creator.create("FitnessMulti", valp.Fitness, weights=problem.weights)
+creator.create("Individual", valp.VALP, fitness=creator.FitnessMulti)
+
+toolbox = base.Toolbox()
+toolbox.register("individual", valp.initVALP, creator.Individual, problem, networks=(3, 6))
+toolbox.register("evaluate", valp.evaluate, problem=problem, batches=BATCHES, first_batches=FIRST_BATCHES)
+toolbox.register("selMutation", valp.selMutation)
+
+
+def main() -> None:
+    random.seed(1)
+    start, front = toolbox.individual(), tools.ParetoFront()
+    print(problem, "", start, "", sep="\n")
+    best, logbook = valp.hillClimbing(start, toolbox, nsteps=STEPS, halloffame=front)
+
+    for record in logbook:
+        scores = "  ".join(f"{name} {record[name]:.4g}" for name in problem.objectives)
+        print(f"{record['gen']:3d} {'accepted' if record['accepted'] else 'rejected'}  {scores}  {record['move']}")
+    print(f"\nPareto front of the {len(logbook)} structures evaluated (validation):")
+    for individual in front:
+        print("  ", *(f"{name} {value:.4g} " for name, value in zip(problem.objectives, individual.fitness.values)))
+    print("\nThe last incumbent:", best, best.evaluation.diagnosis, sep="\n")
+    print(
+        "\nTest scores:", *(f"{name} {value:.4g} " for name, value in valp.score(best, problem, split="test").items())
+    )
+
+    folder = Path("quickstart_plots")
+    folder.mkdir(exist_ok=True)
+    samples = valp.decode(best).generate(64, torch.Generator().manual_seed(0))["sample"]
+    for name, drawn in {
+        "valp": valp.plots.plot_valp(best),
+        "search": valp.plots.plot_search(logbook),
+        "pareto": valp.plots.plot_pareto(list(front)),
+        "samples": valp.plots.plot_samples(samples),
+    }.items():
+        figure = drawn[0].figure if isinstance(drawn, tuple) else drawn.figure
+        figure.savefig(folder / f"{name}.png", dpi=120, bbox_inches="tight")
+    print(f"\nPlots saved in {folder.resolve()}")
+
+
+if __name__ == "__main__":
+    main()
