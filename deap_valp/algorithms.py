@@ -18,7 +18,7 @@ from tqdm.auto import tqdm
 
 from .fitness import PENALTY
 from .genome import VALP, copy_graph
-from .operators import Move
+from .operators import Decision, Move
 from .problem import Problem
 
 
@@ -31,7 +31,7 @@ class Entry:
         graph: Components and connections.
         values: Its objectives.
         weight_count: Number of its weights.
-        move: What made it of the incumbent; None for the start.
+        decision: The move that made it of the incumbent, and what was known then; None for the start.
         accepted: Whether it became the incumbent.
     """
 
@@ -39,8 +39,13 @@ class Entry:
     graph: nx.DiGraph
     values: tuple[float, ...]
     weight_count: int
-    move: Move | None
+    decision: Decision | None
     accepted: bool
+
+    @property
+    def move(self) -> Move | None:
+        """The move that made it."""
+        return None if self.decision is None else self.decision.move
 
 
 def majority(candidate: VALP, incumbent: VALP) -> bool:
@@ -134,7 +139,7 @@ class _Record:
             self.halloffame.update([candidate])
         if self.archive is not None:
             graph = copy_graph(candidate.graph)
-            self.archive.append(Entry(step, graph, values, candidate.weight_count, move, accepted))
+            self.archive.append(Entry(step, graph, values, candidate.weight_count, candidate.decision, accepted))
         if self.verbose:
             print(self.logbook.stream)
 

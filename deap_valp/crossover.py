@@ -19,8 +19,10 @@ from .errors import PlaceError, StructureError
 from .genome import VALP
 from .init import initial_block
 from .networks import SubNetwork
-from .operators import Move
+from .operators import Move, Operator, register
 from .weights import new_generator
+
+NAME = "exclusive_subgraph_crossover"
 
 
 def cxExclusiveSubgraph(
@@ -81,7 +83,7 @@ def _receive(host: VALP, donor: VALP, output: str | None) -> None:
         if received is not None:
             host.__dict__.update(received)
             host.seed = random.getrandbits(63)
-            host.move = Move("exclusive_subgraph_crossover", "aggressive", candidate)
+            host.move, host.decision = Move(NAME, "aggressive", candidate), None
             return
 
 
@@ -179,3 +181,21 @@ def _attach(child: VALP, donor: VALP, output: str, donated: list[str], sources: 
     for source, receiver in at_random:
         if f"{source}->{receiver}" not in child.weights:
             child.connect(source, receiver, initial_block(child.graph, source, receiver, generator))
+
+
+def receive(individual: VALP, output: str, donor: VALP) -> tuple[VALP]:
+    """Replace the exclusive subgraph of an output by a donor's, with its trained weights; the donor stays as it is."""
+    return (cxExclusiveSubgraph(individual, donor, output, reciprocal=False)[0],)
+
+
+register(
+    Operator(
+        name=NAME,
+        apply=receive,
+        scope="crossover",
+        effect="neutral",
+        versions=("aggressive",),
+        place="output",
+        places=lambda individual, gentle: [],  # only a selection that knows a donor can choose it
+    )
+)

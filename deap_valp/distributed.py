@@ -283,12 +283,9 @@ class Call:
                 self._replace(task, last)
             elif not last.started and self._pool.unanswered(now, last.sent) > LOST:
                 # The broker hands out what it has at once, so it has nothing: it ended, or a worker did on the way.
-                logger.warning(
-                    "scoopMap: SCOOP's broker gives no work though task %d waits, so it runs here; a worker that "
-                    "dies idle ends the broker of python -m scoop, but not that of python -m deap_valp.scoop",
-                    task,
-                )
+                _say_lost()
                 self._pool.run(last.future)
+                self._looked = 0.0  # the others have waited as long
                 return
 
     def _gone(self, sending: Sending, now: float) -> bool:
@@ -309,6 +306,14 @@ class Call:
             return
         error = DistributedError(f"task {task} was sent {TRIES} times and each time its worker died, last {worker}")
         self._close(task, Outcome(error=error))
+
+
+@functools.cache
+def _say_lost() -> None:
+    logger.warning(
+        "scoopMap: tasks wait and SCOOP's broker gives none, so they run here. A worker that is killed while it is "
+        "idle ends the broker of python -m scoop, but not that of python -m deap_valp.scoop"
+    )
 
 
 @functools.cache

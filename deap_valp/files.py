@@ -57,7 +57,7 @@ LARGEST_FILE, LARGEST_HEADER = 2**30, 2**24
 MOST_CONTAINERS, DEEPEST = 400_000, 16
 """Objects and arrays of a JSON text, and how deep they nest: Python makes 64 bytes and more of the 3 bytes of one."""
 
-MOST = {"components": 2_000, "connections": 20_000}
+MOST = {"components": 2_000, "connections": 20_000, "shape": 8}
 """Elements of a field, where the size of the header is too weak a bound. Such a VALP loads within seconds."""
 
 _FLOAT = float(np.finfo(np.float32).max)
@@ -134,12 +134,12 @@ def load(path: str | os.PathLike[str], icls: type[Individual]) -> Individual:
             the rule is, and what it got.
         OSError: The file cannot be read; ``FileNotFoundError`` where there is none.
     """
-    status = os.stat(path)
+    regular = stat.S_ISREG(os.stat(path).st_mode)
     with _naming(path):
-        if not stat.S_ISREG(status.st_mode):  # opening a pipe would wait for ever
+        if not regular:  # opening a pipe would wait for ever
             raise FileFormatError("a saved VALP is a regular file, got something else")
         with open(path, "rb") as stream:
-            return _restore(stream, status.st_size, icls)
+            return _restore(stream, os.fstat(stream.fileno()).st_size, icls)
 
 
 def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:

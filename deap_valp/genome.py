@@ -110,6 +110,7 @@ class VALP:
         trained: Whether any of the weights come from training.
         seed: Drawn anew by every change; it seeds the evaluation, and names the individual it belongs to.
         move: The last ``Move`` applied to it, or None.
+        decision: What was known when it was applied (a ``Decision``), where a selection chose it; else None.
     """
 
     def __init__(
@@ -132,6 +133,7 @@ class VALP:
         self.trained = False
         self.seed = random.getrandbits(63) if seed is None else seed
         self.move: Any = None
+        self.decision: Any = None
         self._next_name = 1 + max((int(name[1:]) for name in self.networks), default=-1)
         check(self)
 
@@ -336,7 +338,7 @@ def _described(component: Component) -> str:
     return f"{'input' if isinstance(component, Input) else component.kind} {component.width}"
 
 
-_VALUES = ("batch_size", "limits", "layout", "trained", "seed", "move", "_next_name")
+_VALUES = ("batch_size", "limits", "layout", "trained", "seed", "move", "decision", "_next_name")
 
 
 def same_tensor(a: Tensor, b: Tensor) -> bool:

@@ -14,14 +14,14 @@ import inspect
 import random
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import wraps
 from typing import Any, Protocol
 
 from .errors import PlaceError, RegistrationError
 from .genome import VALP, copy_graph
 
-SCOPES = ("macro", "micro", "hyperparameter")
+SCOPES = ("macro", "micro", "hyperparameter", "crossover")
 EFFECTS = ("extender", "reducer", "neutral")
 VERSIONS = ("gentle", "aggressive")
 
@@ -106,7 +106,7 @@ def operator(
         RegistrationError: A declaration is not one of these, or the name is taken by another function.
     """
 
-    def register(edit: Callable[..., None]) -> Apply:
+    def decorate(edit: Callable[..., None]) -> Apply:
         name = paper_name(edit.__name__)
         _check_declaration(name, edit, scope, effect, versions)
         place = list(inspect.signature(edit).parameters)[1]
@@ -120,14 +120,19 @@ def operator(
             chosen = choose_place(_REGISTRY[name], individual, bound.arguments[place], gentle)
             if chosen is not None:
                 _edit(edit, individual, (chosen, gentle) if both else (chosen,))
-                individual.move = Move(name, VERSIONS[0] if gentle else VERSIONS[1], chosen)
+                individual.move, individual.decision = Move(name, VERSIONS[0] if gentle else VERSIONS[1], chosen), None
             return (individual,)
 
         signature = apply.__signature__ = _public_signature(edit, place, both, versions)  # type: ignore[attr-defined]
         _REGISTRY[name] = Operator(name, apply, scope, effect, tuple(versions), place, places)
         return apply
 
-    return register
+    return decorate
+
+
+def register(op: Operator) -> None:
+    """Add an operator that takes more than a place, as a donation takes a donor; it offers no places by itself."""
+    _REGISTRY[op.name] = op
 
 
 def paper_name(function: str) -> str:
@@ -208,6 +213,7 @@ class Move:
         place: A legal place of the individual it was chosen for.
         reason: Why it was chosen, in words.
         rule: Name of the rule that proposed it.
+        donor: For a donation, who gives.
     """
 
     operator: str
@@ -215,6 +221,7 @@ class Move:
     place: str
     reason: str = ""
     rule: str = ""
+    donor: VALP | None = field(default=None, compare=False, repr=False)
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -222,21 +229,54 @@ class Move:
         return self.operator, self.version, self.place
 
     def apply(self, individual: VALP) -> tuple[VALP]:
-        """Change the individual in place, and note on it which move did.
+        """Change the individual in place, and leave on it a ``Decision``.
 
         Raises:
             PlaceError: The place is not legal for this individual.
         """
         op = _REGISTRY[self.operator]
-        version = {"gentle": self.version == "gentle"} if len(op.versions) == 2 else {}
-        op.apply(individual, self.place, **version)
-        individual.move = self
+        options: dict[str, Any] = {"gentle": self.version == "gentle"} if len(op.versions) == 2 else {}
+        if self.donor is not None:
+            options["donor"] = self.donor
+        decision = Decision.about(individual, replace(self, donor=None))
+        seed = individual.seed
+        op.apply(individual, self.place, **options)
+        if individual.seed != seed:
+            individual.move, individual.decision = decision.move, decision
         return (individual,)
 
     def __str__(self) -> str:
-        op = _REGISTRY.get(self.operator)  # donations are moves too, though no mutation
-        version = f", {self.version}" if op is not None and len(op.versions) == 2 else ""
+        both = len(_REGISTRY[self.operator].versions) == 2
+        version = f", {self.version}" if both else ""
         return f"{self.operator}({self.place}{version})" + (f": {self.reason}" if self.reason else "")
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What was known when a move was applied; what came of it is in the objectives of the individual it made.
+
+    Attributes:
+        move: What was done, where and why.
+        parent: Seed of the individual it was applied to.
+        objectives: Names of the objectives; empty where the parent had no evaluation of its own.
+        before: Their values in the parent.
+        diagnosis: The parent's, as text; empty where it had none.
+    """
+
+    move: Move
+    parent: int
+    objectives: tuple[str, ...] = ()
+    before: tuple[float, ...] = ()
+    diagnosis: str = ""
+
+    @classmethod
+    def about(cls, individual: VALP, move: Move) -> Decision:
+        """The record of a move that is about to be applied to an individual."""
+        evaluation = individual.evaluation
+        if evaluation is None:
+            return cls(move, individual.seed)
+        diagnosis = "" if evaluation.diagnosis is None else str(evaluation.diagnosis)
+        return cls(move, individual.seed, evaluation.objectives, tuple(evaluation), diagnosis)
 
 
 def moves(individual: VALP, which: str | Iterable[str] = "all") -> Iterator[tuple[Operator, bool, Sequence[str]]]:

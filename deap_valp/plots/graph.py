@@ -125,11 +125,11 @@ def plot_valp(individual: VALP, ax: Axes | None = None, thresholds: AllThreshold
     heights = [y for route in graph.routes.values() for _, y in route]
     last, top, bottom = max(x for x, _ in graph.positions.values()), max(heights), min(heights)
     columns, rows = last + 1, top - bottom + 1
-    size = 1.0 if ax is None else _size(ax, columns, rows)
+    fits = ax is None
     ax = panel(ax, width=2.2 + columns * _COLUMN / 72, height=1.0 + max(rows, 2) * _ROW / 72)
     ax.set_axis_off()
     ax.set(xlim=(-0.3, last + 0.3), ylim=(bottom - 0.6, top + 0.4))
-    pen = _Pen(ax, graph, colours_of(graph.outputs), size)
+    pen = _Pen(ax, graph, colours_of(graph.outputs), 1.0 if fits else _size(ax, columns, rows))
     _draw_connections(pen)
     _draw_networks(pen)
     _draw_ports(pen, individual.inputs)

@@ -49,7 +49,7 @@ def darker(colour: str) -> tuple[float, float, float]:
     from matplotlib.colors import to_rgb
 
     red, green, blue = to_rgb(colour)
-    return 0.7 * red, 0.7 * green, 0.7 * blue
+    return 0.6 * red, 0.6 * green, 0.6 * blue
 
 
 def number(value: float) -> str:
