@@ -7,7 +7,7 @@ Variation Operators and Model Components* (Garciarena, Santana, Mendiburu; arXiv
 from . import plots, problems
 from .algorithms import Entry, ObjectiveKey, hillClimbing, majority, move_key, statistics
 from .crossover import cxExclusiveSubgraph
-from .diagnosis import Diagnosis, Slope, diagnose, metric
+from .diagnosis import ALL_METRICS, DEFAULT_METRICS, Dependency, Diagnosis, Slope, diagnose, metric
 from .distributed import scoopMap
 from .errors import (
     DataFileError,
@@ -38,17 +38,39 @@ from .mutation import (
     mutInsertNetwork,
     mutRemoveLayer,
 )
-from .operators import Move, operator, operators
+from .operators import Decision, Move, operator, operators
 from .problem import Classification, Generation, Input, Output, Problem, Regression
-from .selection import Thresholds, mutGuided, mutRandom, rule, selMutation
+from .selection import (
+    Adaptive,
+    AtRandom,
+    Bandit,
+    ByRules,
+    FixedProbabilities,
+    Situation,
+    Thresholds,
+    calibrateThresholds,
+    mutGuided,
+    mutRandom,
+    rank,
+    rule,
+    selMutation,
+)
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "ALL_METRICS",
+    "DEFAULT_METRICS",
     "PENALTY",
     "VALP",
+    "Adaptive",
+    "AtRandom",
+    "Bandit",
+    "ByRules",
     "Classification",
     "DataFileError",
+    "Decision",
+    "Dependency",
     "Diagnosis",
     "DistributedError",
     "Entry",
@@ -56,6 +78,7 @@ __all__ = [
     "EvaluationError",
     "FileFormatError",
     "Fitness",
+    "FixedProbabilities",
     "Generation",
     "Input",
     "Layout",
@@ -70,10 +93,12 @@ __all__ = [
     "ProblemError",
     "RegistrationError",
     "Regression",
+    "Situation",
     "Slope",
     "StructureError",
     "Thresholds",
     "ValpError",
+    "calibrateThresholds",
     "check",
     "cxExclusiveSubgraph",
     "decode",
@@ -101,6 +126,7 @@ __all__ = [
     "operators",
     "plots",
     "problems",
+    "rank",
     "rule",
     "scoopMap",
     "score",

@@ -116,8 +116,13 @@ def _with_donation(host: VALP, donor: VALP, output: str) -> dict[str, Any] | Non
     _attach(child, donor, output, donated, {name: source for name, source in sources.items() if source is not None})
     if not all(child.graph.succ[name] for name in child.inputs):
         return None
-    kept = ("graph", "weights", "trained", "_next_name")
+    kept = ("graph", "weights", "ages", "trained", "_next_name")
     return {key: child.__dict__[key] for key in kept} | {"trained": child.trained or _was_trained(donor)}
+
+
+def can_receive(host: VALP, donor: VALP, output: str) -> bool:
+    """Whether a donation for this output would change the host."""
+    return _with_donation(host, donor, output) is not None
 
 
 def _was_trained(individual: VALP) -> bool:
@@ -165,6 +170,7 @@ def _attach(child: VALP, donor: VALP, output: str, donated: list[str], sources: 
             component = replace(component, id=random.getrandbits(63))
         tensors = {key: weights[f"{network}.{key}"] for key in component.shapes()}
         names[network] = child.add_network(component, tensors)
+        child.ages[names[network]] = donor.age(network)
     child.weights[child.entry_bias(output)] = weights[donor.entry_bias(output)]
     at_random = []
     for receiver in (*donated, output):

@@ -6,8 +6,9 @@ References:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,7 +19,7 @@ from . import device as devices
 from .errors import EvaluationError, RegistrationError
 from .genome import VALP
 from .model import Latents, Model, decode
-from .problem import Problem
+from .problem import Problem, Split
 
 EXAMPLES = 1000
 """Validation examples that interventions are measured on."""
@@ -37,14 +38,78 @@ class Slope(NamedTuple):
         return f"{self.slope:.1e} ± {self.error:.0e}"
 
 
+class Dependency(NamedTuple):
+    """How well the target of an output can be told from the result of a sub-network, and from its providers' results.
+
+    Between 0 (not at all) and 1 for the linear probe; in nats for the mutual information.
+    """
+
+    own: float
+    providers: float
+
+    @property
+    def gain(self) -> float:
+        """What the sub-network adds; 0 or less where it is not helpful."""
+        return self.own - self.providers
+
+    def __str__(self) -> str:
+        return f"{self.own:.2f} after {self.providers:.2f}"
+
+
 @dataclass(frozen=True)
 class Subject:
-    """What metrics look at: a trained model, what it was trained for, how its losses fell, and a seed."""
+    """What metrics look at: a trained model on validation examples.
+
+    Attributes:
+        model: Decoded after training.
+        problem: What it was trained for.
+        history: Losses of the last training session, by output.
+        seed: Of the draws that interventions make.
+        features: By input, named groups of its features to intervene on beside the whole input.
+    """
 
     model: Model
     problem: Problem
     history: Mapping[str, np.ndarray]
     seed: int
+    features: Mapping[str, Mapping[str, Sequence[int]]] = field(default_factory=dict)
+
+    @cached_property
+    def data(self) -> Split:
+        """The validation examples that metrics share."""
+        return self.problem.split("validation", next(self.model.parameters()).device, limit=EXAMPLES)
+
+    @cached_property
+    def intact(self) -> dict[str, Tensor]:
+        """Features and results of every component on them, latents at their mean.
+
+        Reconstruction, not generation: from noise, nothing before a latent could matter to an output.
+        """
+        return self.model.run(self.data.inputs, Latents("reconstruct"))
+
+    @cached_property
+    def intact_performance(self) -> dict[str, float]:
+        """Performance of every output on them."""
+        return {output: self.performance(output, self.intact) for output in self.model.outputs}
+
+    def performance(self, output: str, results: Mapping[str, Tensor]) -> float:
+        """Accuracy of a classification, mean squared error of a regression or reconstruction."""
+        return self.problem.outputs[output].performance(results[output], self.data.targets[output])
+
+    def generator(self) -> torch.Generator | None:
+        """A generator for the draws of one metric, on the model's device."""
+        return devices.generator(next(self.model.parameters()).device, self.seed)
+
+    def relevance(self, name: str, known: Mapping[str, Tensor], order: Sequence[str]) -> dict[tuple[str, str], float]:
+        """Relevance of ``name`` for the outputs in ``order``, which is computed again from what is known."""
+        results = self.model.run(known, Latents("reconstruct"), order)
+        return {
+            (name, output): loss_ratio(
+                self.problem, output, self.intact_performance[output], self.performance(output, results), self.data.size
+            )
+            for output in order
+            if output in self.model.outputs
+        }
 
 
 Metric = Callable[[Subject], Mapping[Any, Any]]
@@ -83,6 +148,16 @@ class Diagnosis:
     def relevance(self) -> Mapping[tuple[str, str], float]:
         """By (sub-network, output that it reaches), r >= 0; empty where not measured."""
         return self.measured.get("module_intervention", {})
+
+    @property
+    def input_relevance(self) -> Mapping[tuple[str, str], float]:
+        """By (input, output that it reaches), r >= 0; empty where not measured."""
+        return self.measured.get("input_intervention", {})
+
+    @property
+    def dependency(self) -> Mapping[tuple[str, str], Dependency]:
+        """By (sub-network, output that it reaches), what the linear probe told; empty where not measured."""
+        return self.measured.get("dependency", {})
 
     def __str__(self) -> str:
         by_output = {name: values for name, values in self.measured.items() if not _by_pair(values)}
@@ -127,11 +202,25 @@ def measure(subject: Subject, metrics: Iterable[str]) -> Diagnosis:
 DEFAULT_METRICS = ("loss_slope", "module_intervention")
 """What the guidelines need (paper VII-A: the two metrics with the most significant differences)."""
 
+ALL_METRICS = (*DEFAULT_METRICS, "input_intervention", "dependency", "mutual_information")
+"""All that look at one model; the fifth of the paper, relative performance, is ``selection.rank``'s."""
+
 
 def diagnose(
-    individual: VALP, problem: Problem, metrics: Iterable[str] = DEFAULT_METRICS, device: str = "auto"
+    individual: VALP,
+    problem: Problem,
+    metrics: Iterable[str] = ALL_METRICS,
+    features: Mapping[str, Mapping[str, Sequence[int]]] | None = None,
+    device: str = "auto",
 ) -> Diagnosis:
     """Diagnose an evaluated individual, on the weights that its evaluation left.
+
+    Args:
+        individual: Evaluated by ``evaluate``; not changed.
+        problem: What it was evaluated on; about 1,000 of its validation examples are used.
+        metrics: Names of registered metrics.
+        features: By input, named groups of its features (after encoding) that the input intervention permutes too.
+        device: As for ``evaluate``.
 
     Raises:
         EvaluationError: The individual was not evaluated since it was last changed, or its evaluation failed.
@@ -143,7 +232,7 @@ def diagnose(
         raise EvaluationError(f"diagnose needs an individual with a successful evaluation of its own, got {state}")
     with devices.one_thread():
         model = decode(individual, device=devices.choose(device))
-        return measure(Subject(model, problem, evaluation.history, individual.seed), metrics)
+        return measure(Subject(model, problem, evaluation.history, individual.seed, features or {}), metrics)
 
 
 # ---- metrics -------------------------------------------------------------------------------------------------
@@ -175,30 +264,143 @@ def module_intervention(subject: Subject) -> dict[tuple[str, str], float]:
     Relevance: 1 for no change, 2 for performance halved, for every output that the sub-network reaches. One draw of
     standard deviation 0.1, seeded by the individual; only what lies behind the sub-network is computed again.
     """
-    model, problem = subject.model, subject.problem
-    device = next(model.parameters()).device
-    data = problem.split("validation", device, limit=EXAMPLES)
-    generator = devices.generator(device, subject.seed)
-    intact = model.run(data.inputs, Latents("reconstruct"))
-    before = {output: performance(problem, output, intact, data.targets) for output in model.outputs}
+    model, generator = subject.model, subject.generator()
     relevance = {}
-    for name in (name for name in model.order if name not in model.outputs):
-        kept = {key: tensor.clone() for key, tensor in model.tensors_of(name).items()}
-        for tensor in model.tensors_of(name).values():
+    for name in _networks(subject):
+        tensors = model.tensors_of(name)
+        kept = {key: tensor.clone() for key, tensor in tensors.items()}
+        for tensor in tensors.values():
             tensor.normal_(0, 0.1, generator=generator)
-        behind = model.behind(name)
-        results = model.run(intact, Latents("reconstruct"), behind)
-        for key, tensor in model.tensors_of(name).items():
+        relevance.update(subject.relevance(name, subject.intact, model.behind(name)))
+        for key, tensor in tensors.items():
             tensor.copy_(kept[key])
-        for output in (output for output in model.outputs if output in behind):
-            after = performance(problem, output, results, data.targets)
-            relevance[name, output] = loss_ratio(problem, output, before[output], after, data.size)
     return relevance
 
 
-def performance(problem: Problem, output: str, results: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> float:
-    """Accuracy of a classification, mean squared error of a regression or reconstruction."""
-    return problem.outputs[output].performance(results[output], targets[output])
+@metric
+def input_intervention(subject: Subject) -> dict[tuple[str, str], float]:
+    """How much an output loses when the values of an input are permuted across the examples (paper IV-B 3).
+
+    By (input, output that it reaches), as relevance of the module intervention; and by (``"input[group]"``, output)
+    for the groups of features that ``diagnose`` was given.
+    """
+    generator, relevance = subject.generator(), {}
+    for name in subject.model.inputs:
+        whole: dict[str, Any] = {name: slice(None)}
+        groups = {f"{name}[{group}]": list(columns) for group, columns in subject.features.get(name, {}).items()}
+        behind = [other for other in subject.model.behind(name) if other != name]
+        for label, columns in {**whole, **groups}.items():
+            values = subject.intact[name].clone()
+            order = torch.randperm(len(values), generator=generator, device=values.device)
+            values[:, columns] = values[order][:, columns]
+            relevance.update(subject.relevance(label, {**subject.intact, name: values}, behind))
+    return relevance
+
+
+@metric
+def dependency(subject: Subject) -> dict[tuple[str, str], Dependency]:
+    """How well a linear estimator tells an output's target from a sub-network's result (paper IV-B 4).
+
+    Ridge regression (of the class indicators for a classification), fitted on half of the examples; the share of the
+    target's variance that it explains on the other half, at least 0. Compared with the same from the results of its
+    providers side by side.
+    """
+    return _pairs(subject, {key: _explained(values, subject) for key, values in _representations(subject).items()})
+
+
+@metric
+def mutual_information(subject: Subject) -> dict[tuple[str, str], Dependency]:
+    """Mutual information of a sub-network's result and an output's target, in nats (paper IV-B 4).
+
+    Of their leading principal components, each cut into cells of equal frequency; corrected for the number of cells
+    (Miller-Madow), and at least 0. Compared with the same from the results of its providers side by side.
+    """
+    targets = {output: _cells(_target_columns(subject, output), 1) for output in subject.model.outputs}
+    cells = {key: _cells(values, 2) for key, values in _representations(subject).items()}
+    return _pairs(subject, {key: {o: _information(own, targets[o]) for o in targets} for key, own in cells.items()})
+
+
+def _networks(subject: Subject) -> list[str]:
+    return [name for name in subject.model.order if name not in subject.model.outputs]
+
+
+def _representations(subject: Subject) -> dict[tuple[str, ...], Tensor]:
+    """What sub-networks give and read, each once, as (examples, columns), by the components it comes from."""
+    keys = [key for name in _networks(subject) for key in ((name,), subject.model.providers[name])]
+    return {key: torch.cat([subject.intact[name] for name in key], 1) for key in dict.fromkeys(keys)}
+
+
+def _pairs(subject: Subject, found: Mapping[tuple[str, ...], Mapping[str, float]]) -> dict[tuple[str, str], Dependency]:
+    return {
+        (name, output): Dependency(found[(name,)][output], found[subject.model.providers[name]][output])
+        for name in _networks(subject)
+        for output in subject.model.behind(name)
+        if output in subject.model.outputs
+    }
+
+
+def _target_columns(subject: Subject, output: str) -> Tensor:
+    """The target as numbers, (examples, columns); a class as indicators."""
+    target = subject.data.targets[output]
+    if target.dim() == 1:
+        return torch.nn.functional.one_hot(target, subject.model.components[output].width).to(torch.float32)
+    return target
+
+
+def _explained(values: Tensor, subject: Subject) -> dict[str, float]:
+    """Share of variance of every target that ridge regression explains on the half it was not fitted on."""
+    half = len(values) // 2
+    targets = [_target_columns(subject, output) for output in subject.model.outputs]
+    wanted = torch.cat(targets, 1).to(values.dtype)
+    predicted = _ridge(values[:half], wanted[:half], values[half:])
+    errors = (predicted - wanted[half:]).square().sum(0)
+    spreads = (wanted[half:] - wanted[half:].mean(0)).square().sum(0)
+    widths = [target.shape[1] for target in targets]
+    shares = [
+        float(1 - error.sum() / spread.sum().clamp(min=1e-12))
+        for error, spread in zip(errors.split(widths), spreads.split(widths), strict=True)
+    ]
+    return {output: max(share, 0.0) for output, share in zip(subject.model.outputs, shares, strict=True)}
+
+
+def _ridge(fitted: Tensor, wanted: Tensor, held: Tensor) -> Tensor:
+    """Ridge predictions for ``held``, the penalty a tenth of the columns' mean square.
+
+    By as many unknowns as there are columns or examples, whichever are fewer.
+    """
+    mean, scale = fitted.mean(0), fitted.std().clamp(min=1e-6)
+    fitted, held = (fitted - mean) / scale, (held - mean) / scale
+    examples, columns = fitted.shape
+    wide = columns > examples
+    gram = fitted @ fitted.T if wide else fitted.T @ fitted
+    gram.diagonal().add_(0.1 * (columns if wide else examples))
+    centred = wanted - wanted.mean(0)
+    weights = fitted.T @ torch.linalg.solve(gram, centred) if wide else torch.linalg.solve(gram, fitted.T @ centred)
+    return held @ weights + wanted.mean(0)
+
+
+_CELLS = 6  # along each component; 36 cells for two hold some 30 of 1,000 examples each
+
+
+def _cells(values: Tensor, components: int) -> np.ndarray:
+    """A cell for every example: its place along the leading principal components, each cut into equal frequencies."""
+    centred = (values - values.mean(0)).double().cpu()
+    axes = torch.randn(centred.shape[1], min(8, *centred.shape), generator=torch.Generator().manual_seed(0)).double()
+    for _ in range(4):  # subspace iteration: the leading components alone, at a tenth of the cost of all
+        axes, _ = torch.linalg.qr(centred.T @ (centred @ axes))
+    _, mix = torch.linalg.eigh((centred @ axes).T @ (centred @ axes))
+    scores = (centred @ axes @ mix.flip(1)[:, :components]).numpy()
+    edges = np.linspace(0, 1, _CELLS + 1)[1:-1]
+    columns = [np.searchsorted(np.quantile(column, edges), column, side="right") for column in scores.T]
+    return np.ravel_multi_index(tuple(columns), (_CELLS,) * len(columns))
+
+
+def _information(a: np.ndarray, b: np.ndarray) -> float:
+    from sklearn.metrics import mutual_info_score
+
+    occupied = len(np.unique(a * (b.max() + 1) + b))
+    bias = (occupied - len(np.unique(a)) - len(np.unique(b)) + 1) / (2 * len(a))
+    return max(float(mutual_info_score(a, b)) - bias, 0.0)
 
 
 def loss_ratio(problem: Problem, output: str, before: float, after: float, examples: int) -> float:

@@ -108,6 +108,7 @@ class VALP:
         limits: How far operators may let it grow.
         layout: How operators draw what is new at random.
         trained: Whether any of the weights come from training.
+        ages: By sub-network, the training sessions it had been through when the individual was last changed.
         seed: Drawn anew by every change; it seeds the evaluation, and names the individual it belongs to.
         move: The last ``Move`` applied to it, or None.
         decision: What was known when it was applied (a ``Decision``), where a selection chose it; else None.
@@ -131,6 +132,7 @@ class VALP:
         self.limits = limits
         self.layout = layout
         self.trained = False
+        self.ages = dict.fromkeys(self.networks, 0)
         self.seed = random.getrandbits(63) if seed is None else seed
         self.move: Any = None
         self.decision: Any = None
@@ -243,7 +245,12 @@ class VALP:
         """Take over the weights that the last evaluation left."""
         if self.evaluation is not None:
             self.trained = self.trained or self.evaluation.ok
+            self.ages = {name: self.age(name) for name in self.networks}
             self.weights = dict(self.evaluation.weights)
+
+    def age(self, network: str) -> int:
+        """Training sessions that a sub-network has been through."""
+        return self.ages[network] + (0 if self.evaluation is None else self.evaluation.sessions)
 
     # ---- edits for operators; none checks the rules --------------------------------------------------------
 
@@ -252,6 +259,7 @@ class VALP:
         name = f"n{self._next_name}"
         self._next_name += 1
         self.graph.add_node(name, component=component)
+        self.ages[name] = 0
         self.weights.update((f"{name}.{key}", tensor) for key, tensor in tensors.items())
         return name
 
@@ -264,6 +272,7 @@ class VALP:
         for receiver in self.receivers(name):
             self.disconnect(name, receiver)
         self.graph.remove_node(name)
+        del self.ages[name]
 
     def replace_network(self, name: str, component: SubNetwork, tensors: Mapping[str, Tensor]) -> None:
         """Describe a sub-network anew and give it these tensors; its connections stay."""
@@ -291,7 +300,7 @@ class VALP:
     def __deepcopy__(self, memo: dict[int, Any]) -> VALP:
         copy_ = self.__class__.__new__(self.__class__)
         memo[id(self)] = copy_
-        shared = {"graph": copy_graph(self.graph), "weights": dict(self.weights), "optimizers": dict(self.optimizers)}
+        shared = {"graph": copy_graph(self.graph)} | {key: dict(getattr(self, key)) for key in _MAPPINGS}
         rest = {key: deepcopy(value, memo) for key, value in self.__dict__.items() if key not in (*shared, *_VALUES)}
         copy_.__dict__.update({key: self.__dict__[key] for key in _VALUES}, **shared, **rest)
         return copy_
@@ -338,6 +347,7 @@ def _described(component: Component) -> str:
     return f"{'input' if isinstance(component, Input) else component.kind} {component.width}"
 
 
+_MAPPINGS = ("weights", "optimizers", "ages")  # of values
 _VALUES = ("batch_size", "limits", "layout", "trained", "seed", "move", "decision", "_next_name")
 
 

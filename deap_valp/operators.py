@@ -162,7 +162,7 @@ def _edit(edit: Callable[..., None], individual: VALP, arguments: tuple[Any, ...
     before = dict(individual.__dict__)
     individual.graph = copy_graph(individual.graph)
     individual.optimizers = dict(individual.optimizers)
-    individual.weights = dict(individual.weights)
+    individual.weights, individual.ages = dict(individual.weights), dict(individual.ages)
     try:
         individual.inherit()
         edit(individual, *arguments)

@@ -7,6 +7,7 @@ broker goes on with the other workers, and what runs on one host, or through ``-
 
 from __future__ import annotations
 
+import logging
 import runpy
 import shlex
 import signal
@@ -105,6 +106,7 @@ class _Worker(Bootstrap):
     status: Any = None
 
     def run(self, globs: dict[str, Any] | None = None) -> None:
+        _enable_loggers()
         if self.args.externalBrokerHostname in utils.loopbackReferences:
             zmq.Socket.bind = _bind_locally
         runpy.run_path = self._script
@@ -118,6 +120,13 @@ class _Worker(Bootstrap):
         except SystemExit as stop:  # SCOOP takes any for a failure with status 1, sys.exit(0) too
             self.status = stop.code
             return {}
+
+
+def _enable_loggers() -> None:
+    """Undo what SCOOP's logging does to the loggers of modules that were imported before it, this package's too."""
+    for logger in logging.root.manager.loggerDict.values():
+        if isinstance(logger, logging.Logger):
+            logger.disabled = False
 
 
 _run_path = runpy.run_path

@@ -157,12 +157,12 @@ def test_tensors_that_are_views_are_saved_as_they_read(path):
     assert saved_and_loaded(individual, path) == individual
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_round_trip_after_evolution(zoo_name, problem, path, seed):
     random.seed(seed)
     individual, other = zoo.member(zoo_name), zoo.random_valp(problem)
     for step in range(12):
-        if step % 4 == 1:
+        if step == 5:
             individual.fitness.values = valp.evaluate(individual, problem, batches=2, first_batches=3, device="cpu")
         if step % 4 == 3:
             valp.cxExclusiveSubgraph(individual, other)
@@ -282,12 +282,8 @@ def test_version_1_stays_readable(path):
     shapes = {"x->n0": [2, 2], "n0.0.bias": [2], "n0->n1": [2, 2], "n1.latent.bias": [2], "n1.0.weight": [1, 1]}
     shapes |= {"n1.0.bias": [1], "n1->n2": [1, 1], "n2.0.bias": [1], "n2->image": [1, 1], "image.bias": [1]}
     shapes |= {"n0->n3": [2, 2], "n3.0.bias": [2], "n3->label": [2, 2], "label.bias": [2]}
-    header, position = {}, 0
-    for name, shape in shapes.items():
-        size = 4 * int(np.prod(shape))
-        header[name] = {"dtype": "F32", "shape": shape, "data_offsets": [position, position + size]}
-        position += size
-    path.write_bytes(assembled(header, VERSION_1, np.arange(position // 4, dtype="<f4").tobytes()))
+    header, size = laid_out(shapes)
+    path.write_bytes(assembled(header, VERSION_1, np.arange(size // 4, dtype="<f4").tobytes()))
     loaded = load(path, zoo.individual_class((-1.0, -1.0)))
     assert loaded.trained and loaded.component("n1").share == 0.5
     assert loaded.weights["n0->n1"].tolist() == [[6.0, 7.0], [8.0, 9.0]]
@@ -408,6 +404,16 @@ def framed(header, body=b""):
     return struct.pack("<Q", len(header)) + header + body
 
 
+def laid_out(shapes):
+    """The header of tensors of these shapes, one behind the other, and their bytes together."""
+    header, position = {}, 0
+    for name, shape in shapes.items():
+        end = position + 4 * int(np.prod(shape))
+        header[name] = {"dtype": "F32", "shape": shape, "data_offsets": [position, end]}
+        position = end
+    return header, position
+
+
 def contents(individual, path):
     save(individual, path)
     return path.read_bytes()
@@ -498,7 +504,7 @@ HEADERS = {
     "shape of other rank": (lambda h: entry(h, shape=[2, 2]), r"n0\.0\.bias: expected shape \(4,\), got \(2, 2\)"),
     "offsets of a hole": (lambda h: entry(h, data_offsets=[4, 20]), r"data_offsets must be \[16, 32\] for its shape"),
     "offsets of an overlap": (lambda h: entry(h, data_offsets=[0, 16]), "data_offsets must be .* for its"),
-    "offsets of a short tensor": (lambda h: entry(h, data_offsets=[0, 12]), r"must be \[16, 32\] for its shape"),
+    "offsets of a short tensor": (lambda h: entry(h, data_offsets=[16, 28]), r"must be \[16, 32\] for its shape"),
     "offsets reversed": (lambda h: entry(h, data_offsets=[16, 0]), "must be a range, its lower end first"),
     "offsets negative": (lambda h: entry(h, data_offsets=[-4, 12]), r"data_offsets\[0\] must be a whole number from 0"),
     "offsets beyond the file": (lambda h: entry(h, data_offsets=[2**29, 2**29 + 16]), "for its shape"),
@@ -878,41 +884,70 @@ def edit_json(value, rng):
         rng.choice(EDITS)(holder, key, holder[key], rng)
 
 
+def width_of(component):
+    return component["layers"][-1]["width"] if "layers" in component else component["width"]
+
+
+def rows_of(component):
+    latent = component.get("latent")
+    return 2 * latent["dim"] if latent else component.get("layers", [component])[0]["width"]
+
+
+def rewired(header, structure, rng):
+    """Connections added and removed with their tensors, so that the graph alone is wrong, if anything is."""
+    components, connections = structure["components"], structure["connections"]
+    shapes = {name: entry["shape"] for name, entry in header.items()}
+    for _ in range(rng.choice([1, 1, 2, 4])):
+        provider, receiver = rng.choices(list(components), k=2)
+        name = f"{provider}->{receiver}"
+        if rng.random() < 0.3:
+            gone = connections.pop(rng.randrange(len(connections)))
+            del shapes[gone]
+        elif name not in connections:
+            connections.append(name)
+            shapes[name] = [rows_of(components[receiver]), width_of(components[provider])]
+    header, size = laid_out(shapes)
+    return assembled(header, structure, bytes(size))
+
+
+PRINTABLE = b'0123456789,:{}[]"\\ eE+-.naN>_xl'
+
+
 def edit_bytes(data, rng):
-    data = bytearray(data)
-    length = 8 + struct.unpack("<Q", data[:8])[0]
+    """Damage at random, mostly to the header: other weights than those that were saved are no damage."""
+    length = struct.unpack("<Q", data[:8])[0]
+    head, body = bytearray(data[8 : 8 + length]), bytearray(data[8 + length :])
     for _ in range(rng.choice([1, 1, 2, 8])):
-        # mostly in the header: most changes of weights only give other weights
-        at = rng.randrange(len(data)) if rng.random() < 0.3 else rng.randrange(min(length, len(data)))
-        some = rng.randbytes(rng.choice([1, 2, 4, 9, 64]))
-        kind = rng.choice(["flip", "flip", "insert", "delete", "overwrite", "cut", "length", "repeat"])
-        if kind == "flip":
-            data[at] ^= 1 << rng.randrange(8)
-        elif kind == "insert":
-            data[at:at] = some
-        elif kind == "delete":
-            del data[at : at + len(some)]
-        elif kind == "overwrite":
-            data[at : at + len(some)] = some
-        elif kind == "cut":
-            del data[at:]
-        elif kind == "repeat":
-            data[at:at] = data[at : at + 200]
+        part = head if head and rng.random() < 0.8 else body
+        at, count = rng.randrange(len(part) + 1), rng.choice([1, 1, 2, 4, 9, 64])
+        some = rng.randbytes(count) if rng.random() < 0.2 else bytes(rng.choices(PRINTABLE, k=count))
+        kind = rng.choice(["flip", "flip", "insert", "delete", "overwrite", "overwrite", "repeat", "cut"])
+        if kind == "flip" and at < len(part):
+            part[at] ^= 1 << rng.randrange(8)
+        elif kind == "cut" and rng.random() < 0.3:
+            del part[at:]
         else:
-            data[:8] = struct.pack("<Q", rng.choice([0, 1, length - 7, length - 9, len(data), 2**40, 2**64 - 1]))
-        if not data:
-            break
-    return bytes(data)
+            given = {"insert": some, "overwrite": some, "repeat": bytes(part[at : at + count]) * 2}.get(kind, b"")
+            part[at : at if kind == "insert" else at + count] = given
+    lengths = [0, 1, length - 1, length + 1, len(head) + len(body), 2**40, 2**64 - 1]
+    said = rng.choice(lengths) if rng.random() < 0.15 else len(head) if rng.random() < 0.9 else length
+    return struct.pack("<Q", max(0, said)) + bytes(head) + bytes(body)
 
 
 def mutated(data, rng):
-    """A valid file with some random damage: to its bytes, its header or its structure."""
-    if rng.random() < 0.4:
-        return edit_bytes(data, rng)
+    """A valid file with some random damage: to its bytes, its header, its structure or its graph."""
+    where = rng.choice(["bytes", "bytes", "header", "structure", "structure", "structure", "graph", "all"])
     header, structure, body = taken_apart(data)
-    edit_json(header if rng.random() < 0.25 else structure, rng)
+    if where == "bytes":
+        return edit_bytes(data, rng)
+    if where == "graph":
+        return rewired(header, structure, rng)
+    if where in ("header", "all"):
+        edit_json(header, rng)
+    if where in ("structure", "all"):
+        edit_json(structure, rng)
     damaged = assembled(header, structure, body)
-    return edit_bytes(damaged, rng) if rng.random() < 0.1 else damaged
+    return edit_bytes(damaged, rng) if where == "all" else damaged
 
 
 def outcome(path, data):

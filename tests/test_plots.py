@@ -14,6 +14,7 @@ import pytest
 import torch
 import zoo
 from deap import base, tools
+from matplotlib.offsetbox import TextArea
 
 import deap_valp as valp
 from deap_valp import plots
@@ -149,28 +150,45 @@ def test_many_layers_take_several_lines():
     assert plots.graph._widths(zoo.generic(*range(1, 7))) == "1-2-3-4-\n5-6"
 
 
-def test_labels_of_a_graph_neither_overlap_nor_leave_the_figure(pictured):
+@pytest.mark.parametrize("with_relevance", [True, False], ids=["with relevance", "without"])
+def test_labels_of_a_graph_neither_overlap_nor_leave_the_figure(pictured, with_relevance):
+    if with_relevance:
+        measured = {(name, output): 14.3 for name in pictured.networks for output in pictured.outputs_of(name)}
+        diagnosis = Diagnosis({"module_intervention": measured})
+        values = [1.0] * len(pictured.outputs)
+        pictured.fitness.values = evaluation_of(pictured, values, diagnosis=diagnosis)
     ax = plots.plot_valp(pictured)
+    boxes = [artist for artist in ax.artists if hasattr(artist, "offsetbox")]
+    assert len(boxes) == (len(pictured.networks) if with_relevance else 0)
     assert_readable(ax)
 
 
-def test_relevance_stands_below_each_sub_network_and_overlaps_nothing():
-    ax = plots.plot_valp(evaluated())
-    assert len([artist for artist in ax.artists if hasattr(artist, "offsetbox")]) == len(evaluated().networks)
+def test_relevance_is_that_of_the_diagnosis():
     assert plots.valp_data(evaluated()).relevance == evaluated().evaluation.diagnosis.relevance
-    assert_readable(ax)
+
+
+def test_relevance_is_bold_above_the_threshold_of_its_output():
+    def weights(relevance: float) -> list[str]:
+        own = {name: valp.Thresholds(relevance=relevance) for name in evaluated().outputs}
+        ax = plots.plot_valp(evaluated(), thresholds=own)
+        numbers = [area for box in ax.artists if hasattr(box, "offsetbox") for area in box.findobj(TextArea)]
+        return [text.get_fontweight() for area in numbers for text in area.get_children()]
+
+    pairs = len(evaluated().evaluation.diagnosis.relevance)
+    assert weights(0) == ["bold"] * pairs
+    assert weights(100) == ["normal"] * pairs
 
 
 def assert_readable(ax):
     figure = drawn(ax)
-    renderer = figure.canvas.get_renderer()
-    boxes = {label: label.get_window_extent(renderer) for label in labels_drawn(ax)}
+    labels = [*labels_drawn(ax), ax.get_legend()]
+    boxes = {label: label.get_window_extent(figure.canvas.get_renderer()) for label in labels}
     assert len(boxes) > 2
     for (one, box), (other, second) in combinations(boxes.items(), 2):
         assert not box.padded(-1).overlaps(second.padded(-1)), f"{one} and {other} overlap"
-    for box in [*boxes.values(), ax.get_legend().get_window_extent(renderer)]:
-        assert figure.bbox.padded(1).x0 <= box.x0 and box.x1 <= figure.bbox.padded(1).x1
-        assert figure.bbox.padded(1).y0 <= box.y0 and box.y1 <= figure.bbox.padded(1).y1
+    for label, box in boxes.items():
+        assert figure.bbox.x0 - 1 <= box.x0 and box.x1 <= figure.bbox.x1 + 1, f"{label} is cut off"
+        assert figure.bbox.y0 - 1 <= box.y0 and box.y1 <= figure.bbox.y1 + 1, f"{label} is cut off"
 
 
 def test_a_changed_individual_shows_no_relevance():
@@ -303,6 +321,13 @@ def test_search_shows_each_fate_of_a_candidate():
     assert {"incumbent", "start", "not accepted", "not accepted, far above", "failed"} <= set(shown)
     assert axes[1].get_ylim()[1] < 900
     assert_inside(axes)
+
+
+def test_the_line_of_the_incumbent_changes_at_the_step_that_changed_it():
+    lines = plots.plot_search(climbed(), ["o1"])[0].lines
+    incumbent = next(line for line in lines if line.get_label() == "incumbent")
+    assert incumbent.get_drawstyle() == "steps-post"
+    np.testing.assert_array_equal(incumbent.get_ydata(), [4, 3, 3, 3, 2, 2])
 
 
 def evolved():

@@ -194,7 +194,7 @@ def test_reducers_come_first_then_aggressive_extenders_then_gentle_ones():
             break
         seen.append(proposal_class(move))
         barred.add(move.key)
-    assert seen == sorted(seen, key=CLASSES.index) and set(seen) == set(CLASSES)
+    assert seen == sorted(seen, key=CLASSES.index) and set(seen) == set(CLASSES) - {"donation"}
 
 
 def test_choosing_changes_nothing(zoo_member):
@@ -241,7 +241,7 @@ def test_policies_and_rule_sets_are_named():
 def test_mut_guided_applies_what_is_selected(zoo_member):
     move = random_move(zoo_member)
     (returned,) = valp.mutGuided(zoo_member, select=lambda individual: move)
-    assert returned is zoo_member and zoo_member.move is move
+    assert returned is zoo_member and zoo_member.move == move
 
 
 def test_nothing_selected_leaves_the_individual(zoo_member):

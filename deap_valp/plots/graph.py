@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.path import Path
 
-_COLUMN, _ROW, _RADIUS = 74.0, 56.0, 12.0  # points of a column, a row and a sub-network where fonts have full size
+_COLUMN, _ROW, _RADIUS = 74.0, 58.0, 12.0  # points of a column, a row and a sub-network where fonts have full size
 _LEVEL = 0.28  # columns for a sub-network's border and the arrowhead before it
-_LAYERS_A_LINE = 4
+_LAYERS_A_LINE, _NUMBERS_A_LINE = 4, 3
 _MARKER_SIZES = {"D": 0.8, "s": 0.9, "p": 1.1}  # so that all look equally large
 _BACKGROUND: dict[str, Any] = {"facecolor": "white", "alpha": 0.85, "edgecolor": "none"}
 
@@ -128,7 +128,7 @@ def plot_valp(individual: VALP, ax: Axes | None = None, thresholds: AllThreshold
     fits = ax is None
     ax = panel(ax, width=2.2 + columns * _COLUMN / 72, height=1.0 + max(rows, 2) * _ROW / 72)
     ax.set_axis_off()
-    ax.set(xlim=(-0.3, last + 0.3), ylim=(bottom - 0.6, top + 0.4))
+    ax.set(xlim=(-0.3, last + _box_width(graph.outputs)), ylim=(bottom - 0.6, top + 0.4))
     pen = _Pen(ax, graph, colours_of(graph.outputs), 1.0 if fits else _size(ax, columns, rows))
     _draw_connections(pen)
     _draw_networks(pen)
@@ -138,6 +138,11 @@ def plot_valp(individual: VALP, ax: Axes | None = None, thresholds: AllThreshold
     ax.set_title(f"{networks}, {individual.weight_count:,} weights", fontsize=10)
     _draw_legend(pen)
     return ax
+
+
+def _box_width(names: tuple[str, ...]) -> float:
+    """Columns that the widest of these names takes in its box, so that the legend stands clear of it."""
+    return (20 + 5.5 * max(map(len, names))) / _COLUMN
 
 
 def _size(ax: Axes, columns: float, rows: float) -> float:
@@ -228,22 +233,33 @@ def _draw_ports(pen: _Pen, inputs: tuple[str, ...]) -> None:
 
 
 def _draw_relevance(pen: _Pen, thresholds: AllThresholds) -> None:
-    from matplotlib.offsetbox import AnnotationBbox, HPacker, TextArea
+    from matplotlib.offsetbox import AnnotationBbox, HPacker, VPacker
 
+    looks: dict[str, Any] = {"boxcoords": "offset points", "box_alignment": (0.5, 1.0), "pad": 0.1}
     for name in pen.graph.kinds:
-        texts: list[Any] = []
-        for output in (output for output in pen.graph.outputs if (name, output) in pen.graph.relevance):
-            value = pen.graph.relevance[name, output]
-            weight = "bold" if value > thresholds_of(thresholds, output).relevance else "normal"
-            style = {"fontsize": 6.5 * pen.size, "color": darker(pen.colour[output]), "fontweight": weight}
-            texts.append(TextArea(number(value), textprops=style))
-        if texts:
-            lines = 1 + pen.graph.widths[name].count("\n")
-            below = (0, -(_RADIUS + 6 + 8 * lines) * pen.size)
-            row = HPacker(children=texts, pad=0, sep=4 * pen.size)
-            looks: dict[str, Any] = {"box_alignment": (0.5, 1.0), "pad": 0.1, "bboxprops": _BACKGROUND}
-            box = AnnotationBbox(row, pen.graph.positions[name], below, boxcoords="offset points", **looks)
-            pen.ax.add_artist(box)
+        numbers = _relevance_of(pen, name, thresholds)
+        if numbers:
+            lines: list[Any] = [
+                HPacker(children=numbers[start : start + _NUMBERS_A_LINE], pad=0, sep=4 * pen.size)
+                for start in range(0, len(numbers), _NUMBERS_A_LINE)
+            ]
+            above = 1 + pen.graph.widths[name].count("\n")
+            below = (0, -(_RADIUS + 6 + 8 * above) * pen.size)
+            block = VPacker(children=lines, align="center", pad=0, sep=1.5 * pen.size)
+            pen.ax.add_artist(AnnotationBbox(block, pen.graph.positions[name], below, bboxprops=_BACKGROUND, **looks))
+
+
+def _relevance_of(pen: _Pen, name: str, thresholds: AllThresholds) -> list[Any]:
+    """A number for each output that a sub-network reaches."""
+    from matplotlib.offsetbox import TextArea
+
+    numbers = []
+    for output in (output for output in pen.graph.outputs if (name, output) in pen.graph.relevance):
+        value = pen.graph.relevance[name, output]
+        weight = "bold" if value > thresholds_of(thresholds, output).relevance else "normal"
+        style = {"fontsize": 6.5 * pen.size, "color": darker(pen.colour[output]), "fontweight": weight}
+        numbers.append(TextArea(number(value), textprops=style))
+    return numbers
 
 
 def _draw_legend(pen: _Pen) -> None:

@@ -65,21 +65,29 @@ def thresholds_of(thresholds: AllThresholds, output: str) -> Thresholds:
 def panels(
     axes: Axes | Sequence[Axes] | None, count: int, width: float, height: float, beside: float = 0.0
 ) -> tuple[Axes, ...]:
-    """The axes given, or a row of new ones, each of this size in inches, with room for a legend beside the last.
+    """The axes given, or new ones, up to three beside each other, each of this size, and room for a legend; in inches.
 
     Raises:
         ValpError: Axes are given, and not ``count`` of them.
     """
-    import matplotlib.pyplot as plt
-
     if axes is None:
-        size = count * width + beside, height
-        given = plt.subplots(1, count, figsize=size, layout="constrained", squeeze=False)[1][0]
-    else:
-        given = np.ravel(axes)  # type: ignore[arg-type]
+        return _new_panels(count, width, height, beside)
+    given: tuple[Axes, ...] = tuple(np.ravel(axes))  # type: ignore[arg-type]
     if len(given) != count:
         raise ValpError(f"this plot needs {count} axes, one for each panel, got {len(given)}")
-    return tuple(given)
+    return given
+
+
+def _new_panels(count: int, width: float, height: float, beside: float) -> tuple[Axes, ...]:
+    import matplotlib.pyplot as plt
+
+    columns = count if count <= 3 else min(3, -(-count // 2))
+    rows = -(-count // columns)
+    size = columns * width + beside, rows * height
+    grid = plt.subplots(rows, columns, figsize=size, layout="constrained", squeeze=False)[1].ravel()
+    for spare in grid[count:]:
+        spare.remove()
+    return tuple(grid[:count])
 
 
 def panel(ax: Axes | None, width: float, height: float, beside: float = 0.0) -> Axes:

@@ -1,0 +1,45 @@
+"""Which operator goes where: rules over a diagnosis, policies, and ``selMutation``."""
+
+from .calibration import calibrateThresholds
+from .policies import (
+    CLASSES,
+    POLICIES,
+    Adaptive,
+    AtRandom,
+    Bandit,
+    ByRules,
+    FixedProbabilities,
+    Policy,
+    Situation,
+    proposal_class,
+    propose,
+    random_move,
+)
+from .rules import RULES, rule
+from .select import mutGuided, mutRandom, selMutation
+from .view import AllThresholds, Thresholds, View, rank
+
+__all__ = [
+    "CLASSES",
+    "POLICIES",
+    "RULES",
+    "Adaptive",
+    "AllThresholds",
+    "AtRandom",
+    "Bandit",
+    "ByRules",
+    "FixedProbabilities",
+    "Policy",
+    "Situation",
+    "Thresholds",
+    "View",
+    "calibrateThresholds",
+    "mutGuided",
+    "mutRandom",
+    "proposal_class",
+    "propose",
+    "random_move",
+    "rank",
+    "rule",
+    "selMutation",
+]

@@ -1,0 +1,292 @@
+"""Policies: how one of the possible moves is chosen.
+
+A policy is called with a ``Situation`` and gives a ``Move``, or None where nothing has a legal place. Those here are
+values with parameters; a user's own is any callable.
+
+References:
+    Paper VII-D (hierarchy), VI-C (the random choice), IV-E.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+from ..crossover import NAME as DONATION
+from ..errors import RegistrationError
+from ..fitness import PENALTY
+from ..genome import VALP
+from ..operators import VERSIONS, Move, moves, operators
+from .rules import RULES
+from .view import AllThresholds, Thresholds, View
+
+CLASSES = ("donation", "reducer", "aggressive extender", "gentle extender")
+"""In order of priority: the paper's for mutations (VII-D), after a donation, which only a population can propose."""
+
+
+@dataclass(frozen=True)
+class Situation:
+    """What a policy chooses for.
+
+    Attributes:
+        individual: To be changed.
+        population: Its peers; empty where it stands alone.
+        barred: ``Move.key`` of moves that are not to be proposed.
+    """
+
+    individual: VALP
+    population: Sequence[VALP] = ()
+    barred: Collection[tuple[str, str, str]] = ()
+
+
+Policy = Callable[[Situation], Move | None]
+
+
+def version_name(gentle: bool) -> str:
+    """``gentle`` or ``aggressive``."""
+    return VERSIONS[0] if gentle else VERSIONS[1]
+
+
+# ---- by rules ------------------------------------------------------------------------------------------------
+
+
+def proposal_class(move: Move) -> str:
+    """One of ``CLASSES``."""
+    if move.operator == DONATION:
+        return "donation"
+    effect = operators()[move.operator].effect
+    return effect if effect == "reducer" else f"{move.version} {effect}"
+
+
+def propose(view: View, rule_set: str = "guidelines") -> list[Move]:
+    """What the rules of a set propose for a diagnosed individual: legal moves, the same one once, in order of rules.
+
+    Raises:
+        RegistrationError: The rule set is unknown.
+    """
+    if rule_set not in RULES:
+        raise RegistrationError(f"rule sets are {list(RULES)}, got {rule_set!r}")
+    legal = {(op.name, version_name(gentle)): frozenset(places) for op, gentle, places in moves(view.individual)}
+    proposals: dict[tuple[str, str, str], Move] = {}
+    for function in RULES[rule_set].values():
+        for move in function(view):
+            if move.donor is not None or move.place in legal.get((move.operator, move.version), ()):
+                proposals.setdefault(move.key, move)
+    return list(proposals.values())
+
+
+@dataclass(frozen=True)
+class ByRules:
+    """Choose by a rule set: one of the proposals of the first class that has any, drawn uniformly.
+
+    Without any, or without a diagnosis of exactly this individual: a random gentle macro operator.
+
+    Attributes:
+        rule_set: ``guidelines``, ``principles``, or one that was added with ``rule``.
+        thresholds: When a loss is stuck or steep and a component relevant; for all outputs, or by output.
+        grace: Training sessions that a sub-network must have been through before a reducer may delete it (the
+            paper's: 0). A fresh random one is irrelevant until it has been trained.
+        classes: In order of priority.
+        insertion: Version in which R3, R4 and P1 insert, and R4 clones.
+    """
+
+    rule_set: str = "guidelines"
+    thresholds: AllThresholds = Thresholds()
+    grace: int = 0
+    classes: tuple[str, ...] = CLASSES
+    insertion: str = "aggressive"
+
+    def __call__(self, situation: Situation) -> Move | None:
+        """The move."""
+        proposals = self.proposals(situation)
+        for wanted in self.classes:
+            open_ = [move for move in proposals if proposal_class(move) == wanted]
+            if open_:
+                return random.choice(open_)
+        return self.fallback(situation)
+
+    def proposals(self, situation: Situation) -> list[Move]:
+        """The proposals that are not barred; none where the individual has no diagnosis of its own."""
+        evaluation = situation.individual.evaluation
+        if evaluation is None or evaluation.diagnosis is None:
+            return []
+        view = View(situation.individual, evaluation.diagnosis, self.thresholds, situation.population, self.insertion)
+        return [
+            move
+            for move in propose(view, self.rule_set)
+            if move.key not in situation.barred and not self._too_young(situation.individual, move)
+        ]
+
+    def _too_young(self, individual: VALP, move: Move) -> bool:
+        return move.operator == "delete_network" and individual.age(move.place) <= self.grace
+
+    def fallback(self, situation: Situation) -> Move | None:
+        """A random gentle operator on a random network (paper VII-D)."""
+        evaluation = situation.individual.evaluation
+        diagnosed = evaluation is not None and evaluation.diagnosis is not None
+        why = "no proposal left" if diagnosed else "no diagnosis of this structure"
+        move = random_move(situation.individual, gentle_only=True) or random_move(situation.individual)
+        return move and Move(*move.key, f"{why}: gentle and random", "fallback")
+
+
+@dataclass(frozen=True)
+class Adaptive(ByRules):
+    """Grow gently where it matters, and delete late: the rule set ``adaptive``.
+
+    Deletions are taken in a share of the draws; otherwise an operator is drawn uniformly among those proposed, then
+    one of its proposals. Donations, which only a population proposes, count as an operator.
+
+    Attributes:
+        deletions: Share of the draws that delete, where a deletion is proposed.
+    """
+
+    rule_set: str = "adaptive"
+    grace: int = 3
+    deletions: float = 0.5
+
+    def __call__(self, situation: Situation) -> Move | None:
+        """The move."""
+        proposals = self.proposals(situation)
+        reducers = [move for move in proposals if proposal_class(move) == "reducer"]
+        others = [move for move in proposals if proposal_class(move) != "reducer"]
+        if reducers and (not others or random.random() < self.deletions):
+            return random.choice(reducers)
+        if not others:
+            return self.fallback(situation)
+        name = random.choice(sorted({move.operator for move in others}))
+        return random.choice([move for move in others if move.operator == name])
+
+
+# ---- without a diagnosis -------------------------------------------------------------------------------------
+
+
+def random_move(individual: VALP, which: str | Iterable[str] = "macro", gentle_only: bool = False) -> Move | None:
+    """Uniform over the (operator, version) that have a place, then over its places; None where nothing has one."""
+    candidates = [(op, gentle, places) for op, gentle, places in moves(individual, which) if gentle or not gentle_only]
+    if not candidates:
+        return None
+    op, gentle, places = random.choice(candidates)
+    return Move(op.name, version_name(gentle), random.choice(places), "drawn at random", "random")
+
+
+@dataclass(frozen=True)
+class AtRandom:
+    """Uniform over every valid (operator, version), then over its places; barring does not apply.
+
+    Attributes:
+        operators: A scope, ``"all"``, or names of operators.
+        gentle_only: Whether only gentle versions count: network morphisms, as in NASH (Elsken et al. 2017).
+    """
+
+    operators: str | tuple[str, ...] = "macro"
+    gentle_only: bool = False
+
+    def __call__(self, situation: Situation) -> Move | None:
+        """The move."""
+        return random_move(situation.individual, self.operators, self.gentle_only)
+
+
+@dataclass(frozen=True)
+class FixedProbabilities:
+    """Draw (operator, version) with fixed probabilities among those that have a place, then a place uniformly.
+
+    Attributes:
+        probabilities: By (operator, version), relative to each other; what is missing is never drawn.
+    """
+
+    probabilities: Mapping[tuple[str, str], float] = field(
+        default_factory=lambda: {
+            (op.name, version): 1.0 for op in operators("macro").values() for version in op.versions
+        }
+    )
+
+    def __post_init__(self) -> None:
+        known = {(op.name, version) for op in operators().values() for version in op.versions}
+        for arm, probability in self.probabilities.items():
+            if arm not in known or not 0 <= probability < math.inf:
+                raise RegistrationError(
+                    f"FixedProbabilities needs finite probabilities from 0 on, by (operator, version) among "
+                    f"{sorted(known)}, got {arm}: {probability}"
+                )
+
+    def __call__(self, situation: Situation) -> Move | None:
+        """The move."""
+        return _weighted(situation.individual, self.probabilities, "drawn with a fixed probability", "fixed")
+
+
+def _weighted(individual: VALP, weights: Mapping[tuple[str, str], float], reason: str, rule: str) -> Move | None:
+    available = {(op.name, version_name(gentle)): places for op, gentle, places in moves(individual)}
+    arms = [arm for arm in weights if arm in available and weights[arm] > 0]
+    if not arms:
+        return None
+    arm = random.choices(arms, [weights[arm] for arm in arms])[0]
+    return Move(*arm, random.choice(available[arm]), reason, rule)
+
+
+class Bandit:
+    """A bandit over (operator, version): upper confidence bounds on the mean reward (UCB1, Auer et al. 2002).
+
+    The reward of a move is the share of outputs that it improved. It learns from every candidate that is given to
+    ``feedback``: our searches do so where the toolbox has it (``toolbox.register("feedback", bandit.feedback)``).
+
+    Args:
+        scope: The operators it chooses among: a scope, ``"all"``, or names.
+        exploration: Factor of the confidence bound.
+    """
+
+    def __init__(self, scope: str | tuple[str, ...] = "macro", exploration: float = 0.5) -> None:
+        self.scope = scope
+        self.exploration = exploration
+        self.counts: dict[tuple[str, str], int] = {}
+        self.rewards: dict[tuple[str, str], float] = {}
+
+    def __call__(self, situation: Situation) -> Move | None:
+        """The move."""
+        available = {
+            (op.name, version_name(gentle)): places for op, gentle, places in moves(situation.individual, self.scope)
+        }
+        if not available:
+            return None
+        bounds = {arm: self._bound(arm) for arm in available}
+        best = max(bounds.values())
+        arm = random.choice([arm for arm, bound in bounds.items() if bound == best])
+        tried = self.counts.get(arm, 0)
+        mean = f"mean reward {self.rewards[arm] / tried:.2f} of {tried}" if tried else "not tried yet"
+        return Move(*arm, random.choice(available[arm]), mean, "bandit")
+
+    def _bound(self, arm: tuple[str, str]) -> float:
+        count = self.counts.get(arm, 0)
+        if not count:
+            return math.inf
+        return self.rewards[arm] / count + self.exploration * math.sqrt(math.log(sum(self.counts.values())) / count)
+
+    def feedback(self, candidate: VALP) -> None:
+        """Learn from an evaluated individual that a move of ``Move.apply`` made."""
+        decision, evaluation = candidate.decision, candidate.evaluation
+        if decision is None or evaluation is None or not decision.before:
+            return
+        outputs = len(candidate.outputs)
+        pairs = list(zip(evaluation[:outputs], decision.before[:outputs], strict=True))
+        reward = sum(after < before for after, before in pairs) / outputs if evaluation[0] < PENALTY else 0.0
+        arm = (decision.move.operator, decision.move.version)
+        self.counts[arm] = self.counts.get(arm, 0) + 1
+        self.rewards[arm] = self.rewards.get(arm, 0.0) + reward
+
+
+def nothing(situation: Situation) -> None:
+    """No change: the control arm that only goes on training, since candidates get more batches than the incumbent."""
+
+
+POLICIES: dict[str, Callable[[], Policy]] = {
+    "guidelines": ByRules,
+    "principles": partial(ByRules, "principles"),
+    "adaptive": Adaptive,
+    "random": AtRandom,
+    "gentle": partial(AtRandom, gentle_only=True),
+    "fixed": FixedProbabilities,
+    "retrain": lambda: nothing,
+}
+"""By name, what makes the policy with its defaults."""

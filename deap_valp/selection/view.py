@@ -1,0 +1,181 @@
+"""A diagnosed individual as rules see it, and the thresholds they judge it by.
+
+References:
+    Paper VII-A (metrics), VII-C (thresholds).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from ..diagnosis import Diagnosis, Slope
+from ..errors import EvaluationError
+from ..genome import VALP, connection, ends
+from ..operators import operators
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """When a loss counts as stuck or steep, and a sub-network as relevant (paper VII-C).
+
+    Attributes:
+        stuck: A slope above it is stuck.
+        steep: A slope below it is steep; between the two it is moderate.
+        relevance: A sub-network is relevant to an output above it: more than 20 % lost.
+        deviations: A slope not below 0 by so many standard errors is stuck too (1.645: one-sided, 95 %), since
+            the paper's ``stuck`` is far below the noise of a slope; None is the paper's plain rule.
+    """
+
+    stuck: float = -1e-10
+    steep: float = -2e-5
+    relevance: float = 1.2
+    deviations: float | None = 1.645
+
+    def state(self, slope: Slope) -> str:
+        """``stuck``, ``moderate`` or ``steep``."""
+        noise = self.deviations is not None and slope.slope + self.deviations * slope.error >= 0
+        if noise or slope.slope > self.stuck:
+            return "stuck"
+        return "steep" if slope.slope < self.steep else "moderate"
+
+
+AllThresholds = Thresholds | Mapping[str, Thresholds]
+"""For all outputs, or by output."""
+
+
+class View:
+    """A diagnosed individual, as rules see it.
+
+    Attributes:
+        individual: The individual.
+        diagnosis: Of exactly this individual.
+        population: Its peers; empty where it stands alone.
+        insertion: The version in which rules about a local optimum or a partly relevant sub-network change it.
+    """
+
+    def __init__(
+        self,
+        individual: VALP,
+        diagnosis: Diagnosis,
+        thresholds: AllThresholds,
+        population: Sequence[VALP] = (),
+        insertion: str = "aggressive",
+    ) -> None:
+        self.individual = individual
+        self.diagnosis = diagnosis
+        self._thresholds = thresholds
+        self.population = population
+        self.insertion = insertion
+
+    def thresholds(self, output: str) -> Thresholds:
+        """Those of an output."""
+        return self._thresholds if isinstance(self._thresholds, Thresholds) else self._thresholds[output]
+
+    @cached_property
+    def reached(self) -> dict[str, tuple[str, ...]]:
+        """By sub-network, the outputs that it contributes to."""
+        return {name: tuple(sorted(self.individual.outputs_of(name))) for name in self.individual.networks}
+
+    @property
+    def pairs(self) -> Iterator[tuple[str, str]]:
+        """Every sub-network with every output that it contributes to."""
+        return ((network, output) for network, outputs in self.reached.items() for output in outputs)
+
+    def state(self, output: str) -> str:
+        """Whether the loss of an output is ``stuck``, ``moderate`` or ``steep``."""
+        return self.thresholds(output).state(self.diagnosis.slopes[output])
+
+    def relevance(self, network: str, output: str) -> float:
+        """Relevance of a sub-network for an output that it reaches."""
+        return self.diagnosis.relevance[network, output]
+
+    def limit(self, output: str) -> float:
+        """Relevance above which a component counts as relevant to an output."""
+        return self.thresholds(output).relevance
+
+    def relevant(self, network: str, output: str) -> bool:
+        """Whether more is lost without the sub-network than the threshold says."""
+        return self.relevance(network, output) > self.limit(output)
+
+    def leads_to(self, receiver: str, output: str) -> bool:
+        """Whether what the receiver reads can reach the output."""
+        return receiver == output or output in self.reached.get(receiver, ())
+
+    @cached_property
+    def _paths(self) -> dict[str, dict[str, int]]:
+        """Number of paths by start and end."""
+        graph, order = self.individual.graph, self.individual.order
+        paths = {}
+        for start in order:
+            counts = dict.fromkeys(order, 0)
+            counts[start] = 1
+            for name in order:
+                counts[name] += sum(counts[provider] for provider in graph.pred[name])
+            paths[start] = counts
+        return paths
+
+    @cached_property
+    def _deletable(self) -> list[tuple[str, str]]:
+        return [ends(place) for place in operators()["delete_connection"].places(self.individual, False)]
+
+    def cutting(self, network: str, output: str) -> list[str]:
+        """Deletable connections that each, alone, cut a sub-network from one output and from no other.
+
+        A connection cuts where every path runs through it: where the paths before it times the paths behind it are
+        all the paths there are.
+        """
+        paths = self._paths
+        return [
+            connection(provider, receiver)
+            for provider, receiver in self._deletable
+            if [other for other in self.reached[network] if self._cut(paths, network, provider, receiver, other)]
+            == [output]
+        ]
+
+    @staticmethod
+    def _cut(paths: dict[str, dict[str, int]], network: str, provider: str, receiver: str, output: str) -> bool:
+        return paths[network][provider] * paths[receiver][output] == paths[network][output]
+
+    # ---- among its peers (paper IV-B 5) ----------------------------------------------------------------------
+
+    @cached_property
+    def ranks(self) -> dict[str, int]:
+        """By output the individual's rank among its peers, 1 the best; empty without peers."""
+        peers = evaluated_peers(self.individual, self.population)
+        return rank([self.individual, *peers])[0] if peers else {}
+
+    def upper_half(self, output: str) -> bool:
+        """Whether the individual stands in the upper half of the ranking of an output."""
+        return self.ranks[output] <= (len(evaluated_peers(self.individual, self.population)) + 1) / 2
+
+
+def evaluated_peers(individual: VALP, population: Sequence[VALP]) -> list[VALP]:
+    """Members of the population with a successful evaluation of their own, without the individual and its clones."""
+    return [
+        peer
+        for peer in population
+        if peer.seed != individual.seed and peer.evaluation is not None and peer.evaluation.ok
+    ]
+
+
+def rank(population: Sequence[VALP]) -> list[dict[str, int]]:
+    """Relative performance: for each individual its rank by output, 1 the best.
+
+    Competition ranks: equals share the best of their places, and the places after it stay empty.
+
+    Raises:
+        EvaluationError: An individual has no evaluation of its own.
+
+    References:
+        Paper IV-B 5.
+    """
+    values: list[dict[str, float]] = []
+    for individual in population:
+        evaluation = individual.evaluation
+        if evaluation is None:
+            raise EvaluationError(f"rank needs individuals with an evaluation of their own, got {individual!r}")
+        values.append(dict(zip(evaluation.objectives, evaluation, strict=True)))
+    outputs = population[0].outputs if population else ()
+    return [{name: 1 + sum(other[name] < own[name] for other in values) for name in outputs} for own in values]
