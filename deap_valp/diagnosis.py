@@ -265,13 +265,14 @@ def module_intervention(subject: Subject) -> dict[tuple[str, str], float]:
     standard deviation 0.1, seeded by the individual; only what lies behind the sub-network is computed again.
     """
     model, generator = subject.model, subject.generator()
+    intact, _ = subject.intact, subject.intact_performance  # both are lazy, and are to see the weights as they are
     relevance = {}
     for name in _networks(subject):
         tensors = model.tensors_of(name)
         kept = {key: tensor.clone() for key, tensor in tensors.items()}
         for tensor in tensors.values():
             tensor.normal_(0, 0.1, generator=generator)
-        relevance.update(subject.relevance(name, subject.intact, model.behind(name)))
+        relevance.update(subject.relevance(name, intact, model.behind(name)))
         for key, tensor in tensors.items():
             tensor.copy_(kept[key])
     return relevance

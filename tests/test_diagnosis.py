@@ -114,7 +114,8 @@ def test_relevance_of_a_change(output, before, after, expected):
 
 def test_diagnosing_again_gives_the_same(zoo_member, problem):
     zoo_member.fitness.values = valp.evaluate(zoo_member, problem, first_batches=10)
-    assert str(valp.diagnose(zoo_member, problem)) == str(zoo_member.evaluation.diagnosis)
+    again = valp.diagnose(zoo_member, problem, metrics=valp.DEFAULT_METRICS)
+    assert str(again) == str(zoo_member.evaluation.diagnosis)
 
 
 def test_it_prints_a_row_for_each_sub_network(zoo_member, problem):
@@ -133,3 +134,91 @@ def test_an_unknown_metric_is_named():
     individual.fitness.values = valp.evaluate(individual, zoo.plain_problem(), first_batches=3)
     with pytest.raises(RegistrationError, match=r"metrics among \['loss_slope'.*got \['mood'\]"):
         valp.diagnose(individual, zoo.plain_problem(), metrics=["mood"])
+
+
+# ---- input intervention, dependency, mutual information ------------------------------------------------------
+
+
+def subject_of(individual, problem, **options):
+    return Subject(valp.decode(individual), problem, {}, individual.seed, **options)
+
+
+def test_a_permuted_input_that_nothing_reads_is_exactly_irrelevant(zoo_name):
+    individual, problem = zoo.member(zoo_name), zoo.problem_of(zoo_name)
+    for name in individual.inputs:
+        deaf = copy.deepcopy(individual)
+        for receiver in deaf.receivers(name):
+            deaf.connect(name, receiver, torch.zeros_like(deaf.block(name, receiver)))
+        found = measure(subject_of(deaf, problem), ["input_intervention"]).input_relevance
+        assert all(found[name, output] == 1.0 for output in deaf.outputs_of(name))
+
+
+def test_every_input_is_measured_for_what_it_reaches(zoo_member, problem):
+    found = measure(subject_of(zoo_member, problem), ["input_intervention"]).input_relevance
+    assert set(found) == {(i, o) for i in zoo_member.inputs for o in zoo_member.outputs_of(i)}
+
+
+def test_features_are_told_apart():
+    """The target is the first two columns; permuting the others changes nothing."""
+    x = torch.randn(600, 6, generator=torch.Generator().manual_seed(0))
+    problem = valp.Problem({"x": x}, {"y": valp.Regression(x[:, :2] * 3)})
+    individual = zoo.build(problem, {"n0": zoo.generic(6, activation="identity")}, "x->n0 n0->y")
+    first = torch.eye(6)
+    first[2:] = 0
+    individual.connect("x", "n0", first)
+    features = {"x": {"used": [0, 1], "unused": range(2, 6)}}
+    found = measure(subject_of(individual, problem, features=features), ["input_intervention"]).input_relevance
+    assert found["x[unused]", "y"] == 1.0
+    assert found["x[used]", "y"] != 1.0 and found["x", "y"] != 1.0
+    individual.fitness.values = valp.evaluate(individual, problem, first_batches=5)
+    assert ("x[used]", "y") in valp.diagnose(individual, problem, features=features).input_relevance
+
+
+@pytest.fixture(scope="module")
+def planted():
+    """n0 passes the signal on, n1 hides it."""
+    x = torch.randn(2000, 5, generator=torch.Generator().manual_seed(0))
+    label = (x[:, 0] > 0).long()
+    problem = valp.Problem({"x": x}, {"y": valp.Regression(x[:, :1]), "c": valp.Classification(label)})
+    edges = "x->n0 x->n1 n0->y n1->y n0->c n1->c n0->n2 n2->y"
+    networks = {"n0": zoo.generic(3, activation="identity"), "n1": zoo.generic(3), "n2": zoo.generic(2)}
+    individual = zoo.build(problem, networks, edges)
+    signal, hidden = torch.zeros(3, 5), torch.zeros(3, 5)
+    signal[:, 0] = torch.tensor([1.0, -2.0, 0.5])
+    hidden[:, 3] = 1
+    individual.connect("x", "n0", signal)
+    individual.connect("x", "n1", hidden)
+    return individual, problem
+
+
+@pytest.mark.parametrize(("metric", "much", "little"), [("dependency", 0.5, 0.05), ("mutual_information", 0.4, 0.05)])
+def test_a_planted_linear_signal_is_found(metric, much, little, planted):
+    found = measure(subject_of(*planted), [metric]).measured[metric]
+    for output in ("y", "c"):
+        assert found["n0", output].own > much and found["n1", output].own < little
+        assert found["n1", output].gain < 0
+    assert found["n2", "y"].providers == found["n0", "y"].own
+
+
+def test_dependency_is_given_for_every_output_that_is_reached(zoo_member, problem):
+    diagnosis = measure(subject_of(zoo_member, problem), ["dependency", "mutual_information"])
+    pairs = {(n, o) for n in zoo_member.networks for o in zoo_member.outputs_of(n)}
+    assert set(diagnosis.dependency) == pairs == set(diagnosis.measured["mutual_information"])
+    for values in diagnosis.measured.values():
+        assert all(0 <= value.own and 0 <= value.providers for value in values.values())
+    assert all(value.own <= 1 and value.providers <= 1 for value in diagnosis.dependency.values())
+
+
+def test_a_user_s_metric_is_measured_with_the_others(monkeypatch):
+    from deap_valp import diagnosis
+
+    monkeypatch.setattr(diagnosis, "_REGISTRY", dict(diagnosis._REGISTRY))
+
+    @valp.metric
+    def head_norm(subject):
+        return {output: float(subject.model.tensors_of(output)["block"].norm()) for output in subject.model.outputs}
+
+    individual = zoo.smallest()
+    individual.fitness.values = valp.evaluate(individual, zoo.plain_problem(), first_batches=3, metrics=("head_norm",))
+    assert individual.evaluation.diagnosis.measured["head_norm"]["y"] > 0
+    assert "head_norm" in str(individual.evaluation.diagnosis)

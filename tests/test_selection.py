@@ -263,3 +263,201 @@ def test_a_rule_name_is_taken_once_by_module():
     R1.__module__ = "elsewhere"
     with pytest.raises(RegistrationError, match="is taken by"):
         valp.rule("guidelines")(R1)
+
+
+# ---- the principles ------------------------------------------------------------------------------------------
+
+
+def with_metrics(individual, **measured):
+    """More metrics in the diagnosis that it has."""
+    evaluation = individual.evaluation
+    diagnosis = Diagnosis({**evaluation.diagnosis.measured, **measured})
+    rest = {key: value for key, value in evaluation.__dict__.items() if key != "diagnosis"}
+    individual.fitness.values = valp.Evaluation(evaluation, diagnosis=diagnosis, **rest)
+    return individual
+
+
+def principle(individual, rule, population=()):
+    view = View(individual, individual.evaluation.diagnosis, valp.Thresholds(), population)
+    return {move.key for move in propose(view, "principles") if move.rule == rule}
+
+
+def test_p1_stuck_is_shaken_moderate_is_extended_steep_is_left_alone():
+    individual = two_outputs()
+    diagnosed(individual, slopes_of(individual, label=STEEP, value=STUCK, image=STEEP, texture=STEEP))
+    found = principle(individual, "P1")
+    assert found == {
+        *(("clone_network", "aggressive", n) for n in ("n0", "n2")),
+        *(("insert_network", "aggressive", c) for c in ("n0->n2", "n2->value")),
+    }
+    diagnosed(individual, slopes_of(individual, label=STEEP, value=MODERATE, image=STEEP, texture=STEEP))
+    assert {version for _, version, _ in principle(individual, "P1")} == {"gentle"}
+
+
+def test_p2_irrelevant_is_reduced_and_disconnected_and_relevant_extended():
+    individual = two_outputs()
+    relevance = {("n1", "label"): 1.0, ("n0", "label"): 1.0}
+    diagnosed(individual, slopes_of(individual), relevance)
+    found = {(*move.key, move.rule) for move in proposals(individual, rule_set="principles")}
+    assert ("delete_connection", "aggressive", "n0->n1", "P2") in found  # n1 itself cannot go: left->label is illegal
+    assert {rule for *_, place, rule in found if place == "n0"} == {"P1"}  # already proposed where P2 would extend it
+    diagnosed(individual, slopes_of(individual), {("n0", "label"): 1.0, ("n0", "value"): 1.0})
+    found = {(*move.key, move.rule) for move in proposals(individual, rule_set="principles")}
+    assert ("delete_network", "aggressive", "n0", "P2") in found
+
+
+def test_p3_an_irrelevant_input_loses_connections_that_only_serve_where_it_is_irrelevant():
+    individual = diagnosed(two_outputs(), STEEP)
+    inputs = {(i, o): 2.0 for i in individual.inputs for o in individual.outputs_of(i)}
+    inputs["left", "label"] = 1.0
+    with_metrics(individual, input_intervention=inputs)
+    assert principle(individual, "P3") == {("delete_connection", "aggressive", "left->n1")}
+
+
+def test_p4_dependency_that_grows_is_extended_and_otherwise_reduced():
+    from deap_valp.diagnosis import Dependency
+
+    individual = diagnosed(two_outputs(), STEEP)
+    with_metrics(individual, dependency={("n0", "label"): Dependency(0.5, 0.1), ("n2", "value"): Dependency(0.1, 0.5)})
+    found = principle(individual, "P4")
+    assert ("clone_network", "gentle", "n0") in found
+    assert found <= {("clone_network", "gentle", "n0"), ("delete_network", "aggressive", "n2")}
+
+
+def scored(individual, **values):
+    """The individual with these objectives, 1 where none is named."""
+    evaluation = individual.evaluation
+    rest = dict(evaluation.__dict__)
+    individual.fitness.values = valp.Evaluation([values.get(o, 1.0) for o in evaluation.objectives], **rest)
+    return individual
+
+
+def test_p5_all_but_one_output_in_the_upper_half_receives_a_top_model_s_subgraph():
+    host, donor, third = (diagnosed(two_outputs(), STEEP) for _ in range(3))
+    scored(host, label=0.1, value=9.0, image=0.1, texture=0.1)
+    scored(donor, label=5.0, value=0.1, image=5.0, texture=5.0)
+    scored(third, label=6.0, value=2.0, image=6.0, texture=6.0)
+    population = [host, third, donor]
+    assert principle(host, "P5", population) == {("exclusive_subgraph_crossover", "aggressive", "value")}
+    move = valp.selMutation(host, population, policy="principles")
+    assert move.donor is donor and "rank 3 for value" in move.reason
+    child = copy.deepcopy(host)
+    move.apply(child)
+    zoo.assert_valid(child, zoo.mixed_problem())
+    assert child.decision.move.rule == "P5" and child.decision.move.donor is None and child.seed != host.seed
+    assert not principle(donor, "P5", population)  # three outputs in its lower half
+    assert not principle(host, "P5")  # alone
+
+
+def test_rank_is_by_competition_with_ties():
+    population = [scored(diagnosed(zoo.smallest()), y=value) for value in (0.3, 0.1, 0.3, 0.5)]
+    assert [ranks["y"] for ranks in valp.rank(population)] == [2, 1, 2, 4]
+    with pytest.raises(valp.EvaluationError, match="an evaluation of their own"):
+        valp.rank([*population, zoo.smallest()])
+
+
+# ---- parameters of the rule sets, and the other policies -----------------------------------------------------
+
+
+def test_grace_keeps_reducers_from_the_young():
+    individual = diagnosed(two_outputs(), default=1.0)
+    assert any(move.operator == "delete_network" for move in proposals(individual))
+    for grace, deletes in ((0, True), (1, False)):
+        found = valp.ByRules(grace=grace).proposals(valp.Situation(individual))
+        assert any(move.operator == "delete_network" for move in found) is deletes
+    child = copy.deepcopy(individual)
+    valp.mutCloneNetwork(child, "n0")
+    newest = child.networks[-1]
+    assert child.age("n0") == 1 and child.age(newest) == 0
+
+
+def test_the_order_of_the_classes_and_the_version_are_parameters():
+    individual = two_outputs()
+    diagnosed(individual, slopes_of(individual, value=STUCK), {("n0", "value"): 1.0, ("n0", "label"): 1.0})
+    gentle_first = valp.ByRules(classes=tuple(reversed(CLASSES)))
+    assert valp.selMutation(individual, policy=gentle_first).version == "gentle"
+    softer = valp.ByRules(insertion="gentle").proposals(valp.Situation(individual))
+    assert {move.version for move in softer if move.operator == "insert_network"} == {"gentle"}
+
+
+def test_adaptive_grows_gently_and_deletes_late():
+    individual = diagnosed(two_outputs(), relevance={("n0", "label"): 1.0, ("n0", "value"): 1.0})
+    found = [valp.selMutation(individual, policy="adaptive") for _ in range(50)]
+    assert {move.version for move in found} == {"gentle"} and {move.rule for move in found} == {"A1"}
+    assert len({move.operator for move in found}) == 3
+    individual.ages = dict.fromkeys(individual.networks, 5)
+    rules = Counter(valp.selMutation(individual, policy="adaptive").rule for _ in range(200))
+    assert 60 < rules["A3"] < 140
+    stuck = diagnosed(two_outputs(), STUCK)
+    found = [valp.selMutation(stuck, policy="adaptive") for _ in range(20)]
+    assert {(move.operator, move.version, move.rule) for move in found} == {("insert_network", "gentle", "A2")}
+
+
+def test_fixed_probabilities_are_kept():
+    policy = valp.FixedProbabilities({("clone_network", "gentle"): 3.0, ("insert_network", "aggressive"): 1.0})
+    counts = Counter(valp.selMutation(zoo.fan_in(), policy=policy).operator for _ in range(400))
+    assert set(counts) == {"clone_network", "insert_network"} and 240 < counts["clone_network"] < 360
+    with pytest.raises(RegistrationError, match="finite probabilities"):
+        valp.FixedProbabilities({("clone_network", "rude"): 1.0})
+    assert (
+        valp.selMutation(zoo.smallest(), policy=valp.FixedProbabilities({("delete_network", "aggressive"): 1})) is None
+    )
+
+
+def test_a_bandit_prefers_what_paid():
+    bandit = valp.Bandit(exploration=0.1)
+    for _ in range(60):
+        parent = scored(diagnosed(zoo.fan_out()))
+        move = valp.selMutation(parent, policy=bandit)
+        child = copy.deepcopy(parent)
+        move.apply(child)
+        pays = move.operator == "clone_network" and move.version == "gentle"
+        diagnosed(child)
+        scored(child, label=0.5, value=0.5, image=0.5) if pays else scored(child, label=2.0, value=2.0)
+        bandit.feedback(child)
+    best = max(bandit.counts, key=bandit.counts.get)
+    assert best == ("clone_network", "gentle") and sum(bandit.counts.values()) == 60
+
+
+def test_a_policy_can_be_any_callable():
+    move = random_move(zoo.fan_in())
+    assert valp.selMutation(zoo.fan_in(), policy=lambda situation: move) is move
+    assert valp.selMutation(zoo.fan_in(), policy="retrain") is None
+
+
+def test_a_decision_keeps_what_was_known():
+    individual = scored(diagnosed(two_outputs(), STEEP), label=0.25)
+    child = copy.deepcopy(individual)
+    move = valp.selMutation(individual)
+    move.apply(child)
+    decision = child.decision
+    assert decision.move == move and decision.parent == individual.seed
+    assert decision.before == tuple(individual.fitness.values) and "loss_slope" in decision.diagnosis
+    valp.mutRandom(child)
+    assert child.decision.before == () and child.decision.parent != individual.seed
+    valp.mutChangeBS(child)
+    assert child.decision is None  # not chosen by a selection
+
+
+# ---- thresholds from evaluations -----------------------------------------------------------------------------
+
+
+def test_thresholds_are_estimated_from_evaluations():
+    rng = random.Random(0)
+    evaluations = []
+    for index in range(30):
+        individual = diagnosed(
+            zoo.fan_out(),
+            slopes={o: Slope(-(1 + index) * 1e-5, 1e-7) for o in zoo.fan_out().outputs},
+            relevance={(f"n{k}", o): rng.gauss(1.0, 0.02) for k in (1, 2, 3) for o in zoo.fan_out().outputs},
+            default=rng.uniform(2, 10),
+        )
+        evaluations.append(individual.evaluation)
+    found = valp.calibrateThresholds(evaluations)
+    assert set(found) == set(zoo.fan_out().outputs)
+    for thresholds in (found["label"], found["value"]):  # the others have no sub-network that they ignore
+        assert 1.1 < thresholds.relevance < 2
+        assert thresholds.steep < thresholds.stuck < 0
+        assert thresholds.steep == pytest.approx(-2.1e-4, rel=0.1)
+    with pytest.raises(valp.EvaluationError, match="at least 10 successful evaluations, got 3"):
+        valp.calibrateThresholds(evaluations[:3])
