@@ -5,7 +5,18 @@ Variation Operators and Model Components* (Garciarena, Santana, Mendiburu; arXiv
 """
 
 from . import plots, problems
-from .algorithms import Entry, ObjectiveKey, hillClimbing, majority, move_key, statistics
+from .algorithms import (
+    Entry,
+    ObjectiveKey,
+    eaAging,
+    eaGuided,
+    eaSteadyState,
+    hillClimbing,
+    majority,
+    move_key,
+    statistics,
+)
+from .checkpoint import Checkpoint
 from .crossover import cxExclusiveSubgraph
 from .diagnosis import ALL_METRICS, DEFAULT_METRICS, Dependency, Diagnosis, Slope, diagnose, metric
 from .distributed import scoopMap
@@ -22,6 +33,7 @@ from .errors import (
 )
 from .evaluation import evaluate, score
 from .fitness import PENALTY, Evaluation, Fitness
+from .genealogy import genealogy
 from .genome import VALP, Layout, Limits, Optimizer, check
 from .init import initVALP
 from .model import Model, decode
@@ -67,6 +79,7 @@ __all__ = [
     "AtRandom",
     "Bandit",
     "ByRules",
+    "Checkpoint",
     "Classification",
     "DataFileError",
     "Decision",
@@ -103,7 +116,11 @@ __all__ = [
     "cxExclusiveSubgraph",
     "decode",
     "diagnose",
+    "eaAging",
+    "eaGuided",
+    "eaSteadyState",
     "evaluate",
+    "genealogy",
     "hillClimbing",
     "initVALP",
     "majority",

@@ -113,7 +113,7 @@ class Subject:
 
 
 Metric = Callable[[Subject], Mapping[Any, Any]]
-_REGISTRY: dict[str, Metric] = {}
+METRICS: dict[str, Metric] = {}
 
 
 def metric(function: Metric) -> Metric:
@@ -122,10 +122,10 @@ def metric(function: Metric) -> Metric:
     Raises:
         RegistrationError: The name is taken by another function.
     """
-    known = _REGISTRY.get(function.__name__)
+    known = METRICS.get(function.__name__)
     if known is not None and known.__module__ != function.__module__:
         raise RegistrationError(f"metric {function.__name__} is registered already, by {known.__module__}")
-    _REGISTRY[function.__name__] = function
+    METRICS[function.__name__] = function
     return function
 
 
@@ -192,11 +192,11 @@ def measure(subject: Subject, metrics: Iterable[str]) -> Diagnosis:
         RegistrationError: A metric is unknown.
     """
     names = list(metrics)
-    unknown = [name for name in names if name not in _REGISTRY]
+    unknown = [name for name in names if name not in METRICS]
     if unknown:
-        raise RegistrationError(f"diagnose needs metrics among {list(_REGISTRY)}, got {unknown}")
+        raise RegistrationError(f"diagnose needs metrics among {list(METRICS)}, got {unknown}")
     with torch.no_grad():
-        return Diagnosis({name: _REGISTRY[name](subject) for name in names})
+        return Diagnosis({name: METRICS[name](subject) for name in names})
 
 
 DEFAULT_METRICS = ("loss_slope", "module_intervention")

@@ -212,7 +212,7 @@ def test_dependency_is_given_for_every_output_that_is_reached(zoo_member, proble
 def test_a_user_s_metric_is_measured_with_the_others(monkeypatch):
     from deap_valp import diagnosis
 
-    monkeypatch.setattr(diagnosis, "_REGISTRY", dict(diagnosis._REGISTRY))
+    monkeypatch.setattr(diagnosis, "METRICS", dict(diagnosis.METRICS))
 
     @valp.metric
     def head_norm(subject):

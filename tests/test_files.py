@@ -900,7 +900,7 @@ def rewired(header, structure, rng):
     for _ in range(rng.choice([1, 1, 2, 4])):
         provider, receiver = rng.choices(list(components), k=2)
         name = f"{provider}->{receiver}"
-        if rng.random() < 0.3:
+        if connections and rng.random() < 0.3:
             gone = connections.pop(rng.randrange(len(connections)))
             del shapes[gone]
         elif name not in connections:

@@ -28,7 +28,7 @@ LEVELS = (
     {"mutation", "crossover", "model", "files"},
     {"training", "diagnosis"},
     {"evaluation"},
-    {"selection", "distributed", "checkpoint"},
+    {"selection", "distributed", "checkpoint", "genealogy"},
     {"algorithms", "plots", "scoop"},
     {"__init__"},
 )

@@ -6,6 +6,7 @@ import functools
 import math
 import random
 from itertools import combinations, pairwise
+from types import SimpleNamespace
 
 import matplotlib.pyplot as plt
 import networkx as nx
@@ -235,10 +236,11 @@ def test_pareto_data_marks_what_nothing_dominates(form):
     assert data.left_out == {"": 0}
 
 
-def test_objectives_are_named_by_the_evaluation_if_not_by_the_caller():
+def test_objectives_are_named_by_evaluation_or_entry_if_not_by_the_caller():
     assert plots.pareto_data(individuals(ROWS)).objectives == ("o0", "o1", "o2", "o3")
     assert plots.pareto_data(ROWS).objectives == ("objective0", "objective1", "objective2", "objective3")
     assert plots.pareto_data(individuals(ROWS), OUTPUTS).objectives == OUTPUTS
+    assert plots.pareto_data([SimpleNamespace(values=row, objectives=OUTPUTS) for row in ROWS]).objectives == OUTPUTS
 
 
 def test_the_front_is_that_of_all_methods_together():

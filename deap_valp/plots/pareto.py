@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import ValpError
-from ..fitness import PENALTY, Evaluation
+from ..fitness import PENALTY
 from .style import INK, colours_of, grid, legend_beside, markers_of, note, panels
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def pareto_data(points: Points | Mapping[str, Points], objectives: Sequence[str]
 
     Args:
         points: Points, or points by the name of the method that found them; the front is that of all together.
-        objectives: Names of the objectives; by default those of the individuals' evaluations, or numbered ones.
+        objectives: Names of the objectives; by default those that evaluations or entries give, or numbered ones.
 
     Raises:
         ValpError: Points differ in the number of objectives, or that is not the number of names.
@@ -81,8 +81,8 @@ def _succeeded(point: Any) -> bool:
 def _names(points: Sequence[Any]) -> tuple[str, ...]:
     for point in points:
         evaluation = getattr(getattr(point, "fitness", None), "evaluation", point)
-        if isinstance(evaluation, Evaluation):
-            return evaluation.objectives
+        if names := getattr(evaluation, "objectives", ()):
+            return tuple(names)
     width = max((len(_values(point)) for point in points), default=2)
     return tuple(f"objective{index}" for index in range(width))
 
