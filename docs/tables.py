@@ -35,10 +35,10 @@ def tables() -> dict[str, str]:
 def with_tables(text: str) -> str:
     """A page with its tables made anew."""
     for name, content in tables().items():
-        start, end = f"<!-- {name} -->\n", f"\n<!-- end of {name} -->"
-        if start in text:
+        start, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
+        if start in text and end in text:
             before, _, rest = text.partition(start)
-            text = before + start + content + end + rest.partition(end)[2]
+            text = f"{before}{start}\n{content}\n{end}{rest.partition(end)[2]}"
     return text
 
 
