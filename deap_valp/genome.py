@@ -215,6 +215,13 @@ class VALP:
 
     # ---- subgraphs (paper III) -----------------------------------------------------------------------------
 
+    def ancestors(self) -> dict[str, frozenset[str]]:
+        """By component all that it depends on, in one pass over the graph."""
+        above: dict[str, frozenset[str]] = {}
+        for name in self.order:
+            above[name] = frozenset().union(*({provider} | above[provider] for provider in self.graph.pred[name]))
+        return above
+
     def outputs_of(self, name: str) -> frozenset[str]:
         """The outputs that can be reached from ``name``."""
         return frozenset(nx.descendants(self.graph, name)) & frozenset(self.outputs)

@@ -14,7 +14,6 @@ import math
 import random
 from dataclasses import replace
 
-import networkx as nx
 import torch
 from torch import Tensor
 
@@ -35,27 +34,20 @@ def _room_for_network(individual: VALP) -> bool:
 
 
 def _absent_connections(individual: VALP, gentle: bool) -> list[str]:
-    graph = individual.graph
+    graph, above = individual.graph, individual.ancestors()
+    decoders = {name for name in individual.networks if isinstance(individual.component(name), Decoder)}
+    generating = [name for name in individual.outputs if individual.component(name).takes == {SAMPLES}]
     places = []
     for receiver in (*individual.networks, *individual.outputs):
-        taken = nx.descendants(graph, receiver) | set(graph.pred[receiver]) | {receiver}
-        places += [
-            connection(provider, receiver)
-            for provider in (*individual.inputs, *individual.networks)
-            if provider not in taken and type_valid(graph, provider, receiver)
-        ]
-    return [place for place in places if not gentle or not _adds_divergence(individual, *ends(place))]
-
-
-def _adds_divergence(individual: VALP, provider: str, receiver: str) -> bool:
-    """Whether the connection would make a decoder a new ancestor of a generation output, and add its KL to the loss."""
-    graph = individual.graph
-    behind, ahead = nx.descendants(graph, receiver) | {receiver}, nx.ancestors(graph, provider) | {provider}
-    decoders = {name for name in ahead if isinstance(individual.component(name), Decoder)}
-    generating = [
-        name for name in individual.outputs if name in behind and individual.component(name).takes == {SAMPLES}
-    ]
-    return any(decoders - nx.ancestors(graph, output) for output in generating)
+        served = [output for output in generating if output == receiver or receiver in above[output]]
+        for provider in (*individual.inputs, *individual.networks):
+            linked = provider == receiver or receiver in above[provider] or graph.has_edge(provider, receiver)
+            if linked or not type_valid(graph, provider, receiver):
+                continue
+            brings = decoders & (above[provider] | {provider}) if gentle else set()
+            if all(brings <= above[output] for output in served):  # no decoder, hence no KL part, that was not there
+                places.append(connection(provider, receiver))
+    return places
 
 
 @operator(scope="macro", effect="extender", versions=("gentle", "aggressive"), places=_absent_connections)
@@ -226,15 +218,11 @@ def _stage(place: str) -> tuple[str, int]:
     return name, -1 if stage == LATENT else int(stage)
 
 
-def _layer_places(individual: VALP, latent: bool) -> list[str]:
-    """Every layer, without softmax layers, and if asked for every latent."""
-    places = []
-    for name in individual.networks:
-        component = individual.component(name)
-        if latent and isinstance(component, Decoder):
-            places.append(f"{name}.{LATENT}")
-        places += [f"{name}.{k}" for k, layer in enumerate(component.layers) if layer.activation != SOFTMAX]
-    return places
+def _layer_places(individual: VALP, name: str, latent: bool) -> list[str]:
+    """The layers of a sub-network, without softmax layers, and if asked for its latent."""
+    component = individual.component(name)
+    places = [f"{name}.{LATENT}"] if latent and isinstance(component, Decoder) else []
+    return places + [f"{name}.{k}" for k, layer in enumerate(component.layers) if layer.activation != SOFTMAX]
 
 
 def _width(individual: VALP, place: str) -> int:
@@ -279,7 +267,7 @@ def _deepenable(individual: VALP, gentle: bool) -> list[str]:
         layers = individual.component(name).layers
         if len(layers) < individual.limits.layers:
             sole_softmax = [f"{name}.0"] if len(layers) == 1 and layers[0].activation == SOFTMAX else []
-            places += sole_softmax + [p for p in _layer_places(individual, latent=True) if _stage(p)[0] == name]
+            places += sole_softmax + _layer_places(individual, name, latent=True)
     return [place for place in places if not gentle or _carrier_width(individual, place) <= individual.limits.width]
 
 
@@ -335,8 +323,8 @@ def _add_before_softmax(individual: VALP, name: str, new: Layer, gentle: bool, g
 
 
 def _removable(individual: VALP, gentle: bool) -> list[str]:
-    places = _layer_places(individual, latent=False)
-    return [place for place in places if len(individual.component(_stage(place)[0]).layers) > 1]
+    deep = [name for name in individual.networks if len(individual.component(name).layers) > 1]
+    return [place for name in deep for place in _layer_places(individual, name, latent=False)]
 
 
 @operator(scope="micro", effect="reducer", versions=("aggressive",), places=_removable)
@@ -388,7 +376,8 @@ def _widenable(individual: VALP, gentle: bool) -> list[str]:
     limits = individual.limits
     return [
         place
-        for place in _layer_places(individual, latent=True)
+        for name in individual.networks
+        for place in _layer_places(individual, name, latent=True)
         if _width(individual, place) < (limits.latent if _stage(place)[1] < 0 else limits.width)
     ]
 

@@ -69,11 +69,15 @@ def propose(view: View, rule_set: str = "guidelines") -> list[Move]:
     """
     if rule_set not in RULES:
         raise RegistrationError(f"rule sets are {list(RULES)}, got {rule_set!r}")
-    legal = {(op.name, version_name(gentle)): frozenset(places) for op, gentle, places in moves(view.individual)}
+    legal: dict[tuple[str, str], frozenset[str]] = {}
     proposals: dict[tuple[str, str, str], Move] = {}
     for function in RULES[rule_set].values():
         for move in function(view):
-            if move.donor is not None or move.place in legal.get((move.operator, move.version), ()):
+            kind = move.operator, move.version
+            if kind not in legal:
+                places = operators()[move.operator].places(view.individual, move.version == "gentle")
+                legal[kind] = frozenset(places) if move.version in operators()[move.operator].versions else frozenset()
+            if move.donor is not None or move.place in legal[kind]:
                 proposals.setdefault(move.key, move)
     return list(proposals.values())
 

@@ -76,7 +76,9 @@ class View:
     @cached_property
     def reached(self) -> dict[str, tuple[str, ...]]:
         """By sub-network, the outputs that it contributes to."""
-        return {name: tuple(sorted(self.individual.outputs_of(name))) for name in self.individual.networks}
+        above = self.individual.ancestors()
+        outputs = sorted(self.individual.outputs)
+        return {n: tuple(o for o in outputs if n in above[o]) for n in self.individual.networks}
 
     @property
     def pairs(self) -> Iterator[tuple[str, str]]:
