@@ -32,6 +32,7 @@ from .errors import (
     ValpError,
 )
 from .evaluation import evaluate, score
+from .files import load, save
 from .fitness import PENALTY, Evaluation, Fitness
 from .genealogy import genealogy
 from .genome import VALP, Layout, Limits, Optimizer, check
@@ -123,6 +124,7 @@ __all__ = [
     "genealogy",
     "hillClimbing",
     "initVALP",
+    "load",
     "majority",
     "metric",
     "move_key",
@@ -145,6 +147,7 @@ __all__ = [
     "problems",
     "rank",
     "rule",
+    "save",
     "scoopMap",
     "score",
     "selMutation",

@@ -7,6 +7,7 @@ References:
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Iterable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -14,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 import networkx as nx
 import torch
-from torch import Tensor
+from torch import Tensor, float32
 
 from .errors import StructureError
-from .networks import SubNetwork
+from .networks import ACTIVATIONS, SOFTMAX, Decoder, Discrete, SubNetwork
 from .optimizers import OPTIMIZERS
 from .problem import Input, Output
 from .weights import pack, unpack
@@ -136,8 +137,8 @@ class VALP:
         self.seed = random.getrandbits(63) if seed is None else seed
         self.move: Any = None
         self.decision: Any = None
-        self._next_name = 1 + max((int(name[1:]) for name in self.networks), default=-1)
         check(self)
+        self._next_name = 1 + max(int(name[1:]) for name in self.networks)
 
     # ---- what is there -------------------------------------------------------------------------------------
 
@@ -437,12 +438,28 @@ def _check_ports(individual: VALP, problem: Problem) -> None:
 
 
 def _check_component(graph: nx.DiGraph, name: str, component: Any) -> None:
+    if isinstance(component, SubNetwork) and not re.fullmatch("n[0-9]+", name):
+        raise StructureError(f"a sub-network is named n0, n1, ..., got {name!r}")
     if not isinstance(component, Input | SubNetwork | Output):
         raise StructureError(f"{name}: a component is an Input, a SubNetwork or an Output, got {component!r}")
+    if isinstance(component, SubNetwork):
+        _check_layers(name, component)
     if not isinstance(component, Input) and not graph.pred[name]:
         raise StructureError(f"{name} ({_kind(graph, name)}) has no provider")
     if not isinstance(component, Output) and not graph.succ[name]:
         raise StructureError(f"{name} ({_kind(graph, name)}) has no consumer")
+
+
+def _check_layers(name: str, component: SubNetwork) -> None:
+    last = SOFTMAX if isinstance(component, Discrete) else None
+    wrong = [layer for layer in component.layers[: -1 if last else None] if layer.activation not in ACTIVATIONS]
+    if wrong or not component.layers or (last and component.layers[-1].activation != last):
+        rule = f"layers with activations among {list(ACTIVATIONS)}" + (f", the last {last}" if last else "")
+        raise StructureError(f"{name} ({component.kind}) needs {rule}, got {component}")
+    if isinstance(component, Decoder) and not component.share > 0:
+        raise StructureError(
+            f"{name} (decoder) needs a positive share in its latent's divergence, got {component.share}"
+        )
 
 
 def _check_weights(individual: VALP) -> None:
@@ -453,10 +470,12 @@ def _check_weights(individual: VALP) -> None:
     for key, shape in expected.items():
         if tuple(individual.weights[key].shape) != shape:
             raise StructureError(f"{key}: expected shape {shape}, got {tuple(individual.weights[key].shape)}")
+        if individual.weights[key].dtype != float32:
+            raise StructureError(f"{key}: weights are float32, got {individual.weights[key].dtype}")
 
 
 def _check_training(individual: VALP) -> None:
-    if not (isinstance(individual.batch_size, int) and individual.batch_size >= 1):
+    if type(individual.batch_size) is not int or individual.batch_size < 1:
         raise StructureError(f"a batch size is a number of examples from 1 on, got {individual.batch_size!r}")
     if set(individual.optimizers) != set(individual.outputs):
         raise StructureError(

@@ -1,7 +1,7 @@
 """From an individual to a ``torch.nn.Module``, and its weights back.
 
 References:
-    Paper III. Blocks of one receiver stand side by side in one matrix, so reading several providers is one product.
+    Paper III. A receiver adds up what its blocks make of its providers.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from .errors import ValpError
-from .genome import VALP, connection
-from .networks import Decoder, Latent, SubNetwork
+from .genome import VALP, connection, ends
+from .networks import Decoder, Latent, Layer
 from .problem import Input, Output
 
 MODES = ("train", "reconstruct", "generate")
@@ -62,6 +62,8 @@ class Model(nn.Module):
         components: What each of them, and each input, is.
         providers: What each of them reads.
         latents: The latents, each once with the largest dimension that a decoder gives it.
+        tensors: The parameters under the names of ``VALP.weights``.
+        entry_bias: Of each sub-network and output, the name of the bias that is added to what it reads.
     """
 
     def __init__(self, individual: VALP, dtype: torch.dtype, device: torch.device) -> None:
@@ -71,24 +73,15 @@ class Model(nn.Module):
         self.providers = {name: individual.providers(name) for name in self.order}
         self.inputs, self.outputs = individual.inputs, individual.outputs
         self._graph = nx.freeze(individual.graph.copy())
-        self._tensors: dict[str, dict[str, Tensor]] = {}
+        self.entry_bias = {name: individual.entry_bias(name) for name in self.order}
         weights = individual.trained_weights
-        for name in self.order:
-            component = self.components[name]
-            local = {"block": torch.cat([weights[connection(u, name)] for u in self.providers[name]], 1)}
-            local["entry"] = weights[individual.entry_bias(name)]
-            if isinstance(component, SubNetwork):
-                entry = f"{component.entry}.bias"
-                local |= {key: weights[f"{name}.{key}"] for key in component.shapes() if key != entry}
-            self._tensors[name] = {
-                key: self._parameter(name, key, tensor, dtype, device) for key, tensor in local.items()
-            }
+        self.tensors = {key: self._parameter(key, weights[key], dtype, device) for key in individual.shapes()}
         self.latents = self._find_latents()
 
-    def _parameter(self, name: str, key: str, tensor: Tensor, dtype: torch.dtype, device: torch.device) -> Tensor:
+    def _parameter(self, key: str, tensor: Tensor, dtype: torch.dtype, device: torch.device) -> Tensor:
         # one copy of its own, since training writes to it and the individual's tensors are values
         parameter = nn.Parameter(tensor.detach().to(device=device, dtype=dtype, copy=True))
-        self.register_parameter(f"{name}:{key.replace('.', ':')}", parameter)  # no name of a port clashes with these
+        self.register_parameter(key.replace(".", ":"), parameter)
         return parameter
 
     def _find_latents(self) -> dict[int, int]:
@@ -139,8 +132,8 @@ class Model(nn.Module):
     # ---- computing -----------------------------------------------------------------------------------------
 
     def tensors_of(self, name: str) -> dict[str, Tensor]:
-        """The parameters of a sub-network or output: ``block`` and ``entry`` (its bias), then its layers'."""
-        return self._tensors[name]
+        """The parameters of a sub-network or output: its blocks, its biases, the weights of its layers."""
+        return {key: tensor for key, tensor in self.tensors.items() if name == (ends(key)[1] or key.partition(".")[0])}
 
     def run(
         self, known: Mapping[str, Tensor], latents: Latents, order: Iterable[str] | None = None
@@ -158,11 +151,15 @@ class Model(nn.Module):
         """
         results = dict(known)
         for name in self.order if order is None else order:
-            tensors, component = self._tensors[name], self.components[name]
-            read = [results[provider] for provider in self.providers[name]]
-            pre = torch.addmm(tensors["entry"], read[0] if len(read) == 1 else torch.cat(read, 1), tensors["block"].t())
-            results[name] = pre if isinstance(component, Output) else component.compute(name, pre, tensors, latents)
+            pre = self.tensors[self.entry_bias[name]]
+            for provider in self.providers[name]:
+                pre = torch.addmm(pre, results[provider], self.tensors[connection(provider, name)].t())
+            results[name] = self._compute(name, pre, latents)
         return results
+
+    def _compute(self, name: str, pre: Tensor, latents: Latents) -> Tensor:
+        component = self.components[name]
+        return pre if isinstance(component, Output) else component.compute(pre, OnTensors(self, name, latents))
 
     def features(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Inputs in the user's units to features, each (batch, width).
@@ -184,11 +181,9 @@ class Model(nn.Module):
 
     def draw_noise(self, size: int, generator: torch.Generator | None = None) -> dict[int, Tensor]:
         """Standard normal noise by latent id, each (size, dim)."""
-        first = next(self.parameters())
-        drawn = torch.randn(
-            size, sum(self.latents.values()), generator=generator, device=first.device, dtype=first.dtype
-        )
-        return dict(zip(self.latents, drawn.split(list(self.latents.values()), 1), strict=True))
+        first, dims = next(iter(self.tensors.values())), list(self.latents.values())
+        drawn = torch.randn(sum(dims), size, generator=generator, device=first.device, dtype=first.dtype)
+        return {latent: rows.t() for latent, rows in zip(self.latents, drawn.split(dims), strict=True)}
 
     def forward(
         self,
@@ -223,10 +218,8 @@ class Model(nn.Module):
         latents, results = Latents("generate", noise), dict[str, Tensor]()
         order = self.generative_order()
         for name in order:
-            component, tensors = self.components[name], self._tensors[name]
-            if isinstance(component, Decoder):  # reads its latent alone, so none of what is before it is computed
-                heads = tensors["entry"].expand(size, -1)
-                results[name] = component.compute(name, heads, tensors, latents)
+            if self._is_decoder(name):  # reads its latent alone, so none of what is before it is computed
+                results[name] = self._compute(name, self.tensors[self.entry_bias[name]].expand(size, -1), latents)
             else:
                 results = self.run(results, latents, [name])
         return {name: self.components[name].predict(results[name]) for name in order if name in self.outputs}
@@ -235,16 +228,27 @@ class Model(nn.Module):
 
     def weights(self) -> dict[str, Tensor]:
         """The parameters under the names of ``VALP.weights``, as float32 tensors with memory of their own."""
-        weights: dict[str, Tensor] = {}
-        for name in self.order:
-            component, tensors = self.components[name], dict(self._tensors[name])
-            widths = [self.components[provider].width for provider in self.providers[name]]
-            for provider, block in zip(self.providers[name], tensors.pop("block").split(widths, 1), strict=True):
-                weights[connection(provider, name)] = _value(block)
-            entry = f"{name}.{component.entry}.bias" if isinstance(component, SubNetwork) else f"{name}.bias"
-            weights[entry] = _value(tensors.pop("entry"))
-            weights |= {f"{name}.{key}": _value(tensor) for key, tensor in tensors.items()}
-        return weights
+        return {key: _value(tensor) for key, tensor in self.tensors.items()}
+
+
+class OnTensors:
+    """Computes a sub-network of a model at once, shapes (batch, width); autograd sees it."""
+
+    def __init__(self, model: Model, name: str, latents: Latents) -> None:
+        self.model, self.name, self.latents = model, name, latents
+
+    def activate(self, pre: Tensor, layer: Layer) -> Tensor:
+        """Apply the activation of a layer."""
+        return layer.activate(pre)
+
+    def dense(self, hidden: Tensor, index: int) -> Tensor:
+        """Apply weight and bias ``index`` of the sub-network."""
+        weight, bias = (self.model.tensors[f"{self.name}.{index}.{part}"] for part in ("weight", "bias"))
+        return torch.addmm(bias, hidden, weight.t())
+
+    def draw(self, heads: Tensor, latent: Latent) -> Tensor:
+        """Draw the latent from its two heads."""
+        return self.latents(self.name, latent, heads)
 
 
 def _value(tensor: Tensor) -> Tensor:

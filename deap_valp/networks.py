@@ -9,39 +9,61 @@ References:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol
+from typing import ClassVar, NamedTuple, Protocol, TypeVar
 
 import torch
+from torch import Tensor
 from torch.nn import functional
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 FEATURES, VALUES, DISCRETE, SAMPLES = "features", "values", "discrete", "samples"
 
+Backward = Callable[[Tensor, Tensor, Tensor, Tensor], object]
+
 
 class Activation(NamedTuple):
-    """An elementwise activation: its function, whether it is never negative, and the gain of its initialiser.
+    """An elementwise activation: its function, whether it is never negative, the gain of its initialiser, its backward.
 
     The gain is the geometric mean of the two that keep the variance of a unit-normal signal in the forward
     and in the backward direction.
+
+    ``backward(gradient, pre, result, out)`` writes the gradient of ``pre`` to ``out``, given that of the result.
+    Without it training asks autograd, which takes longer.
     """
 
     function: Callable[[Tensor], Tensor]
     nonnegative: bool
     gain: float
+    backward: Backward | None = None
+
+
+aten = torch.ops.aten  # each a derivative in one kernel
+_relu = aten.threshold_backward.grad_input
+_elu = aten.elu_backward.grad_input
+_softplus = aten.softplus_backward.grad_input
+_sigmoid = aten.sigmoid_backward.grad_input
+_tanh = aten.tanh_backward.grad_input
+_softmax = aten._softmax_backward_data.out
+
+
+def _softsign(gradient: Tensor, pre: Tensor, result: Tensor, out: Tensor) -> None:
+    slope = (1 - result.abs()).square_()  # 1 / (1 + |pre|)^2, as 1 - |result| is 1 / (1 + |pre|)
+    torch.mul(gradient, slope, out=out)
 
 
 ACTIVATIONS: dict[str, Activation] = {
-    "relu": Activation(torch.relu, True, 1.41),
-    "elu": Activation(functional.elu, False, 1.23),
-    "softplus": Activation(functional.softplus, True, 1.39),
-    "softsign": Activation(functional.softsign, False, 2.21),
-    "sigmoid": Activation(torch.sigmoid, True, 2.95),
-    "tanh": Activation(torch.tanh, False, 1.53),
-    "identity": Activation(lambda pre: pre, False, 1.0),
+    "relu": Activation(torch.relu, True, 1.41, lambda g, pre, _, out: _relu(g, pre, 0, grad_input=out)),
+    "elu": Activation(
+        functional.elu, False, 1.23, lambda g, _, result, out: _elu(g, 1, 1, 1, True, result, grad_input=out)
+    ),
+    "softplus": Activation(
+        functional.softplus, True, 1.39, lambda g, pre, _, out: _softplus(g, pre, 1, 20, grad_input=out)
+    ),
+    "softsign": Activation(functional.softsign, False, 2.21, _softsign),
+    "sigmoid": Activation(torch.sigmoid, True, 2.95, lambda g, _, result, out: _sigmoid(g, result, grad_input=out)),
+    "tanh": Activation(torch.tanh, False, 1.53, lambda g, _, result, out: _tanh(g, result, grad_input=out)),
+    "identity": Activation(lambda pre: pre, False, 1.0, lambda g, pre, result, out: out.copy_(g)),
 }
 SOFTMAX = "softmax"
 
@@ -63,9 +85,20 @@ class Layer:
         """Gain of the initialiser of the layer's weights."""
         return 1.0 if self.activation == SOFTMAX else ACTIVATIONS[self.activation].gain
 
-    def activate(self, pre: Tensor) -> Tensor:
-        """Apply the activation to ``pre``, shape (batch, width)."""
-        return torch.softmax(pre, 1) if self.activation == SOFTMAX else ACTIVATIONS[self.activation].function(pre)
+    def activate(self, pre: Tensor, units: int = 1) -> Tensor:
+        """Apply the activation to ``pre``, whose dimension ``units`` is the layer's width."""
+        return torch.softmax(pre, units) if self.activation == SOFTMAX else ACTIVATIONS[self.activation].function(pre)
+
+    def backward(self, gradient: Tensor, pre: Tensor, result: Tensor, out: Tensor, units: int = 1) -> None:
+        """Write the gradient of ``pre`` to ``out``, given that of the result."""
+        if self.activation == SOFTMAX:
+            _softmax(gradient, result, units, pre.dtype, grad_input=out)
+        elif (backward := ACTIVATIONS[self.activation].backward) is not None:
+            backward(gradient, pre, result, out)
+        else:
+            with torch.enable_grad():
+                again = pre.detach().requires_grad_()
+                out.copy_(torch.autograd.grad(self.activate(again, units), again, gradient)[0])
 
 
 @dataclass(frozen=True)
@@ -76,10 +109,20 @@ class Latent:
     dim: int
 
 
-class Draw(Protocol):
-    """Turns the two latent heads of decoder ``name``, shape (batch, 2 * dim), into its latent, (batch, dim)."""
+Value = TypeVar("Value")
 
-    def __call__(self, name: str, latent: Latent, heads: Tensor) -> Tensor: ...
+
+class Calculator(Protocol[Value]):
+    """What a sub-network computes with: on tensors (``model``), or on a tape that training plays (``training``)."""
+
+    def activate(self, pre: Value, layer: Layer) -> Value:
+        """Apply the activation of a layer."""
+
+    def dense(self, hidden: Value, index: int) -> Value:
+        """Apply weight and bias ``index`` of the sub-network."""
+
+    def draw(self, heads: Value, latent: Latent) -> Value:
+        """Draw the latent, width ``dim``, from its two heads, width ``2 * dim``."""
 
 
 @dataclass(frozen=True)
@@ -130,14 +173,13 @@ class SubNetwork:
             shapes[f"{index}.bias"] = (layer.width,)
         return shapes
 
-    def compute(self, name: str, pre: Tensor, tensors: Mapping[str, Tensor], draw: Draw) -> Tensor:
-        """Give the result, shape (batch, width), from the sum of the blocks' products, shape (batch, rows)."""
-        return self._pass_layers(self.layers[0].activate(pre), tensors, first=1)
+    def compute(self, pre: Value, calculator: Calculator[Value]) -> Value:
+        """Give the result from the sum of the blocks' products and the entry's bias, of width ``rows``."""
+        return self._pass_layers(calculator.activate(pre, self.layers[0]), calculator, first=1)
 
-    def _pass_layers(self, hidden: Tensor, tensors: Mapping[str, Tensor], first: int) -> Tensor:
+    def _pass_layers(self, hidden: Value, calculator: Calculator[Value], first: int) -> Value:
         for index, layer in enumerate(self.layers[first:], start=first):
-            pre = torch.addmm(tensors[f"{index}.bias"], hidden, tensors[f"{index}.weight"].t())
-            hidden = layer.activate(pre)
+            hidden = calculator.activate(calculator.dense(hidden, index), layer)
         return hidden
 
     def __str__(self) -> str:
@@ -201,9 +243,9 @@ class Decoder(SubNetwork):
             shapes[f"{index}.bias"] = (layer.width,)
         return shapes
 
-    def compute(self, name: str, pre: Tensor, tensors: Mapping[str, Tensor], draw: Draw) -> Tensor:
-        """Give samples, shape (batch, width), from the heads, shape (batch, 2 * latent.dim)."""
-        return self._pass_layers(draw(name, self.latent, pre), tensors, first=0)
+    def compute(self, pre: Value, calculator: Calculator[Value]) -> Value:
+        """Give samples from the two heads of the latent."""
+        return self._pass_layers(calculator.draw(pre, self.latent), calculator, first=0)
 
     def __str__(self) -> str:
         return f"{super().__str__()} (latent {self.latent.dim})"

@@ -16,7 +16,7 @@ from deap import base, creator, tools
 import deap_valp as valp
 from deap_valp.errors import StructureError
 from deap_valp.genome import build_graph, check
-from deap_valp.networks import Generic
+from deap_valp.networks import Generic, Layer
 
 
 def figure_2():
@@ -207,6 +207,39 @@ def test_a_component_is_one_of_ours():
     individual.graph.nodes["n0"]["component"] = "a network"
     with pytest.raises(StructureError, match="a component is an Input, a SubNetwork or an Output"):
         check(individual)
+
+
+def with_component(individual, name, **changes):
+    from dataclasses import replace
+
+    individual.graph.nodes[name]["component"] = replace(individual.component(name), **changes)
+    return individual
+
+
+@pytest.mark.parametrize(
+    ("broken", "message"),
+    [
+        (lambda: with_component(zoo.smallest(), "n0", layers=(Layer(4, "softmax"),)), "n0 .generic. needs layers with"),
+        (lambda: with_component(zoo.smallest(), "n0", layers=(Layer(4, "sin"),)), "n0 .generic. needs layers with"),
+        (lambda: with_component(zoo.one_discrete(), "n0", layers=(Layer(4, "elu"),)), "the last softmax"),
+        (lambda: with_component(zoo.fan_out(), "n3", share=0.0), "a positive share"),
+    ],
+)
+def test_sub_networks_have_the_layers_of_their_kind(broken, message):
+    with pytest.raises(StructureError, match=message):
+        check(broken())
+
+
+def test_weights_are_float32():
+    individual = zoo.smallest()
+    individual.weights["y.bias"] = individual.weights["y.bias"].double()
+    with pytest.raises(StructureError, match=r"y.bias: weights are float32, got torch.float64"):
+        check(individual)
+
+
+def test_sub_networks_have_their_names():
+    with pytest.raises(StructureError, match="a sub-network is named n0, n1, ..., got 'encoder'"):
+        zoo.build(zoo.plain_problem(), {"encoder": zoo.generic(3)}, "x->encoder encoder->y")
 
 
 @pytest.mark.parametrize("name", ["adamant", ""])

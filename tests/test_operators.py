@@ -261,6 +261,27 @@ def test_gentle_sequences_leave_every_output_unchanged(seed, name):
     assert zoo.largest_difference(before, zoo.predictions(individual, problem)) <= 1e-9
 
 
+@pytest.mark.parametrize("name", [name for name in zoo.NAMES if zoo.problem_of(name) is zoo.mixed_problem()])
+def test_fifty_gentle_operators_then_training_goes_on_where_it_was(name):
+    individual, problem = zoo.member(name), zoo.problem_of(name)
+    individual.optimizers = dict.fromkeys(individual.outputs, valp.Optimizer("adam", 3e-3))
+    individual.fitness.values = valp.evaluate(individual, problem, first_batches=300)
+    last = {output: losses[-50:] for output, losses in individual.evaluation.history.items()}
+    individual.inherit()
+    before = zoo.predictions(individual, problem)
+    for _ in range(50):  # hyperparameters apart, whose change is meant to change training
+        structural = [m for m in moves(individual) if m[1] and m[0].scope in ("macro", "micro")]
+        op, _, places = random.choice(structural)
+        apply(op.name, "gentle", individual, random.choice(places))
+    assert zoo.largest_difference(before, zoo.predictions(individual, problem)) <= 1e-9
+    evaluation = valp.evaluate(individual, problem, batches=100)
+    assert evaluation.ok
+    for output, losses in last.items():
+        noise = 5 * losses.std() + 0.05 * losses.mean()
+        assert abs(evaluation.history[output][0] - losses.mean()) < noise, output
+    assert all(torch.isfinite(tensor).all() for tensor in evaluation.weights.values())
+
+
 def run_applications(valps: int, applications: int) -> None:
     """Random operators over random VALPs: valid after each, untouched blocks bit-equal."""
     problem = zoo.mixed_problem()

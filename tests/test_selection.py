@@ -1,4 +1,4 @@
-"""Rules, thresholds, policies and ``selMutation``: one synthetic diagnosis for each rule gives exactly its proposals."""
+"""Rules, thresholds, policies: one synthetic diagnosis for each rule gives exactly its proposals."""
 
 from __future__ import annotations
 

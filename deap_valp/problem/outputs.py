@@ -110,6 +110,7 @@ class OutputKind:
     kind: ClassVar[str]
     takes: ClassVar[frozenset[str]]
     higher_is_better: ClassVar[bool] = False
+    kl_weight: float = 1.0
 
     port: Output
     targets: Mapping[str, Tensor]
@@ -344,6 +345,8 @@ class Generation(_Numbers):
         features: own features instead, a function from rows in the user's units to ``(examples, k)``. Without labels
             and features: coordinates along the principal components of the training split.
         standardize: True, False, or None for what the problem says.
+        kl_weight: factor of the KL part of the loss. Below 1, targets of little variance keep their latents, which the
+            KL part would otherwise switch off.
     """
 
     kind = "generation"
@@ -359,8 +362,12 @@ class Generation(_Numbers):
         loss: Loss | None = None,
         score: Score | None = None,
         loss_weight: float = 1.0,
+        kl_weight: float = 1.0,
     ):
         super().__init__(target, standardize=standardize, loss=loss, score=score, loss_weight=loss_weight)
+        if not 0 <= kl_weight < math.inf:
+            raise ProblemError(f"Generation needs a finite kl_weight from 0 on, got {kl_weight}")
+        self.kl_weight = kl_weight
         self._refuse_uncallable(features=features)
         if labels is not None and features is not None:
             raise ProblemError("Generation needs labels or features of its own, got both")

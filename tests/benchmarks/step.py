@@ -6,6 +6,8 @@ One thread, batches of 200, VALPs of six sub-networks on synthetic images of 784
 short blocks, so that whatever else the machine does hits all of them; each ratio is the median over the rounds.
 """
 
+# ruff: noqa: E402 (the path comes first, so that the script runs from anywhere)
+
 from __future__ import annotations
 
 import argparse
@@ -14,7 +16,7 @@ import statistics
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from time import perf_counter
+from time import process_time
 
 import numpy as np
 import torch
@@ -89,7 +91,7 @@ def drawn_valp(problem: valp.Problem, width: int, seed: int) -> valp.VALP:
     return valp.initVALP(icls, problem, (6, 6), layers=(2, 3), width=(width, width), latent=latent, batch_size=BATCH)
 
 
-# ---- contestants: each gives a function of the number of steps to take -------------------------------------------------
+# ---- contestants: each gives a function of the number of steps to take -----------------------------------------------
 
 
 def ours(individual: valp.VALP, problem: valp.Problem) -> Callable[[int], object]:
@@ -215,10 +217,10 @@ def measure(individual: valp.VALP, problem: valp.Problem, rounds: int, steps: in
     seen: dict[str, list[float]] = {name: [] for name in runs}
     for index in range(-1, rounds):  # the first round warms up
         for name, run in runs.items():
-            start = perf_counter()
+            start = process_time()
             run(steps)
             if index >= 0:
-                seen[name].append(1000 * (perf_counter() - start) / steps)
+                seen[name].append(1000 * (process_time() - start) / steps)
     return seen
 
 

@@ -1,0 +1,150 @@
+"""The stages of a tape: each knows its operands, the memory of its gradients, and its derivative.
+
+Signals have the batch last, (width, batch): products of these sizes run faster so, and a part of the units is
+contiguous.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from ..networks import Latent, Layer
+from .flat import Slot
+from .losses import Measure
+
+clamp_backward = torch.ops.aten.hardtanh_backward.grad_input
+
+
+@dataclass(eq=False)
+class Signal:
+    """What one stage hands to the next.
+
+    Attributes:
+        value: Shape (width, batch).
+        gradient: Of the sum of the losses with respect to the value; None for features, which need none.
+        factor: What the gradient is still to be multiplied by, which a product does in passing.
+    """
+
+    value: Tensor
+    gradient: Tensor | None = None
+    factor: float = 1.0
+
+    def units(self, start: int, stop: int) -> Signal:
+        """Some of the units, in the same memory."""
+        assert self.gradient is not None
+        return Signal(self.value[start:stop], self.gradient[start:stop])
+
+
+class Stage(Protocol):
+    """A step of the tape, from what it reads to what it gives, and back."""
+
+    def forward(self) -> None: ...
+
+    def backward(self) -> None: ...
+
+
+class Product:
+    """``into = bias + weight @ read``; without a bias, ``into += weight @ read``.
+
+    Attributes:
+        keeps: On the way back, 1 to add to what others that read the same signal wrote to its gradient, 0 to overwrite.
+    """
+
+    def __init__(self, read: Signal, into: Signal, weight: Slot, bias: Slot | None) -> None:
+        self.read, self.into = read, into
+        self.weight, self.turned = weight, weight.value.t()
+        self.bias, self.column = bias, None if bias is None else bias.value[:, None]
+        self.ones = into.value.new_ones(into.value.shape[1])
+        self.keeps = 0
+
+    def forward(self) -> None:
+        if self.column is None:
+            self.into.value.addmm_(self.weight.value, self.read.value)
+        else:
+            torch.addmm(self.column, self.weight.value, self.read.value, out=self.into.value)
+
+    def backward(self) -> None:
+        gradient, factor = self.into.gradient, self.into.factor
+        assert gradient is not None
+        self.weight.gradient.addmm_(gradient, self.read.value.t(), beta=0, alpha=factor)
+        if self.bias is not None:
+            self.bias.gradient.addmv_(gradient, self.ones, beta=0, alpha=factor)
+        if self.read.gradient is not None:
+            self.read.gradient.addmm_(self.turned, gradient, beta=self.keeps, alpha=factor)
+
+
+class Activate:
+    """``into = activation(read)``."""
+
+    def __init__(self, read: Signal, into: Signal, layer: Layer) -> None:
+        self.read, self.into, self.layer = read, into, layer
+
+    def forward(self) -> None:
+        self.into.value = self.layer.activate(self.read.value, units=0)
+
+    def backward(self) -> None:
+        assert self.into.gradient is not None and self.read.gradient is not None
+        self.layer.backward(self.into.gradient, self.read.value, self.into.value, self.read.gradient, units=0)
+
+
+class Draw:
+    """A latent from its two heads, ``mean + exp(log_variance / 2) * noise``, with its KL divergence from N(0, I).
+
+    Attributes:
+        noise: Of this step, shape (dim, batch).
+        loss: The divergence, sum over dimensions, mean over the batch; without its weight in the sum.
+    """
+
+    noise: Tensor
+    loss: Tensor
+
+    def __init__(self, heads: Signal, into: Signal, latent: Latent, weight: float) -> None:
+        assert heads.gradient is not None
+        self.latent, self.into = latent, into
+        self.mean, self.raw = heads.value.chunk(2)
+        self.of_mean, self.of_raw = heads.gradient.chunk(2)
+        self.each = 1 / heads.value.shape[1]
+        self.pull = weight * self.each  # of the divergence: towards mean 0 and variance 1
+        self.rest = self.mean.new_tensor(-0.5 * self.pull)
+
+    def forward(self) -> None:
+        log_variance = self.raw.clamp(-10, 10)
+        variance = log_variance.exp()
+        self.deviation = variance.sqrt()
+        self.into.value = torch.addcmul(self.mean, self.deviation, self.noise)
+        terms = variance.sub_(log_variance).addcmul_(self.mean, self.mean)
+        self.loss = (terms.sum() - terms.numel()) * (0.5 * self.each)
+
+    def backward(self) -> None:
+        gradient = self.into.gradient
+        assert gradient is not None
+        torch.add(gradient, self.mean, alpha=self.pull, out=self.of_mean)
+        slope = torch.mul(gradient, self.noise).add_(self.deviation, alpha=self.pull)
+        slope = torch.addcmul(self.rest, slope, self.deviation, value=0.5)
+        clamp_backward(slope, self.raw, -10, 10, grad_input=self.of_raw)
+
+
+class Loss:
+    """The loss of a head, and the head's gradient, which costs least where the loss is at hand.
+
+    Attributes:
+        target: Of this step.
+        loss: In training units, without its weight in the sum.
+    """
+
+    target: Tensor
+    loss: Tensor
+
+    def __init__(self, head: Signal, measure: Measure, weight: float) -> None:
+        self.head, self.measure, self.weight = head, measure, weight
+
+    def forward(self) -> None:
+        self.loss, gradient, factor = self.measure(self.head.value.t(), self.target)
+        self.head.gradient, self.head.factor = gradient.t(), factor * self.weight
+
+    def backward(self) -> None:
+        """Nothing is left to do."""
