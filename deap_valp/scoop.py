@@ -76,7 +76,7 @@ class _Broker(brokerzmq.Broker):
     def __init__(self, **options: Any) -> None:
         address = "tcp://127.0.0.1:*" if self.local else "tcp://*:*"
         super().__init__(tSock=address, mSock=address, **options)
-        self.task_socket = _Deliveries(self.task_socket, self)
+        self.task_socket: Any = _Deliveries(self.task_socket, self)
 
 
 class _Deliveries:
@@ -108,7 +108,7 @@ class _Worker(Bootstrap):
     def run(self, globs: dict[str, Any] | None = None) -> None:
         _enable_loggers()
         if self.args.externalBrokerHostname in utils.loopbackReferences:
-            zmq.Socket.bind = _bind_locally
+            zmq.Socket.bind = _bind_locally  # type: ignore[method-assign, assignment]
         runpy.run_path = self._script
         # What tasks that were pickled in the script's __main__ look for.
         super().run({} if self.args.origin else vars(sys.modules["__main__"]))

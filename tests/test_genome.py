@@ -238,7 +238,7 @@ def test_weights_are_float32():
 
 
 def test_sub_networks_have_their_names():
-    with pytest.raises(StructureError, match="a sub-network is named n0, n1, ..., got 'encoder'"):
+    with pytest.raises(StructureError, match=r"a sub-network is named n0, n1, \.\.\., got .encoder."):
         zoo.build(zoo.plain_problem(), {"encoder": zoo.generic(3)}, "x->encoder encoder->y")
 
 
