@@ -15,7 +15,7 @@ import deap_valp as valp
 
 matplotlib.use("Agg")
 SMALL = bool(os.environ.get("DEAP_VALP_SMALL"))
-STEPS, FIRST_BATCHES, BATCHES = (3, 100, 50) if SMALL else (20, 1500, 400)
+STEPS, FIRST_BATCHES, BATCHES = (3, 100, 50) if SMALL else (15, 1200, 300)
 
 problem = valp.problems.digits()
 creator.create("FitnessMulti", valp.Fitness, weights=problem.weights)

@@ -51,13 +51,6 @@ def test_a_search_killed_in_the_middle_gives_the_same(name, tmp_path):
     assert repeated[0] == repeated[1]
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", SEARCHES)
-def test_it_may_be_killed_again_and_again(name, tmp_path):
-    assert search(name, tmp_path / "whole").returncode == 0
-    assert killed_and_resumed(name, tmp_path / "killed", [0, 1, 2, 1, 2]) == digest(tmp_path / "whole")
-
-
 # ---- in this process -----------------------------------------------------------------------------------------
 
 

@@ -282,13 +282,15 @@ def test_fifty_gentle_operators_then_training_goes_on_where_it_was(name):
     assert all(torch.isfinite(tensor).all() for tensor in evaluation.weights.values())
 
 
-def run_applications(valps: int, applications: int) -> None:
+def run_applications(valps: range, applications: int) -> None:
     """Random operators over random VALPs: valid after each, untouched blocks bit-equal."""
     problem = zoo.mixed_problem()
-    for index in range(valps):
+    for index in valps:
         random.seed(index)
         individual = zoo.random_valp(problem)
-        for _ in range(applications // valps):
+        individual.limits = valp.Limits(networks=10, layers=4, width=64)  # many rather than large
+        individual.layout = valp.Layout(layers=(1, 3), width=(4, 16), latent=(2, 6))
+        for _ in range(applications // len(valps)):
             before = copy.deepcopy(individual)
             valp.mutRandom(individual, operators="all")
             zoo.assert_valid(individual, problem)
@@ -299,12 +301,13 @@ def run_applications(valps: int, applications: int) -> None:
 
 
 def test_random_applications_over_random_valps():
-    run_applications(valps=100, applications=2_000)
+    run_applications(range(100), applications=2_000)
 
 
 @pytest.mark.slow
-def test_many_random_applications_over_random_valps():
-    run_applications(valps=100, applications=100_000)
+@pytest.mark.parametrize("part", range(10))
+def test_a_hundred_thousand_random_applications(part):
+    run_applications(range(100 * part, 100 * (part + 1)), applications=10_000)
 
 
 # ---- the registry --------------------------------------------------------------------------------------------
