@@ -156,7 +156,7 @@ class OnTape:
 
     def activate(self, pre: Signal, layer: Layer) -> Signal:
         """Apply the activation of a layer."""
-        into = self.tape.signal(layer.width)
+        into = Signal(pre.value, pre.gradient)  # one memory for both gradients: the first is not needed any more
         self.tape.stages.append(Activate(pre, into, layer))
         return into
 
