@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from ..data.arrays import Encoding, class_indices, training_units
 from ..data.splits import SPLITS, Rows, refuse_unknown_split
+from ..device import one_thread
 from ..errors import ProblemError
 from ..scores import PrincipalComponents, ReferenceClassifier, Statistics, frechet_from_statistics, statistics
 from ..scores import inception_score as inception_score_of
@@ -167,9 +168,10 @@ class OutputKind:
 
     def _constant_loss(self) -> float:
         """Mean loss of the constant head over batches of the training split."""
-        head, total = self.constant_head(), 0.0
-        for target in self.targets["train"].split(1000):
-            total += self._checked_loss(head.expand(len(target), -1), target) * len(target)
+        with one_thread():  # more would add in another order, and every search would depend on how many there are
+            head, total = self.constant_head(), 0.0
+            for target in self.targets["train"].split(1000):
+                total += self._checked_loss(head.expand(len(target), -1), target) * len(target)
         return total / len(self.targets["train"])
 
     def _checked_loss(self, head: Tensor, target: Tensor) -> float:
