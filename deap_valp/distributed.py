@@ -246,9 +246,7 @@ class Call:
             while self._open:
                 self._pool.receive(wait)
                 self._collect()
-                worked = self._pool.work()
-                if not worked:
-                    self._look()
+                worked = self._pool.work() or self._look()
                 wait = 0.0 if worked else PULSE
             return self._outcomes
         finally:
@@ -271,11 +269,11 @@ class Call:
         self._outcomes[task] = outcome
         self._advance()
 
-    def _look(self) -> None:
-        """Send again what a worker took with it, and run here what nobody has."""
+    def _look(self) -> bool:
+        """Send again what a worker took with it, and run here one that nobody has; whether there was one."""
         now = time.monotonic()
         if now < self._looked + PULSE:
-            return
+            return False
         self._looked = now
         for task, sendings in list(self._open.items()):
             last = sendings[-1]
@@ -286,7 +284,8 @@ class Call:
                 _say_lost()
                 self._pool.run(last.future)
                 self._looked = 0.0  # the others have waited as long
-                return
+                return True
+        return False
 
     def _gone(self, sending: Sending, now: float) -> bool:
         if not sending.watched:
@@ -311,8 +310,9 @@ class Call:
 @functools.cache
 def _say_lost() -> None:
     logger.warning(
-        "scoopMap: tasks wait and SCOOP's broker gives none, so they run here. A worker that is killed while it is "
-        "idle ends the broker of python -m scoop, but not that of python -m deap_valp.scoop"
+        "scoopMap: a task waits, no worker has begun it and SCOOP's broker does not give it, so it runs here. A worker "
+        "died on the way, or the broker ended, as that of python -m scoop does when it has a task for a worker that "
+        "was killed while idle; that of python -m deap_valp.scoop goes on"
     )
 
 

@@ -1,10 +1,17 @@
-"""A search with a checkpoint that may kill itself. usage: resume.py SEARCH FOLDER [evaluations before the kill]."""
+"""A search with a checkpoint: resume.py SEARCH FOLDER [MAP [evaluations before it kills itself]].
+
+MAP is ``serial``, ``processes`` or ``scoop``. It leaves in the folder a digest of what it found, and a line in
+``calls`` for each evaluation that was finished.
+"""
 
 import hashlib
+import multiprocessing
 import os
 import random
 import signal
 import sys
+import time
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 from deap import base, creator, tools
@@ -14,7 +21,8 @@ import deap_valp as valp
 problem = valp.problems.digits()
 creator.create("FitnessMulti", valp.Fitness, weights=problem.weights)
 creator.create("Individual", valp.VALP, fitness=creator.FitnessMulti)
-left = int(sys.argv[3]) if len(sys.argv) > 3 else None
+kind = sys.argv[3] if len(sys.argv) > 3 else "serial"
+left = int(sys.argv[4]) if len(sys.argv) > 4 else None
 calls = Path(sys.argv[2]) / "calls"
 
 
@@ -23,9 +31,12 @@ def evaluate(individual):
     if left == 0:
         os.kill(os.getpid(), signal.SIGKILL)
     left = None if left is None else left - 1
+    evaluation = valp.evaluate(individual, problem, batches=4, first_batches=6)
+    if kind != "serial":
+        time.sleep(0.3)  # so that a kill falls into the middle of some
     with calls.open("a") as log:
-        log.write(f"{individual.seed}\n")
-    return valp.evaluate(individual, problem, batches=4, first_batches=6)
+        log.write(f"{individual.seed}-{evaluation.sessions}\n")
+    return evaluation
 
 
 def main():
@@ -36,7 +47,16 @@ def main():
     toolbox.register("selMutation", valp.selMutation)
     toolbox.register("mate", valp.cxExclusiveSubgraph)
     toolbox.register("select", tools.selNSGA2)
-    toolbox.register("map", map)
+    workers = 1 if kind == "serial" else 2
+    if kind == "processes":
+        executor = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
+        toolbox.register("map", executor.map)
+        toolbox.register("submit", executor.submit)
+    elif kind == "scoop":
+        from scoop import futures
+
+        toolbox.register("map", valp.scoopMap, progress=False)
+        toolbox.register("submit", futures.submit)
     random.seed(3)
     population, front, archive = tools.initRepeat(list, toolbox.individual, 4), tools.ParetoFront(), []
     options = {"halloffame": front, "archive": archive, "checkpoint": valp.Checkpoint(folder / "checkpoint")}
@@ -46,9 +66,9 @@ def main():
     elif search == "eaGuided":
         population, logbook = valp.eaGuided(population, toolbox, 4, 4, 0.3, 0.6, 3, verbose=False, **options)
     elif search == "eaAging":
-        population, logbook = valp.eaAging(population, toolbox, 8, verbose=False, **options)
+        population, logbook = valp.eaAging(population, toolbox, 4, lambda_=2, verbose=False, **options)
     else:
-        population, logbook = valp.eaSteadyState(population, toolbox, 8, verbose=False, **options)
+        population, logbook = valp.eaSteadyState(population, toolbox, 8, workers=workers, verbose=False, **options)
     state = hashlib.sha256()
     for individual in [*population, *front]:
         state.update(repr((tuple(individual.fitness.values), str(individual), individual.seed)).encode())
@@ -57,6 +77,8 @@ def main():
     state.update(repr([sorted(record.items()) for record in logbook]).encode())
     state.update(repr([(entry.seed, entry.values, entry.accepted) for entry in archive]).encode())
     (folder / "digest").write_text(state.hexdigest())
+    if kind == "processes":
+        executor.shutdown()
 
 
 if __name__ == "__main__":
