@@ -165,7 +165,7 @@ class Checkpoint:
             raise FileFormatError(f"{path} is not a checkpoint of deap_valp: give another path, or {way_out}")
         _, version, length, checksum = _HEADER.unpack(data[: _HEADER.size].ljust(_HEADER.size, b"\0"))
         body = memoryview(data)[_HEADER.size :]
-        if len(body) != length or zlib.crc32(body) != checksum:
+        if len(data) < _HEADER.size or len(body) != length or zlib.crc32(body) != checksum:
             raise FileFormatError(f"{path} is damaged, it has {len(data)} bytes: {way_out}")
         if version != VERSION:
             raise FileFormatError(f"{path} has format {version}, this deap_valp reads {VERSION}: {way_out}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -128,9 +129,10 @@ def _named(names: tuple[str, ...], values: tuple[float, ...]) -> dict[str, float
 
 
 def _plain(graph: nx.DiGraph) -> dict[str, Any]:
-    """Components and connections as JSON knows them."""
+    """Components and connections as JSON gives them back."""
     components = {
         name: {"kind": getattr(component, "kind", "input"), **asdict(component)}
         for name, component in graph.nodes(data="component")
     }
-    return {"components": components, "connections": [list(edge) for edge in graph.edges]}
+    plain: dict[str, Any] = json.loads(json.dumps({"components": components, "connections": list(graph.edges)}))
+    return plain

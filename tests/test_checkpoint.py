@@ -3,135 +3,414 @@
 from __future__ import annotations
 
 import errno
+import itertools
+import json
 import logging
+import os
+import pickle
 import random
+import shutil
+import signal
 import subprocess
 import sys
-from collections import Counter
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import killing
+import numpy as np
 import pytest
+import torch
 import zoo
 from deap import base, tools
+from digests import digest, random_state
+from test_populations import PROBLEM, Workers, quick
 
 import deap_valp as valp
 from deap_valp import checkpoint as module
 from deap_valp.errors import FileFormatError, ValpError
 
-SCRIPT = Path(__file__).parent / "scripts" / "resume.py"
+TESTS = Path(__file__).parent
+SCRIPT = TESTS / "scripts" / "resume.py"
 SEARCHES = ["hillClimbing", "eaGuided", "eaAging", "eaSteadyState"]
 
 
-def search(name, folder, *kill):
+# ---- killed --------------------------------------------------------------------------------------------------
+
+
+def killed_at_random_lines(folder, seed):
+    """By search, what ``killing.py`` reports."""
+    command = [sys.executable, str(TESTS / "killing.py"), str(folder), str(seed), *killing.SEARCHES]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return {found.pop("search"): found for found in map(json.loads, done.stdout.splitlines())}
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("seed", [1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(10, 20))])
+def test_killed_at_random_lines_of_the_code_a_search_gives_the_same(seed, tmp_path):
+    found = killed_at_random_lines(tmp_path, seed)
+    for name, left in found.items():
+        (tmp_path / name).mkdir()
+        random.seed(1)
+        assert left["digest"] == killing.outcome(name, tmp_path / name), name  # without a kill, without a checkpoint
+        # One that a kill stops is not finished; what a kill repeats is what was about to be written down.
+        assert left["evaluations"] <= killing.finished(tmp_path / name) + left["kills"], name
+    assert sum(left["kills"] for left in found.values()) > 0
+
+
+def finish(name, folder, *arguments, launcher=()):
     folder.mkdir(exist_ok=True)
-    command = [sys.executable, str(SCRIPT), name, str(folder), *map(str, kill)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120)
+    command = [sys.executable, *launcher, str(SCRIPT), name, str(folder), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
 
 
-def digest(folder):
-    return (folder / "digest").read_text()
+def found_in(folder):
+    """What a search left, and the evaluations that were finished."""
+    return (folder / "digest").read_text(), sorted((folder / "calls").read_text().split())
 
 
-def killed_and_resumed(name, folder, kills):
-    for kill in kills:
-        assert search(name, folder, kill).returncode == -9
-    finished = search(name, folder)
-    assert finished.returncode == 0, finished.stderr[-3000:]
-    return digest(folder)
-
-
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SEARCHES)
-def test_a_search_killed_in_the_middle_gives_the_same(name, tmp_path):
-    assert search(name, tmp_path / "whole").returncode == 0
-    assert killed_and_resumed(name, tmp_path / "killed", [6]) == digest(tmp_path / "whole")
-    for folder in ("whole", "killed"):  # no evaluation that had finished was repeated
-        calls = Counter((tmp_path / folder / "calls").read_text().split())
-        assert max(calls.values()) <= (1 if name != "eaGuided" else 2)
-    repeated = [(tmp_path / folder / "calls").read_text().count("\n") for folder in ("whole", "killed")]
-    assert repeated[0] == repeated[1]
+def test_killed_again_and_again_in_processes_of_its_own(name, tmp_path):
+    assert finish(name, tmp_path / "whole").returncode == 0
+    for evaluations in [0, 4, 1, 2, 1]:
+        assert finish(name, tmp_path / "killed", "serial", evaluations).returncode == -signal.SIGKILL
+    assert finish(name, tmp_path / "killed").returncode == 0
+    assert found_in(tmp_path / "killed") == found_in(tmp_path / "whole")
 
 
-# ---- in this process -----------------------------------------------------------------------------------------
+LAUNCHERS = {"serial": (), "processes": (), "scoop": ("-m", "deap_valp.scoop", "-n", "3")}
+
+
+def kill_after(evaluations, folder, command):
+    """Kill a search and its workers as soon as so many evaluations more have been finished; whether it still ran."""
+    folder.mkdir(exist_ok=True)
+    calls = folder / "calls"
+
+    def finished():
+        return calls.read_text().count("\n") if calls.exists() else 0
+
+    wanted, deadline = finished() + evaluations, time.monotonic() + 120
+    search = subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while search.poll() is None and time.monotonic() < deadline and finished() < wanted:
+        time.sleep(0.02)
+    running = search.poll() is None
+    if running:
+        os.killpg(search.pid, signal.SIGKILL)
+        search.wait()
+    return running
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("kind", LAUNCHERS)
+@pytest.mark.parametrize("name", ["eaGuided", "eaAging", "eaSteadyState"])
+def test_killed_with_all_its_workers(name, kind, tmp_path):
+    """What each worker has finished counts, also where the map gives all results at once, at its end."""
+    killed, whole = tmp_path / "killed", tmp_path / "whole"
+    command = [sys.executable, *LAUNCHERS[kind], str(SCRIPT), name, str(killed), kind]
+    kills = sum(kill_after(evaluations, killed, command) for evaluations in [2, 3, 2])
+    assert kills >= 1
+    assert finish(name, killed, kind, launcher=LAUNCHERS[kind]).returncode == 0
+    assert finish(name, whole).returncode == 0
+    left, evaluations = found_in(killed)
+    # Of three workers, each may have been about to write down what it had finished.
+    assert len(evaluations) <= len(found_in(whole)[1]) + 3 * kills
+    if name != "eaSteadyState" or kind == "serial":
+        assert left == found_in(whole)[0]
+
+
+# ---- interrupted, in this process ----------------------------------------------------------------------------
 
 
 @pytest.fixture
 def toolbox():
     toolbox = base.Toolbox()
-    toolbox.register("evaluate", valp.evaluate, problem=zoo.mixed_problem(), batches=2, first_batches=2)
-    toolbox.register("selMutation", valp.selMutation)
+    toolbox.register("individual", zoo.random_valp, PROBLEM)
+    toolbox.register("evaluate", quick)
+    toolbox.register("selMutation", valp.selMutation, policy="random")
+    toolbox.register("mate", valp.cxExclusiveSubgraph)
+    toolbox.register("select", tools.selNSGA2)
     return toolbox
 
 
-def climb(toolbox, path, nsteps=3, **options):
-    random.seed(1)
-    return valp.hillClimbing(
-        zoo.random_valp(zoo.mixed_problem()),
-        toolbox,
-        nsteps,
-        progress=False,
-        checkpoint=valp.Checkpoint(path, **options),
-    )
+def search(name, toolbox, path=None, size=1, every=1, **options):
+    """Run a search whose length grows with ``size``; what it leaves, as a digest."""
+    left = {"halloffame": tools.ParetoFront(), "archive": [], "stats": valp.statistics(PROBLEM), **options}
+    checkpoint = None if path is None else valp.Checkpoint(path, every)
+    population = tools.initRepeat(list, toolbox.individual, 4)
+    options = left | {"checkpoint": checkpoint, "progress": False, "verbose": False}
+    if name == "hillClimbing":
+        found = valp.hillClimbing(population[0], toolbox, 5 * size, **options)
+    elif name == "eaGuided":
+        found = valp.eaGuided(population, toolbox, 4, 4, 0.3, 0.6, 2 * size, **options)
+    elif name == "eaAging":
+        found = valp.eaAging(population, toolbox, 5 * size, **options)
+    else:
+        found = valp.eaSteadyState(population, toolbox, 7 * size, workers=2, **options)
+    return digest(list(found), left["halloffame"], left["archive"], random_state())
 
 
-def test_a_finished_search_returns_at_once_and_can_be_made_longer(toolbox, tmp_path):
-    best, logbook = climb(toolbox, tmp_path / "c")
-    again, same = climb(toolbox, tmp_path / "c")
-    assert again == best and len(same) == len(logbook) == 4
-    assert len(climb(toolbox, tmp_path / "c", nsteps=5)[1]) == 6
+class Interrupted(BaseException):
+    pass
+
+
+def interrupting(evaluations, calls):
+    """An evaluation that is interrupted when so many have been finished; ``calls`` has the individuals."""
+
+    def evaluate(individual):
+        if len(calls) == evaluations:
+            raise Interrupted
+        calls.append(individual.seed)
+        return quick(individual)
+
+    return evaluate
+
+
+@pytest.mark.parametrize("every", [1, 3])
+@pytest.mark.parametrize("name", SEARCHES)
+def test_interrupted_at_every_evaluation_none_is_repeated(name, every, toolbox, tmp_path):
+    random.seed(3)
+    whole = search(name, toolbox)
+    calls = []
+    for evaluations in itertools.count():
+        toolbox.register("evaluate", interrupting(evaluations, calls))
+        random.seed(3 if evaluations == 0 else 1000 + evaluations)  # what it starts from is in the checkpoint
+        try:
+            resumed = search(name, toolbox, tmp_path / "c", every=every)
+            break
+        except Interrupted:
+            pass
+    assert resumed == whole and len(calls) == evaluations >= 6
+
+
+@pytest.mark.parametrize("name", SEARCHES)
+def test_a_finished_search_returns_at_once_and_can_be_made_longer(name, toolbox, tmp_path):
+    random.seed(3)
+    whole = search(name, toolbox, size=2)
+    random.seed(3)
+    first = search(name, toolbox, tmp_path / "c")
+    toolbox.register("evaluate", interrupting(0, []))
+    assert search(name, toolbox, tmp_path / "c") == first
+    toolbox.register("evaluate", quick)
+    longer = search(name, toolbox, tmp_path / "c", size=2)
+    assert longer == whole or name == "eaSteadyState"  # whose second worker had nothing left to do, at the end
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["c", "c.previous"]
+
+
+def test_the_order_in_which_workers_finish_is_kept(toolbox, tmp_path):
+    """With a population of 4, a state is saved with every fourth candidate; the others come from their files."""
+
+    def attempt(evaluations, path):
+        toolbox.register("submit", Workers().submit)
+        toolbox.register("evaluate", interrupting(evaluations, calls))
+        return search("eaSteadyState", toolbox, path)
+
+    calls = []
+    random.seed(3)
+    whole = attempt(None, None)
+    born = list(calls)
+    for interrupted in range(1, len(born)):
+        calls.clear()
+        random.seed(3)
+        with pytest.raises(Interrupted):
+            attempt(interrupted, tmp_path / "c")
+        resumed = attempt(None, tmp_path / "c")
+        # What was under way goes to other workers, which need not finish in the order of those that were killed.
+        assert calls[:interrupted] == born[:interrupted] and len(calls) == len(born)
+        assert resumed == whole or interrupted < len(born) - 1
+        (tmp_path / "c").unlink()
+
+
+def test_a_map_may_give_all_results_at_its_end(toolbox, tmp_path):
+    calls = []
+    toolbox.register("evaluate", interrupting(6, calls))
+    with ThreadPoolExecutor(1) as pool:
+        toolbox.register("map", lambda function, items: list(pool.map(function, items)))
+        with pytest.raises(Interrupted):
+            search("eaGuided", toolbox, tmp_path / "c")
+        toolbox.register("evaluate", interrupting(None, calls))
+        search("eaGuided", toolbox, tmp_path / "c")
+    assert len(calls[6:]) > 0 and not set(calls[:6]) & set(calls[6:])
+
+
+def test_workers_that_do_not_see_the_folder_cost_nothing(toolbox, tmp_path, monkeypatch):
+    """As those on another host: what comes back is written down here."""
+    monkeypatch.setattr(module.Keeping, "__call__", lambda self, individual: self.evaluate(individual))
+    calls = []
+    toolbox.register("evaluate", interrupting(6, calls))  # in the middle of the second map
+    with pytest.raises(Interrupted):
+        search("eaGuided", toolbox, tmp_path / "c", every=5)
+    toolbox.register("evaluate", interrupting(None, calls))
+    search("eaGuided", toolbox, tmp_path / "c", every=5)
+    assert not set(calls[:4]) & set(calls[6:]) and calls[4:6] == calls[6:8]
+
+
+def test_a_damaged_evaluation_is_repeated(toolbox, tmp_path):
+    calls = []
+    toolbox.register("evaluate", interrupting(None, calls))
+    random.seed(3)
+    whole, evaluations = search("eaGuided", toolbox), len(calls)
+    calls.clear()
+    toolbox.register("evaluate", interrupting(3, calls))
+    random.seed(3)
+    with pytest.raises(Interrupted):
+        search("eaGuided", toolbox, tmp_path / "c")
+    first, second, _ = sorted((tmp_path / "c.evaluations").glob("*.evaluation"))
+    first.write_bytes(first.read_bytes()[:-3])
+    second.write_bytes(b"")
+    toolbox.register("evaluate", interrupting(None, calls))
+    assert search("eaGuided", toolbox, tmp_path / "c") == whole
+    assert len(calls) == evaluations + 2
+
+
+# ---- what is in it -------------------------------------------------------------------------------------------
+
+
+def test_a_loop_of_one_s_own(toolbox, tmp_path):
+    draws = random.random, np.random.random, lambda: float(torch.rand(1))
+    checkpoint = valp.Checkpoint(tmp_path / "c")
+    start = tools.initRepeat(list, toolbox.individual, 3)
+    state = checkpoint.load(population=start, generation=0, halloffame=tools.ParetoFront(), logbook=tools.Logbook())
+    assert state["population"] is start
+    toolbox.register("map", checkpoint.map, map)
+    evaluations = toolbox.map(toolbox.evaluate, start)
+    drawn = [draw() for draw in draws]
+    resumed = valp.Checkpoint(tmp_path / "c")
+    state = resumed.load(population=[], generation=9)
+    assert digest(state["population"]) == digest(start) and state["generation"] == 0
+    assert [draw() for draw in draws] == drawn
+    assert {"population", "generation", "halloffame", "logbook", "rndstate"} <= set(state)  # DEAP's recipe
+    kept = resumed.map(lambda f, individuals: pytest.fail("evaluated again"), toolbox.evaluate, state["population"])
+    assert kept == evaluations and [e.seed for e in kept] == [i.seed for i in start]
+    resumed.save(population=state["population"], generation=1)
+    assert not (tmp_path / "c.evaluations").exists()
+
+
+def test_decisions_and_what_is_barred_are_in_it(toolbox, tmp_path):
+    archive = []
+    toolbox.register("selMutation", lambda individual, barred: valp.selMutation(individual, policy="random"))
+    search("hillClimbing", toolbox, tmp_path / "c", archive=archive, accept=lambda candidate, incumbent: False)
+    state = valp.Checkpoint(tmp_path / "c").load()
+    assert [entry.decision for entry in state["archive"]] == [entry.decision for entry in archive]
+    assert state["barred"] == {entry.move.key for entry in archive if entry.move} != set()
+
+
+def test_further_objects_are_restored_in_place(toolbox, tmp_path):
+    history = tools.History()
+    history.update([toolbox.individual()])
+    for notes, table, tree in [(["a"], {"b": {1}}, history), ([], {}, tools.History())]:
+        checkpoint = valp.Checkpoint(tmp_path / "c", also=[notes, table, tree])
+        valp.hillClimbing(toolbox.individual(), toolbox, 1, progress=False, checkpoint=checkpoint)
+        assert notes == ["a"] and table == {"b": {1}} and tree.genealogy_history == history.genealogy_history
+
+
+def test_a_bandit_that_learns_is_in_it(toolbox, tmp_path):
+    rewards = []
+    for _ in range(2):
+        bandit = valp.Bandit()
+        toolbox.register("selMutation", valp.selMutation, policy=bandit)
+        toolbox.register("feedback", bandit.feedback)
+        search("eaGuided", toolbox, tmp_path / "c")
+        rewards.append((bandit.counts, bandit.rewards))
+    assert rewards[0] == rewards[1] and rewards[0][0]
+
+
+# ---- files that are not what they should be ------------------------------------------------------------------
+
+
+def cut(length):
+    return lambda data: data[:length]
+
+
+def flipped(data):
+    return data[:-100] + bytes([data[-100] ^ 1]) + data[-99:]
+
+
+class Boom:
+    """Its pickle runs code."""
+
+    def __reduce__(self):
+        return os.system, ("false",)
 
 
 @pytest.mark.parametrize(
-    "damage", [lambda data: data[:-20], lambda data: data[:5], lambda data: b"", lambda d: b"x" * 99]
+    ("damage", "message"),
+    [
+        (cut(0), "is not a checkpoint"),
+        (cut(9), "is not a checkpoint"),
+        (cut(25), "is damaged"),
+        (cut(-1), "is damaged"),
+        (lambda data: data + b"x", "is damaged"),
+        (flipped, "is damaged"),
+        (lambda data: b"x" * 99, "is not a checkpoint"),
+        (lambda data: pickle.dumps({"population": [], "generation": 3, "rndstate": None}), "is not a checkpoint"),
+        (lambda data: pickle.dumps(Boom()), "is not a checkpoint"),
+        (lambda data: data[:21] + b"\0\7" + data[23:], "has format 7, this deap_valp reads 1"),
+    ],
 )
-def test_a_damaged_file_is_named_with_the_way_out(damage, toolbox, tmp_path):
+def test_a_file_that_is_not_whole_is_named_with_the_way_out(damage, message, toolbox, tmp_path, monkeypatch):
     path = tmp_path / "c"
-    climb(toolbox, path)
-    path.write_bytes(damage(path.read_bytes()))
-    with pytest.raises(FileFormatError, match=r"(damaged|not a checkpoint)[\s\S]*mv .*previous"):
-        climb(toolbox, path)
-    path.with_name("c.previous").replace(path)
-    assert len(climb(toolbox, path)[1]) == 4
+    random.seed(3)
+    whole = search("hillClimbing", toolbox, path)
+    data = damage(path.read_bytes())
+    path.write_bytes(data)
+    monkeypatch.setattr(os, "system", lambda command: pytest.fail("ran what a foreign file says"))
+    with pytest.raises(FileFormatError) as refused:
+        search("hillClimbing", toolbox, path)
+    assert f"{path} {message}" in str(refused.value) and f"delete {path}" in str(refused.value)
+    assert path.read_bytes() == data  # nothing is lost by trying
+    assert f"mv {path}.previous {path}" in str(refused.value)
+    shutil.move(f"{path}.previous", path)
+    assert search("hillClimbing", toolbox, path) == whole
+    path.unlink()
+    random.seed(3)
+    assert search("hillClimbing", toolbox, path) == whole
 
 
-def test_a_full_disk_costs_the_checkpoint_and_not_the_run(toolbox, tmp_path, monkeypatch, caplog):
-    write, count = module.write_atomically, []
-
-    def full(path, data):
-        count.append(path)
-        if len(count) > 4:
-            raise OSError(errno.ENOSPC, "No space left on device")
-        write(path, data)
-
-    monkeypatch.setattr(module, "write_atomically", full)
-    with caplog.at_level(logging.WARNING, logger="deap_valp"):
-        _, logbook = climb(toolbox, tmp_path / "c", nsteps=4)
-    assert len(logbook) == 5 and "No space left" in caplog.text
-    monkeypatch.undo()
-    assert len(climb(toolbox, tmp_path / "c", nsteps=4)[1]) == 5  # from the last whole state
+def test_without_an_earlier_state_none_is_offered(tmp_path):
+    (tmp_path / "c").write_bytes(b"")
+    with pytest.raises(FileFormatError, match=r"to start over$"):
+        valp.Checkpoint(tmp_path / "c").load()
 
 
-def test_a_disk_that_is_full_from_the_start_ends_it(toolbox, tmp_path, monkeypatch):
-    def full(path, data):
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(module, "write_atomically", full)
-    with pytest.raises(OSError, match="No space left"):
-        climb(toolbox, tmp_path / "c")
+def test_the_previous_state_of_an_earlier_run_is_not_offered(toolbox, tmp_path):
+    search("hillClimbing", toolbox, tmp_path / "c")
+    (tmp_path / "c").unlink()
+    valp.Checkpoint(tmp_path / "c").load(population=[])
+    assert not (tmp_path / "c.previous").exists()
 
 
-def test_a_loop_of_one_s_own_needs_two_lines(toolbox, tmp_path):
-    checkpoint = valp.Checkpoint(tmp_path / "c")
-    toolbox.register("map", checkpoint.map, map)
-    random.seed(2)
-    start = [zoo.random_valp(zoo.mixed_problem()) for _ in range(3)]
-    state = checkpoint.load(population=start, generation=0, halloffame=tools.ParetoFront())
-    evaluations = toolbox.map(toolbox.evaluate, state["population"])
-    random.random()
-    resumed = valp.Checkpoint(tmp_path / "c")
-    state = resumed.load(population=None)
-    assert state["population"] == start and state["generation"] == 0
-    kept = resumed.map(lambda f, individuals: pytest.fail("evaluated again"), toolbox.evaluate, state["population"])
-    assert [tuple(e) for e in kept] == [tuple(e) for e in evaluations]
+def test_what_its_classes_need_is_said(tmp_path, monkeypatch):
+    monkeypatch.setattr(zoo, "Gone", type("Gone", (), {"__module__": "zoo", "__qualname__": "Gone"}), raising=False)
+    valp.Checkpoint(tmp_path / "c").save(thing=zoo.Gone())
+    monkeypatch.delattr(zoo, "Gone")
+    with pytest.raises(FileFormatError, match=r"does not load here.*Gone.*import what its objects are made of"):
+        valp.Checkpoint(tmp_path / "c").load()
+
+
+def test_a_state_that_does_not_pickle_is_named(toolbox, tmp_path):
+    with pytest.raises(ValpError, match="needs a state that pickles"):
+        search("hillClimbing", toolbox, tmp_path / "c", halloffame=tools.ParetoFront(lambda a, b: a == b))
+
+
+def test_a_checkpoint_of_another_search_is_refused(toolbox, tmp_path):
+    search("hillClimbing", toolbox, tmp_path / "c")
+    with pytest.raises(FileFormatError, match="is a checkpoint of hillClimbing, got eaAging"):
+        search("eaAging", toolbox, tmp_path / "c")
+    valp.Checkpoint(tmp_path / "own").load(population=[])
+    with pytest.raises(FileFormatError, match="is a checkpoint of another loop, got eaAging"):
+        search("eaAging", toolbox, tmp_path / "own")
+
+
+def test_what_was_not_saved_cannot_be_gone_on_with(toolbox, tmp_path):
+    search("eaAging", toolbox, tmp_path / "c", halloffame=None)
+    with pytest.raises(FileFormatError, match=r"saved without \['halloffame'\]"):
+        search("eaAging", toolbox, tmp_path / "c")
+    toolbox.register("feedback", valp.Bandit().feedback)
+    with pytest.raises(FileFormatError, match="saved with 0 further objects"):
+        search("eaAging", toolbox, tmp_path / "c", halloffame=None)
 
 
 @pytest.mark.parametrize(
@@ -142,10 +421,74 @@ def test_wrong_options_are_named(options, message, tmp_path):
         valp.Checkpoint(tmp_path / "c", **options)
 
 
-def test_a_checkpoint_of_another_search_is_refused(toolbox, tmp_path):
-    climb(toolbox, tmp_path / "c")
-    toolbox.register("map", map)
-    toolbox.register("select", tools.selNSGA2)
-    population = [zoo.random_valp(zoo.mixed_problem()) for _ in range(2)]
-    with pytest.raises(FileFormatError, match="is a checkpoint of hillClimbing, got eaAging"):
-        valp.eaAging(population, toolbox, 1, verbose=False, checkpoint=valp.Checkpoint(tmp_path / "c"))
+# ---- a full disk ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def disk(monkeypatch):
+    """The bytes that are left on it; what does not fit is written in part."""
+    left = {"bytes": float("inf")}
+
+    class Stream:
+        def __init__(self, stream):
+            self.stream = stream
+
+        def write(self, data):
+            room = min(len(data), left["bytes"])
+            self.stream.write(data[: int(room)])
+            left["bytes"] -= room
+            if room < len(data):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        def __getattr__(self, name):
+            return getattr(self.stream, name)
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *error):
+            self.stream.close()
+
+    monkeypatch.setattr("deap_valp.files.open", lambda *arguments: Stream(open(*arguments)), raising=False)  # noqa: SIM115
+    return left
+
+
+@pytest.mark.parametrize("name", SEARCHES)
+def test_a_full_disk_costs_the_checkpoint_and_not_the_run(name, toolbox, disk, tmp_path, caplog):
+    random.seed(3)
+    whole = search(name, toolbox)
+    random.seed(3)
+    search(name, toolbox, tmp_path / "room")
+    disk["bytes"] = 1.5 * (tmp_path / "room").stat().st_size
+    random.seed(3)
+    with caplog.at_level(logging.WARNING, logger="deap_valp"):
+        assert search(name, toolbox, tmp_path / "c") == whole
+    said = [record.getMessage() for record in caplog.records]
+    assert any("a state could not be written" in text and "No space left" in text for text in said)
+    assert not list(tmp_path.rglob("*.partial"))
+    assert valp.Checkpoint(tmp_path / "c").load()["search"] == name  # the last whole one
+    disk["bytes"] = float("inf")
+    assert search(name, toolbox, tmp_path / "c") == whole
+
+
+def test_a_disk_that_is_full_from_the_start_ends_it(toolbox, disk, tmp_path):
+    disk["bytes"] = 1000
+    with pytest.raises(OSError, match="No space left"):
+        search("hillClimbing", toolbox, tmp_path / "c")
+    assert not (tmp_path / "c").exists()
+
+
+def test_folders_are_made_and_a_wrong_one_is_told_at_the_start(toolbox, tmp_path):
+    search("hillClimbing", toolbox, tmp_path / "runs" / "today" / "c")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match="file"):
+        search("hillClimbing", toolbox, tmp_path / "file" / "c")
+
+
+def test_a_file_system_without_links_costs_the_previous_state_alone(toolbox, tmp_path, monkeypatch):
+    def refuse(*paths):
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refuse)
+    search("hillClimbing", toolbox, tmp_path / "c")
+    assert [path.name for path in tmp_path.iterdir()] == ["c"]

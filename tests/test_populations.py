@@ -2,19 +2,33 @@
 
 from __future__ import annotations
 
-import json
 import random
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
-import networkx as nx
 import numpy as np
 import pytest
 import zoo
-from deap import base, tools
+from deap import algorithms, base, tools
+from digests import digest, random_state
 
 import deap_valp as valp
+from deap_valp.fitness import PENALTY
 
 PROBLEM = zoo.mixed_problem()
+
+
+def quick(individual):
+    """An evaluation without training: the values follow from the individual alone."""
+    sessions = 0 if individual.evaluation is None else individual.evaluation.sessions
+    dice = random.Random(individual.seed + sessions)
+    return valp.Evaluation(
+        [dice.random() for _ in PROBLEM.objectives],
+        objectives=PROBLEM.objectives,
+        seed=individual.seed,
+        weights=individual.weights,
+        sessions=sessions + 1,
+    )
 
 
 @pytest.fixture
@@ -72,27 +86,212 @@ def test_the_same_seed_gives_the_same_search(search, toolbox):
     assert results[0] == results[1]
 
 
+@pytest.fixture
+def quick_toolbox(toolbox):
+    toolbox.register("evaluate", quick)
+    toolbox.register("selMutation", valp.selMutation, policy="gentle")
+    return toolbox
+
+
 @SEARCHES
-def test_feedback_hears_of_every_candidate(search, toolbox):
+@pytest.mark.parametrize(
+    "select",
+    [
+        tools.selNSGA2,
+        tools.selSPEA2,
+        tools.selBest,
+        partial(tools.selTournament, tournsize=2),
+        partial(tools.selNSGA3, ref_points=tools.uniform_reference_points(len(PROBLEM.objectives), 2)),
+        tools.selLexicase,
+    ],
+    ids=lambda select: getattr(select, "func", select).__name__,
+)
+def test_any_selection_of_deap_will_do(search, select, quick_toolbox):
+    np.random.seed(1)  # of NSGA-III
+    quick_toolbox.register("select", select)
+    population, _ = search(quick_toolbox.population(6), quick_toolbox)
+    assert len(population) == 6 and all(individual.fitness.valid for individual in population)
+
+
+def hill_climbing(population, toolbox, **options):
+    return valp.hillClimbing(population[0], toolbox, 6, progress=False, **options)
+
+
+@pytest.mark.parametrize("search", [hill_climbing, guided, aging, steady])
+def test_feedback_hears_of_every_candidate_once_it_is_evaluated(search, quick_toolbox):
+    heard, archive = [], []
+    quick_toolbox.register("feedback", lambda i: heard.append((i.seed, tuple(i.fitness.values), i.decision)))
+    search(quick_toolbox.population(6), quick_toolbox, archive=archive)
+    assert heard == [(entry.seed, entry.values, entry.decision) for entry in archive if entry.step > 0]
+    assert all(decision.before and decision.objectives == PROBLEM.objectives for _, _, decision in heard if decision)
+
+
+@SEARCHES
+def test_a_bandit_learns(search, quick_toolbox):
     bandit = valp.Bandit()
-    toolbox.register("selMutation", valp.selMutation, policy=bandit)
-    toolbox.register("feedback", bandit.feedback)
-    search(toolbox.population(6), toolbox)
+    quick_toolbox.register("selMutation", valp.selMutation, policy=bandit)
+    quick_toolbox.register("feedback", bandit.feedback)
+    search(quick_toolbox.population(6), quick_toolbox)
     assert sum(bandit.counts.values()) > 0
 
 
-def test_the_oldest_dies(toolbox):
-    population = toolbox.population(4)
-    first = list(population)
-    valp.eaAging(population, toolbox, 2, verbose=False)
-    assert population[:2] == first[2:] and len(population) == 4
+@SEARCHES
+def test_the_choice_of_a_mutation_sees_the_population(search, quick_toolbox):
+    seen, start = [], quick_toolbox.population(6)
+
+    def select(individual, population):
+        assert individual.fitness.valid and all(peer.fitness.valid for peer in population)
+        seen.append(population is start and individual in population)
+        return valp.selMutation(individual, population, policy="gentle")
+
+    quick_toolbox.register("selMutation", select)
+    search(start, quick_toolbox)
+    assert seen and all(seen)
 
 
-def test_steady_state_takes_whoever_finishes_first(toolbox):
-    with ThreadPoolExecutor(2) as executor:
-        toolbox.register("submit", executor.submit)
+@SEARCHES
+def test_a_selection_may_choose_a_donation(search, quick_toolbox):
+    archive = []
+
+    def select(individual, population):
+        donors = [p for p in population if p.seed != individual.seed and p.exclusive("image")]
+        donor = random.choice(donors) if donors else None
+        return donor and valp.Move("exclusive_subgraph_crossover", "aggressive", "image", rule="test", donor=donor)
+
+    quick_toolbox.register("selMutation", select)
+    quick_toolbox.register("mate", lambda host, donor: (host, donor))
+    search(quick_toolbox.population(6), quick_toolbox, archive=archive)
+    donated = [entry for entry in archive if entry.move is not None]
+    assert donated and all(entry.move.rule == "test" and entry.move.donor is None for entry in donated)
+    assert all(len(entry.parents) == 2 and entry.parents[0] == entry.decision.parent for entry in donated)
+
+
+def test_history_follows_the_operators(quick_toolbox):
+    history = tools.History()
+    quick_toolbox.register("mutate", valp.mutGuided, select=quick_toolbox.selMutation)
+    quick_toolbox.decorate("mutate", history.decorator)
+    quick_toolbox.decorate("mate", history.decorator)
+    population = quick_toolbox.population(6)
+    history.update(population)
+    guided(population, quick_toolbox)
+    assert len(history.genealogy_history) > 12
+    for individual in population:
+        line = history.getGenealogy(individual)
+        assert set(line) <= set(history.genealogy_history) and min(line) <= 6
+
+
+@SEARCHES
+def test_a_failed_evaluation_costs_one_candidate(search, quick_toolbox):
+    def evaluate(individual):
+        if individual.seed % 3 == 0:
+            failed = [PENALTY] * len(PROBLEM.objectives)
+            options = {"objectives": PROBLEM.objectives, "seed": individual.seed, "weights": individual.weights}
+            return valp.Evaluation(failed, **options, status="exploded")
+        return quick(individual)
+
+    quick_toolbox.register("evaluate", evaluate)
+    population, _ = search(quick_toolbox.population(6), quick_toolbox, stats=valp.statistics(PROBLEM))
+    assert len(population) == 6 and all(np.isfinite(i.fitness.values).all() for i in population)
+
+
+# ---- one by one ----------------------------------------------------------------------------------------------
+
+
+def test_guided_is_deap_s_mu_plus_lambda_where_the_choice_ignores_the_population(quick_toolbox):
+    left = []
+    quick_toolbox.register("mutate", valp.mutGuided, select=quick_toolbox.selMutation)
+    for search in (valp.eaGuided, algorithms.eaMuPlusLambda):
+        random.seed(5)
+        front = tools.ParetoFront()
+        options = {"stats": valp.statistics(PROBLEM), "halloffame": front, "verbose": False}
+        population, logbook = search(quick_toolbox.population(5), quick_toolbox, 5, 7, 0.4, 0.4, 4, **options)
+        for individual in (*population, *front):
+            individual.decision = None  # ours keeps one of matings too
+        left.append(digest(population, logbook, front, random_state()))
+    assert left[0] == left[1]
+
+
+def test_printed_columns_are_deap_s(quick_toolbox, capsys):
+    printed = []
+    for search in (valp.eaGuided, algorithms.eaMuPlusLambda):
+        random.seed(5)
+        quick_toolbox.register("mutate", valp.mutGuided, select=quick_toolbox.selMutation)
+        search(quick_toolbox.population(4), quick_toolbox, 4, 4, 0.4, 0.4, 2, stats=valp.statistics(PROBLEM))
+        printed.append(capsys.readouterr().out)
+    assert printed[0] == printed[1] and "nevals" in printed[0]
+
+
+@pytest.mark.parametrize("lambda_", [1, 2, 5])
+def test_aging_keeps_the_youngest_in_order_of_age(lambda_, quick_toolbox):
+    start, archive = quick_toolbox.population(4), []
+    seeds = [individual.seed for individual in start]
+    population, _ = valp.eaAging(start, quick_toolbox, 5, lambda_=lambda_, archive=archive, verbose=False)
+    born = seeds + [entry.seed for entry in archive if entry.step > 0]
+    assert [individual.seed for individual in population] == born[-4:]
+    assert len(born) == 4 + 5 * lambda_ and all(entry.accepted for entry in archive[-4:])
+
+
+def test_aging_mutates_the_best_of_a_sample(quick_toolbox):
+    samples, archive = [], []
+
+    def select(sample, k):
+        samples.append((len(sample), max(sample, key=lambda i: i.fitness).seed))
+        return tools.selBest(sample, k)
+
+    quick_toolbox.register("select", select)
+    valp.eaAging(quick_toolbox.population(6), quick_toolbox, 5, sample_size=3, archive=archive, verbose=False)
+    assert [size for size, _ in samples] == [3] * 5
+    assert [best for _, best in samples] == [entry.parents[0] for entry in archive if entry.step > 0]
+
+
+class Workers:
+    """An executor of which that task ends first that was submitted last."""
+
+    def __init__(self):
+        self.running, self.most = [], 0
+
+    def submit(self, function, individual):
+        future = Future(self, function, individual)
+        self.running.append(future)
+        self.most = max(self.most, len(self.running))
+        return future
+
+
+class Future:
+    def __init__(self, workers, function, individual):
+        self.workers, self.call = workers, lambda: function(individual)
+
+    def done(self):
+        return self is self.workers.running[-1]
+
+    def result(self):
+        self.workers.running.remove(self)
+        return self.call()
+
+
+def test_steady_state_has_no_barrier(quick_toolbox):
+    workers, evaluated = Workers(), []
+    population = quick_toolbox.population(4)
+    for individual in population:
+        individual.fitness.values = quick(individual)
+
+    def evaluate(individual):
+        evaluated.append(len(workers.running))
+        return quick(individual)
+
+    quick_toolbox.register("submit", workers.submit)
+    quick_toolbox.register("evaluate", evaluate)
+    _, logbook = valp.eaSteadyState(population, quick_toolbox, 9, workers=3, verbose=False)
+    # Two slow ones run on while the third worker takes one candidate after the other, and end last.
+    assert workers.most == 3 and evaluated == [2] * 7 + [1, 0]
+    assert logbook.select("nevals") == [0] + [1] * 9
+
+
+def test_steady_state_runs_on_an_executor(toolbox):
+    with ThreadPoolExecutor(2) as pool:
+        toolbox.register("submit", pool.submit)
         population, logbook = valp.eaSteadyState(toolbox.population(4), toolbox, 6, verbose=False, workers=2)
-    assert len(population) == 4 and len(logbook) == 7
+    assert len(population) == 4 and logbook.select("nevals") == [4] + [1] * 6
 
 
 def test_only_individuals_without_a_fitness_are_mapped(toolbox):
@@ -123,26 +322,3 @@ def test_islands_can_exchange_individuals(toolbox):
 def test_arguments_that_make_no_sense_are_named(call, message, toolbox):
     with pytest.raises(valp.ValpError, match=message):
         call(toolbox.population(2), toolbox)
-
-
-def test_a_genealogy_knows_who_was_made_of_whom(toolbox):
-    archive = []
-    guided(toolbox.population(6), toolbox, archive=archive)
-    graph = valp.genealogy(archive)
-    assert {entry.seed for entry in archive} <= set(graph)
-    assert nx.is_directed_acyclic_graph(graph) and graph.number_of_edges() > 0
-    for parent, child, edge in graph.edges(data=True):
-        assert edge["role"] in ("host", "donor") and set(edge["after"]) == set(PROBLEM.objectives)
-        assert graph.nodes[child]["values"].keys() == edge["after"].keys() and parent != child
-    text = json.dumps(nx.node_link_data(graph, edges="edges"))
-    again = nx.node_link_graph(json.loads(text), edges="edges")
-    assert set(again.edges) == set(graph.edges)
-
-
-def test_an_archive_holds_no_weights(toolbox):
-    import pickle
-
-    archive = []
-    guided(toolbox.population(6), toolbox, archive=archive)
-    weights = sum(4 * entry.weight_count for entry in archive)
-    assert len(pickle.dumps(archive)) < weights / 5

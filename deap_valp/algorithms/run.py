@@ -77,7 +77,11 @@ class Run:
     ) -> None:
         """Write down a step: what the population is now, and which candidates were compared with it."""
         compiled = self.stats.compile(population) if self.stats is not None else {}
-        self.logbook.record(gen=self.step, nevals=len(evaluated), **columns, **compiled)
+        head = {"gen": self.step, "nevals": len(evaluated)}
+        self.logbook.record(**head, **{**compiled, **columns})
+        for name, chapter in compiled.items():
+            if name in columns and isinstance(chapter, dict):  # of an objective, beside the candidate's value
+                self.logbook.chapters[name].record(**head, **chapter)
         if self.halloffame is not None:
             self.halloffame.update(candidates)
         if self.archive is not None:

@@ -14,16 +14,19 @@ from .diagnosis import (
     relevance_data,
     slopes_data,
 )
+from .genealogy import genealogy_data, plot_genealogy
 from .graph import plot_valp, valp_data
 from .pareto import pareto_data, plot_pareto
 from .samples import plot_samples, samples_data
 from .search import generations_data, plot_search, search_data
 
 __all__ = [
+    "genealogy_data",
     "generations_data",
     "losses_data",
     "pareto_data",
     "plot_diagnosis",
+    "plot_genealogy",
     "plot_losses",
     "plot_pareto",
     "plot_relevance",
