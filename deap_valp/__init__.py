@@ -18,6 +18,7 @@ from .algorithms import (
 )
 from .checkpoint import Checkpoint
 from .crossover import cxExclusiveSubgraph
+from .decisions import Decisions, Outcome, Payoff, decisions, payoff
 from .diagnosis import ALL_METRICS, DEFAULT_METRICS, Dependency, Diagnosis, Slope, diagnose, metric
 from .distributed import scoopMap
 from .errors import (
@@ -84,6 +85,7 @@ __all__ = [
     "Classification",
     "DataFileError",
     "Decision",
+    "Decisions",
     "Dependency",
     "Diagnosis",
     "DistributedError",
@@ -101,7 +103,9 @@ __all__ = [
     "Move",
     "ObjectiveKey",
     "Optimizer",
+    "Outcome",
     "Output",
+    "Payoff",
     "PlaceError",
     "Problem",
     "ProblemError",
@@ -115,6 +119,7 @@ __all__ = [
     "calibrateThresholds",
     "check",
     "cxExclusiveSubgraph",
+    "decisions",
     "decode",
     "diagnose",
     "eaAging",
@@ -143,6 +148,7 @@ __all__ = [
     "mutRemoveLayer",
     "operator",
     "operators",
+    "payoff",
     "plots",
     "problems",
     "rank",

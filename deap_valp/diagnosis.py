@@ -20,6 +20,7 @@ from .errors import EvaluationError, RegistrationError
 from .genome import VALP
 from .model import Latents, Model, decode
 from .problem import Problem, Split
+from .text import table
 
 EXAMPLES = 1000
 """Validation examples that interventions are measured on."""
@@ -171,10 +172,7 @@ class Diagnosis:
                 [f"{name} {component}", *(_cell(values.get((component, output))) for output in outputs)]
                 for component in components
             ]
-        widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-        return "\n".join(
-            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
-        )
+        return table(rows)
 
 
 def _by_pair(values: Mapping[Any, Any]) -> bool:

@@ -19,7 +19,7 @@ PACKAGE = Path(deap_valp.__file__).parent
 
 # A module imports from the rows above its own alone, save for annotations. One that became a folder keeps its row.
 LEVELS = (
-    {"errors"},
+    {"errors", "text"},
     {"data", "device", "networks", "optimizers", "weights"},
     {"fitness", "scores"},
     {"problem"},
@@ -29,6 +29,7 @@ LEVELS = (
     {"training", "diagnosis"},
     {"evaluation"},
     {"selection", "distributed", "checkpoint", "genealogy"},
+    {"decisions"},
     {"algorithms", "plots", "scoop"},
     {"__init__"},
 )

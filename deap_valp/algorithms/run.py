@@ -48,8 +48,9 @@ class Run:
         """
         first = self._resumed(state)
         every = span * (self.checkpoint.every if self.checkpoint is not None else 1)
-        bar = {"desc": self.search, "initial": min(first, last + 1), "total": last + 1, "disable": not self.progress}
-        for self.step in tqdm(range(first, last + 1), **bar):
+        done, total = min(first, last + 1), last + 1
+        bar = tqdm(range(first, last + 1), self.search, total, initial=done, disable=not self.progress)
+        for self.step in bar:
             if self.step > first and self.step % every == 0:
                 self._save(self.step, state)
             yield self.step

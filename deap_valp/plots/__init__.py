@@ -5,6 +5,7 @@ several takes ``axes``, one axes for each panel, and returns all of them; withou
 Legends stand to the right of the last axes: make a figure of your own with ``layout="constrained"``.
 """
 
+from .decisions import decisions_data, plot_decisions
 from .diagnosis import (
     losses_data,
     plot_diagnosis,
@@ -21,10 +22,12 @@ from .samples import plot_samples, samples_data
 from .search import generations_data, plot_search, search_data
 
 __all__ = [
+    "decisions_data",
     "genealogy_data",
     "generations_data",
     "losses_data",
     "pareto_data",
+    "plot_decisions",
     "plot_diagnosis",
     "plot_genealogy",
     "plot_losses",
