@@ -19,7 +19,7 @@ from matplotlib.offsetbox import TextArea
 
 import deap_valp as valp
 from deap_valp import plots
-from deap_valp.diagnosis import Diagnosis, Slope
+from deap_valp.diagnosis import Dependency, Diagnosis, Slope
 from deap_valp.errors import EvaluationError, ValpError
 from deap_valp.genome import ends
 from deap_valp.plots import layout, style
@@ -396,7 +396,7 @@ DIAGNOSIS = Diagnosis(
 
 def test_relevance_data_is_blank_where_an_output_is_not_reached():
     data = plots.relevance_data(DIAGNOSIS)
-    assert (data.networks, data.outputs) == (("n0", "n2", "n10"), ("label", "value"))
+    assert (data.components, data.outputs) == (("n0", "n2", "n10"), ("label", "value"))
     np.testing.assert_array_equal(data.values, [[1.2, 1.3], [100, np.nan], [0.97, np.nan]])
     assert data.relevant.tolist() == [[False, True], [True, False], [False, False]]
 
@@ -409,6 +409,41 @@ def test_relevance_shows_one_number_for_each_pair():
         "100": "bold",
         "0.97": "normal",
     }
+
+
+IN_FULL = Diagnosis(
+    {
+        **DIAGNOSIS.measured,
+        "input_intervention": {("x", "label"): 1.0, ("x", "value"): 1.5},
+        "dependency": {("n0", "label"): Dependency(0.5, 0.75), ("n2", "label"): Dependency(0.9, 0.5)},
+        "mutual_information": {("n0", "value"): Dependency(2.5, 1.0)},
+    }
+)
+
+
+def test_relevance_of_inputs_stands_below_that_of_sub_networks():
+    data = plots.relevance_data(IN_FULL)
+    assert data.components == ("n0", "n2", "n10", "x")
+    np.testing.assert_array_equal(data.values[-1], [1.0, 1.5])
+    assert data.relevant[-1].tolist() == [False, True]
+
+
+def test_dependency_shows_what_is_told_and_what_that_adds():
+    data = plots.dependency_data(IN_FULL)
+    np.testing.assert_allclose(data.own, [[0.5], [0.9]])
+    np.testing.assert_allclose(data.gain, [[-0.25], [0.4]])
+    shown = {text.get_text(): text.get_fontweight() for text in plots.plot_dependency(IN_FULL).texts}
+    assert shown == {"0.50 (-0.25)": "normal", "0.90 (+0.40)": "bold"}
+    ax = plots.plot_dependency(IN_FULL, metric="mutual_information")
+    assert [text.get_text() for text in ax.texts] == ["2.50 (+1.50)"] and ax.get_title() == "mutual information"
+    with pytest.raises(EvaluationError, match="dependency"):
+        plots.plot_dependency(DIAGNOSIS)
+
+
+def test_all_that_was_measured_is_drawn():
+    axes = plots.plot_diagnosis(IN_FULL)
+    assert [ax.get_title().split()[0] for ax in axes] == ["relevance", "slope", "dependency", "mutual"]
+    assert_inside(axes)
 
 
 def test_slopes_data_names_the_states_of_the_thresholds():
@@ -511,6 +546,8 @@ PANELS = {
     "losses": (lambda ax: plots.plot_losses(evaluated(), ax), 1),
     "samples": (lambda ax: plots.plot_samples(np.ones((4, 4)), ax=ax), 1),
     "diagnosis": (lambda axes: plots.plot_diagnosis(DIAGNOSIS, axes), 2),
+    "diagnosis in full": (lambda axes: plots.plot_diagnosis(IN_FULL, axes), 4),
+    "dependency": (lambda ax: plots.plot_dependency(IN_FULL, ax), 1),
     "pareto": (lambda axes: plots.plot_pareto(ROWS, axes=axes), 6),
     "search": (lambda axes: plots.plot_search(climbed(), axes=axes), 4),
     "generations": (lambda axes: plots.plot_search(evolved(), axes=axes), 4),
@@ -534,7 +571,7 @@ def test_another_number_of_axes_is_refused(draw, count):
 
 
 def test_every_plot_has_its_numbers():
-    drawn_alone = {"plot_diagnosis"}  # relevance and slopes, side by side
+    drawn_alone = {"plot_diagnosis"}  # all that was measured, side by side
     for name in plots.__all__:
         if name.startswith("plot_") and name not in drawn_alone:
             assert f"{name.removeprefix('plot_')}_data" in plots.__all__

@@ -7,7 +7,9 @@ Legends stand to the right of the last axes: make a figure of your own with ``la
 
 from .decisions import decisions_data, plot_decisions
 from .diagnosis import (
+    dependency_data,
     losses_data,
+    plot_dependency,
     plot_diagnosis,
     plot_losses,
     plot_relevance,
@@ -23,11 +25,13 @@ from .search import generations_data, plot_search, search_data
 
 __all__ = [
     "decisions_data",
+    "dependency_data",
     "genealogy_data",
     "generations_data",
     "losses_data",
     "pareto_data",
     "plot_decisions",
+    "plot_dependency",
     "plot_diagnosis",
     "plot_genealogy",
     "plot_losses",

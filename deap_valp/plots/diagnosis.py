@@ -1,8 +1,8 @@
-"""What a diagnosis measured: relevance, slopes of the losses; and the losses themselves."""
+"""What a diagnosis measured: relevance, dependency, slopes of the losses; and the losses themselves."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -44,12 +44,12 @@ def _evaluation_of(subject: Evaluation | VALP) -> Evaluation:
     return evaluation
 
 
-def _measured(subject: Diagnosed, metric: str) -> Mapping[Any, Any]:
+def _measured(subject: Diagnosed, metric: str, needed: bool = True) -> Mapping[Any, Any]:
     diagnosis = subject if isinstance(subject, Diagnosis) else _evaluation_of(subject).diagnosis
     measured = {} if diagnosis is None else diagnosis.measured
-    if not measured.get(metric):
+    if needed and not measured.get(metric):
         raise EvaluationError(f"this plot needs a diagnosis with the metric {metric}, got {list(measured)}")
-    return measured[metric]
+    return measured.get(metric, {})
 
 
 # ---- relevance -----------------------------------------------------------------------------------------------
@@ -60,58 +60,147 @@ class Relevance:
     """What ``plot_relevance`` draws.
 
     Attributes:
-        networks: The rows.
+        components: The rows: sub-networks, then inputs where they were measured.
         outputs: The columns.
-        values: Shape (sub-networks, outputs); NaN where a sub-network does not reach an output.
+        values: Shape (components, outputs); NaN where a component does not reach an output.
         relevant: Whether a value is above its output's threshold, of the same shape.
     """
 
-    networks: tuple[str, ...]
+    components: tuple[str, ...]
     outputs: tuple[str, ...]
     values: np.ndarray
     relevant: np.ndarray
 
 
 def relevance_data(subject: Diagnosed, thresholds: AllThresholds = THRESHOLDS) -> Relevance:
-    """Relevance of sub-networks for outputs as a matrix.
+    """Relevance of sub-networks, and of inputs where it was measured, for outputs as a matrix.
 
     Raises:
         EvaluationError: There is no diagnosis of this subject, or relevance was not measured.
     """
-    measured = _measured(subject, "module_intervention")
-    networks = tuple(sorted({network for network, _ in measured}, key=lambda name: (len(name), name)))
-    outputs = tuple(sorted({output for _, output in measured}, key=lambda name: (len(name), name)))
-    values = np.array([[measured.get((network, output), np.nan) for output in outputs] for network in networks])
+    networks = _measured(subject, "module_intervention")
+    inputs = _measured(subject, "input_intervention", needed=False)
+    measured = {**networks, **inputs}
+    components = _names(networks, 0) + _names(inputs, 0)
+    outputs = _names(measured, 1)
     limits = np.array([thresholds_of(thresholds, output).relevance for output in outputs])
-    return Relevance(networks, outputs, values, values > limits)
+    values = _matrix(measured, components, outputs)
+    return Relevance(components, outputs, values, values > limits)
+
+
+def _names(measured: Iterable[tuple[str, str]], position: int) -> tuple[str, ...]:
+    return tuple(sorted({key[position] for key in measured}, key=lambda name: (len(name), name)))
+
+
+def _matrix(measured: Mapping[Any, float], rows: Sequence[str], columns: Sequence[str]) -> np.ndarray:
+    return np.array([[measured.get((row, column), np.nan) for column in columns] for row in rows])
 
 
 def plot_relevance(subject: Diagnosed, ax: Axes | None = None, thresholds: AllThresholds = THRESHOLDS) -> Axes:
-    """Draw the relevance of each sub-network for each output; blank where it does not reach the output.
+    """Draw the relevance of each sub-network, and input, for each output; blank where it does not reach the output.
 
     1: nothing is lost without it, 2: performance is halved. Bold: above the threshold.
     """
     data = relevance_data(subject, thresholds)
-    ax = panel(ax, max(3.4, 1.0 + 0.8 * len(data.outputs)), 1.3 + 0.26 * len(data.networks))
+    ax = panel(ax, max(3.4, 1.0 + 0.8 * len(data.outputs)), _height(data.components))
     _draw_relevance(ax, data)
     return ax
+
+
+def _height(rows: Sequence[str]) -> float:
+    """Of a panel with a line for each row, in inches."""
+    return max(2.0, 1.3 + 0.26 * len(rows))
 
 
 def _draw_relevance(ax: Axes, data: Relevance) -> None:
     from matplotlib.colors import LogNorm
 
-    looks: dict[str, Any] = {"cmap": "YlGnBu", "norm": LogNorm(1, 10, clip=True), "edgecolors": "white", "linewidth": 2}
-    mesh = ax.pcolormesh(np.ma.masked_invalid(data.values), **looks)
-    for (row, column), value in np.ndenumerate(data.values):
-        if np.isfinite(value):
-            weight = "bold" if data.relevant[row, column] else "normal"
-            style: dict[str, Any] = {"color": ink_on(mesh.to_rgba(value)[:3]), "fontweight": weight, "fontsize": 8}
-            ax.text(column + 0.5, row + 0.5, number(value), ha="center", va="center", **style)
-    ax.set_xticks(np.arange(len(data.outputs)) + 0.5, data.outputs)
-    ax.set_yticks(np.arange(len(data.networks)) + 0.5, data.networks)
-    ax.set(title="relevance (bold: relevant)", ylabel="sub-network", ylim=(len(data.networks), 0))
+    cells = {place: number(value) for place, value in np.ndenumerate(data.values) if np.isfinite(value)}
+    _draw_matrix(ax, data.components, data.outputs, data.values, cells, LogNorm(1, 10, clip=True), data.relevant)
+    ax.set(title="relevance (bold: relevant)", ylabel="component")
     ax.set_xlabel("1: nothing lost without it, 2: performance halved\nblank: does not reach the output", fontsize=8)
+
+
+def _draw_matrix(
+    ax: Axes,
+    rows: Sequence[str],
+    columns: Sequence[str],
+    values: np.ndarray,
+    cells: Mapping[tuple[int, ...], str],
+    norm: Any,
+    bold: np.ndarray,
+) -> None:
+    mesh = ax.pcolormesh(np.ma.masked_invalid(values), cmap="YlGnBu", norm=norm, edgecolors="white", linewidth=2)
+    for (row, column), text in cells.items():
+        weight = "bold" if bold[row, column] else "normal"
+        style: dict[str, Any] = {"color": ink_on(mesh.to_rgba(values[row, column])[:3]), "fontweight": weight}
+        ax.text(column + 0.5, row + 0.5, text, ha="center", va="center", fontsize=8, **style)
+    ax.set_xticks(np.arange(len(columns)) + 0.5, columns)
+    ax.set_yticks(np.arange(len(rows)) + 0.5, rows)
+    ax.set_ylim(len(rows), 0)
     ax.tick_params(length=0)
+
+
+# ---- dependency ----------------------------------------------------------------------------------------------
+
+DEPENDENCIES = {"dependency": "score of a linear probe", "mutual_information": "nats"}
+"""The metrics of paper IV-B 4, and what they count in."""
+
+
+@dataclass(frozen=True)
+class Dependencies:
+    """What ``plot_dependency`` draws.
+
+    Attributes:
+        networks: The rows.
+        outputs: The columns.
+        own: What a sub-network's result tells of an output; shape (sub-networks, outputs), NaN where it does not reach
+            it.
+        gain: What that is beyond its providers' results, of the same shape.
+    """
+
+    networks: tuple[str, ...]
+    outputs: tuple[str, ...]
+    own: np.ndarray
+    gain: np.ndarray
+
+
+def dependency_data(subject: Diagnosed, metric: str = "dependency") -> Dependencies:
+    """What sub-networks tell of outputs as matrices.
+
+    Args:
+        subject: What was diagnosed.
+        metric: ``dependency`` (the linear probe) or ``mutual_information``.
+
+    Raises:
+        EvaluationError: There is no diagnosis of this subject, or the metric was not measured.
+    """
+    measured = _measured(subject, metric)
+    networks, outputs = _names(measured, 0), _names(measured, 1)
+    own = _matrix({key: found.own for key, found in measured.items()}, networks, outputs)
+    gain = _matrix({key: found.gain for key, found in measured.items()}, networks, outputs)
+    return Dependencies(networks, outputs, own, gain)
+
+
+def plot_dependency(subject: Diagnosed, ax: Axes | None = None, metric: str = "dependency") -> Axes:
+    """Draw what each sub-network tells of each output, and what that is more than its providers tell.
+
+    Bold where it is more; blank where it does not reach the output.
+
+    Raises:
+        EvaluationError: There is no diagnosis of this subject, or the metric was not measured.
+    """
+    from matplotlib.colors import Normalize
+
+    data = dependency_data(subject, metric)
+    ax = panel(ax, max(3.4, 1.0 + 1.1 * len(data.outputs)), _height(data.networks))
+    known = {place: own for place, own in np.ndenumerate(data.own) if np.isfinite(own)}
+    cells = {place: f"{number(own)} ({data.gain[place]:+.2f})" for place, own in known.items()}
+    top = max(1.0, *known.values())
+    _draw_matrix(ax, data.networks, data.outputs, data.own, cells, Normalize(0, top, clip=True), data.gain > 0)
+    ax.set(title=metric.replace("_", " "), ylabel="sub-network")
+    ax.set_xlabel(f"{DEPENDENCIES[metric]} (beyond its providers)\nblank: does not reach the output", fontsize=8)
+    return ax
 
 
 # ---- slopes --------------------------------------------------------------------------------------------------
@@ -174,21 +263,26 @@ def _draw_slopes(ax: Axes, data: Slopes) -> None:
     legend_beside(ax)
 
 
-# ---- both, and the losses ------------------------------------------------------------------------------------
+# ---- all of them, and the losses ------------------------------------------------------------------------------------
 
 
 def plot_diagnosis(
     subject: Diagnosed, axes: Sequence[Axes] | None = None, thresholds: AllThresholds = THRESHOLDS
 ) -> tuple[Axes, ...]:
-    """Draw relevance and slopes side by side, as ``plot_relevance`` and ``plot_slopes`` do.
+    """Draw all that was measured side by side: relevance, slopes, and dependency and mutual information if they were.
+
+    As ``plot_relevance``, ``plot_slopes`` and ``plot_dependency`` do.
 
     Raises:
-        EvaluationError: There is no diagnosis of this subject, or it lacks one of the two.
+        EvaluationError: There is no diagnosis of this subject, or it lacks relevance or slopes.
     """
-    networks = len(relevance_data(subject, thresholds).networks)
-    axes = panels(axes, 2, 4.0, beside=1.6, height=max(2.6, 1.3 + 0.26 * networks))
+    components = relevance_data(subject, thresholds).components
+    further = [metric for metric in DEPENDENCIES if _measured(subject, metric, needed=False)]
+    axes = panels(axes, 2 + len(further), 4.0, beside=1.6, height=max(2.6, _height(components)))
     plot_relevance(subject, axes[0], thresholds)
     plot_slopes(subject, axes[1], thresholds)
+    for ax, metric in zip(axes[2:], further, strict=True):
+        plot_dependency(subject, ax, metric)
     return axes
 
 
