@@ -41,11 +41,11 @@ toolbox.register("selMutation", valp.selMutation, policy=arguments.policy)
 
 def main() -> None:
     random.seed(arguments.seed)
-    began, front = time.time(), tools.ParetoFront()
-    best, logbook = valp.hillClimbing(toolbox.individual(), toolbox, nsteps=arguments.steps, halloffame=front)
-    for record in logbook:
-        scores = "  ".join(f"{name} {record[name]:.4g}" for name in problem.objectives)
-        print(f"{record['gen']:3d} {'accepted' if record['accepted'] else 'rejected'}  {scores}  {record['move']}")
+    began, front, archive = time.time(), tools.ParetoFront(), []
+    best, logbook = valp.hillClimbing(
+        toolbox.individual(), toolbox, nsteps=arguments.steps, halloffame=front, archive=archive
+    )
+    print(valp.decisions(archive), "\nDid it pay?", valp.payoff(archive), "", sep="\n")
     print(best, best.evaluation.diagnosis, sep="\n")
     print("validation:", dict(zip(problem.objectives, best.fitness.values)))
     print("test:", valp.score(best, problem, split="test"))
@@ -56,6 +56,8 @@ def main() -> None:
     valp.plots.plot_samples(samples).figure.savefig(arguments.folder / "samples.png", dpi=120, bbox_inches="tight")
     valp.plots.plot_valp(best).figure.savefig(arguments.folder / "valp.png", dpi=120, bbox_inches="tight")
     valp.plots.plot_search(logbook)[0].figure.savefig(arguments.folder / "search.png", dpi=120, bbox_inches="tight")
+    valp.plots.plot_decisions(archive)[0].figure.savefig(arguments.folder / "decisions.png", dpi=120)
+    valp.plots.plot_genealogy(archive).figure.savefig(arguments.folder / "genealogy.png", dpi=120)
     print(f"Plots saved in {arguments.folder.resolve()}")
 
 
