@@ -90,6 +90,12 @@ def ends(name: str) -> tuple[str, str]:
     return provider, receiver
 
 
+def component_at(individual: VALP, place: str) -> str:
+    """The component that a move's place is at: the receiver of a connection, the sub-network of a layer, or itself."""
+    name = ends(place)[1] or place
+    return name if name in individual.graph else name.partition(".")[0]
+
+
 def _natural(name: str) -> tuple[int, str]:
     return len(name), name
 

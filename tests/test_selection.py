@@ -12,7 +12,8 @@ import zoo
 import deap_valp as valp
 from deap_valp.diagnosis import Diagnosis, Slope
 from deap_valp.errors import RegistrationError
-from deap_valp.selection import CLASSES, View, proposal_class, propose, random_move
+from deap_valp.genome import component_at
+from deap_valp.selection import CLASSES, RULES, View, proposal_class, propose, random_move
 
 STEEP, MODERATE, STUCK = Slope(-1e-3, 1e-6), Slope(-1e-5, 1e-6), Slope(1e-4, 1e-6)
 
@@ -380,17 +381,82 @@ def test_the_order_of_the_classes_and_the_version_are_parameters():
     assert {move.version for move in softer if move.operator == "insert_network"} == {"gentle"}
 
 
-def test_adaptive_grows_gently_and_deletes_late():
+GROWING = {"clone_network", "add_connection", "insert_network"}
+LAYERS = {"add_layer", "extend_layer"}
+
+
+def adaptive(individual, rule, population=()):
+    view = View(individual, individual.evaluation.diagnosis, valp.Thresholds(), population)
+    return {move.key for move in propose(view, "adaptive") if move.rule == rule}
+
+
+def test_a1_where_the_loss_falls_the_relevant_grows_gently():
+    individual = two_outputs()
+    slopes = slopes_of(individual, value=STUCK, image=STUCK, texture=STUCK)
+    diagnosed(individual, slopes, {("n0", "label"): 1.0})
+    found = adaptive(individual, "A1")
+    assert {operator for operator, _, _ in found} == GROWING and {version for _, version, _ in found} == {"gentle"}
+    assert {place for operator, _, place in found if operator == "clone_network"} == {"n1"}
+    assert {place for operator, _, place in found if operator == "insert_network"} == {"n1->label"}
+    connections = {tuple(place.split("->")) for operator, _, place in found if operator == "add_connection"}
+    assert all("n1" in pair and pair[1] in ("n0", "n1", "label") for pair in connections)
+
+
+def test_a2_where_the_loss_is_stuck_gentle_insertions_follow_the_relevant():
+    individual = two_outputs()
+    diagnosed(individual, slopes_of(individual, label=STUCK), {("n1", "label"): 1.0})
+    assert adaptive(individual, "A2") == {("insert_network", "gentle", "n0->n1")}
+
+
+def test_a3_relevant_sub_networks_get_layers_and_width():
+    individual = diagnosed(two_outputs(), default=1.0, relevance={("n0", "value"): 2.0})
+    found = adaptive(individual, "A3")
+    assert {operator for operator, _, _ in found} == LAYERS and {version for _, version, _ in found} == {"gentle"}
+    assert {place.partition(".")[0] for _, _, place in found} == {"n0"}
+
+
+def test_a4_the_clearly_irrelevant_is_deleted():
+    individual = diagnosed(two_outputs(), relevance={("n0", "label"): 1.05, ("n0", "value"): 1.0, ("n1", "label"): 1.1})
+    assert adaptive(individual, "A4") == {("delete_network", "aggressive", "n0")}
+
+
+def test_a5_is_the_donation_of_the_principles():
+    host, donor = (diagnosed(two_outputs(), STEEP) for _ in range(2))
+    scored(host, label=0.1, value=9.0, image=0.1, texture=0.1)
+    scored(donor, label=5.0, value=0.1, image=5.0, texture=5.0)
+    assert adaptive(host, "A5", [host, donor]) == {("exclusive_subgraph_crossover", "aggressive", "value")}
+
+
+def test_adaptive_draws_an_output_then_an_operator():
+    individual = diagnosed(two_outputs())
+    above = individual.ancestors()
+    found = [valp.selMutation(individual, policy="adaptive") for _ in range(2000)]
+    assert {move.operator for move in found} == GROWING | LAYERS
+    assert {move.version for move in found} == {"gentle"}
+    at = Counter(component_at(individual, move.place) for move in found)
+    for output in individual.outputs:  # a quarter of the draws each, and those of the others that serve it too
+        assert sum(count for name, count in at.items() if name == output or name in above[output]) > 400
+
+
+def test_adaptive_deletes_late_and_in_a_share_of_the_draws():
     individual = diagnosed(two_outputs(), relevance={("n0", "label"): 1.0, ("n0", "value"): 1.0})
-    found = [valp.selMutation(individual, policy="adaptive") for _ in range(50)]
-    assert {move.version for move in found} == {"gentle"} and {move.rule for move in found} == {"A1"}
-    assert len({move.operator for move in found}) == 3
+    assert "A4" not in {valp.selMutation(individual, policy="adaptive").rule for _ in range(50)}
     individual.ages = dict.fromkeys(individual.networks, 5)
     rules = Counter(valp.selMutation(individual, policy="adaptive").rule for _ in range(200))
-    assert 60 < rules["A3"] < 140
-    stuck = diagnosed(two_outputs(), STUCK)
-    found = [valp.selMutation(stuck, policy="adaptive") for _ in range(20)]
-    assert {(move.operator, move.version, move.rule) for move in found} == {("insert_network", "gentle", "A2")}
+    assert 60 < rules["A4"] < 140
+
+
+def test_adaptive_takes_a_rule_set_whose_proposals_are_at_no_component():
+    name = "sized, for a test"
+
+    @valp.rule(name)
+    def sized(view):
+        yield valp.Move("change_bs", "gentle", "batch_size", "as a test wants it", "sized")
+
+    try:
+        assert valp.selMutation(diagnosed(two_outputs()), policy=valp.Adaptive(name)).operator == "change_bs"
+    finally:
+        del RULES[name]
 
 
 def test_fixed_probabilities_are_kept():

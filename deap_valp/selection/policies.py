@@ -18,7 +18,7 @@ from functools import partial
 from ..crossover import NAME as DONATION
 from ..errors import RegistrationError
 from ..fitness import PENALTY
-from ..genome import VALP
+from ..genome import VALP, component_at
 from ..operators import VERSIONS, Move, moves, operators
 from .rules import RULES
 from .view import AllThresholds, Thresholds, View
@@ -138,10 +138,11 @@ class ByRules:
 
 @dataclass(frozen=True)
 class Adaptive(ByRules):
-    """Grow gently where it matters, and delete late: the rule set ``adaptive``.
+    """Grow gently where it matters, each output in turn, and delete late: the rule set ``adaptive``.
 
-    Deletions are taken in a share of the draws; otherwise an operator is drawn uniformly among those proposed, then
-    one of its proposals. Donations, which only a population proposes, count as an operator.
+    Deletions are taken in a share of the draws. Otherwise an output is drawn, so that one with many sub-networks does
+    not take every change; then an operator among those proposed on the way to it; then one of its proposals.
+    Donations, which only a population proposes, count as an operator.
 
     Attributes:
         deletions: Share of the draws that delete, where a deletion is proposed.
@@ -160,8 +161,22 @@ class Adaptive(ByRules):
             return random.choice(reducers)
         if not others:
             return self.fallback(situation)
-        name = random.choice(sorted({move.operator for move in others}))
-        return random.choice([move for move in others if move.operator == name])
+        served = _by_output(situation.individual, others) or {"": others}
+        moves_ = served[random.choice(sorted(served))]
+        name = random.choice(sorted({move.operator for move in moves_}))
+        return random.choice([move for move in moves_ if move.operator == name])
+
+
+def _by_output(individual: VALP, proposals: Iterable[Move]) -> dict[str, list[Move]]:
+    """By output, the moves that change something on the way to it."""
+    above = individual.ancestors()
+    served: dict[str, list[Move]] = {}
+    for move in proposals:
+        changed = component_at(individual, move.place)
+        for output in individual.outputs:
+            if changed == output or changed in above[output]:
+                served.setdefault(output, []).append(move)
+    return served
 
 
 # ---- without a diagnosis -------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from ..crossover import NAME as DONATION
 from ..crossover import can_receive
 from ..errors import RegistrationError
-from ..genome import VALP, connection, ends
+from ..genome import VALP, component_at, connection, ends
 from ..operators import Move, operators
 from .view import View, evaluated_peers
 
@@ -245,15 +245,26 @@ def A2(view: View) -> Iterator[Move]:
 
 @rule("adaptive")
 def A3(view: View) -> Iterator[Move]:
+    """Relevant, whatever the loss does: one more layer, or a wider one, gently."""
+    for name in ("add_layer", "extend_layer"):
+        for place in operators()[name].places(view.individual, True):
+            network = component_at(view.individual, place)
+            relevant = [o for o in view.reached.get(network, ()) if view.relevant(network, o)]
+            if relevant:
+                yield Move(name, "gentle", place, f"{network} relevant for {', '.join(relevant)}", "A3")
+
+
+@rule("adaptive")
+def A4(view: View) -> Iterator[Move]:
     """Clearly irrelevant for every output, and old enough to have shown it: delete."""
     for network, outputs in view.reached.items():
         if all(view.relevance(network, output) <= 1.05 for output in outputs):
             values = ", ".join(f"{view.relevance(network, output):.2f}" for output in outputs)
             reason = f"irrelevant for every output (relevance {values} <= 1.05)"
-            yield Move("delete_network", "aggressive", network, reason, "A3")
+            yield Move("delete_network", "aggressive", network, reason, "A4")
 
 
 @rule("adaptive")
-def A4(view: View) -> Iterator[Move]:
+def A5(view: View) -> Iterator[Move]:
     """In a population: all but one output in the upper half of their rankings: receive a top model's subgraph."""
-    yield from donations(view, "A4")
+    yield from donations(view, "A5")
