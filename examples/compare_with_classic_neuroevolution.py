@@ -47,7 +47,7 @@ class Settings:
 
 LARGE = {"examples": 8_000_000, "cap": 600.0, "first_batches": 3000, "batches": 600}
 DEFAULTS = {"digits": {}, "mnist": LARGE, "fashion_mnist": LARGE}
-SMALLEST = {"examples": 20_000, "cap": 5.0, "first_batches": 20, "batches": 5, "population": 3, "minibatch": 50}
+SMALLEST = {"examples": 9_000, "cap": 5.0, "first_batches": 15, "batches": 5, "population": 2, "minibatch": 50}
 
 
 # ---- runs in a folder ------------------------------------------------------------------------------------------------
