@@ -314,7 +314,7 @@ def neat(run, toolbox, starts):
 
 
 def neat_settings(inputs, outputs):
-    """neat-python's, which has no defaults: about six inputs of each output, tanh units, weights and biases evolved."""
+    """neat-python's, which has no defaults: a tenth of the direct connections, tanh units."""
     number = {"init_type": "gaussian", "max_value": 30, "min_value": -30}
     still = {**number, "init_mean": 1, "init_stdev": 0, "mutate_rate": 0, "mutate_power": 0, "replace_rate": 0}
     free = {**number, "init_mean": 0, "init_stdev": 0.3, "mutate_rate": 0.8, "mutate_power": 0.2, "replace_rate": 0.02}
@@ -323,7 +323,7 @@ def neat_settings(inputs, outputs):
     for key, name in (("activation", "tanh"), ("aggregation", "sum")):
         genome |= {f"{key}_default": name, f"{key}_options": name, f"{key}_mutate_rate": 0}
     genome |= {"num_inputs": inputs, "num_outputs": outputs, "num_hidden": 0, "feed_forward": True}
-    genome |= {"initial_connection": f"partial_direct {min(1.0, 6.4 / inputs):.4f}"}
+    genome |= {"initial_connection": "partial_direct 0.1"}
     genome |= {"conn_add_prob": 0.3, "conn_delete_prob": 0.1, "node_add_prob": 0.2, "node_delete_prob": 0.05}
     genome |= {"single_structural_mutation": False, "structural_mutation_surer": "default"}
     genome |= {"compatibility_disjoint_coefficient": 1, "compatibility_weight_coefficient": 0.5}
@@ -335,9 +335,9 @@ def neat_settings(inputs, outputs):
         {
             "NEAT": {**search, "pop_size": 50, "reset_on_extinction": True},
             "DefaultGenome": genome,
-            "DefaultSpeciesSet": {"compatibility_threshold": 3},
+            "DefaultSpeciesSet": {"compatibility_threshold": 1.95},
             "DefaultStagnation": {"species_fitness_func": "max", "max_stagnation": 15, "species_elitism": 2},
-            "DefaultReproduction": {"elitism": 2, "survival_threshold": 0.2, "min_species_size": 1},
+            "DefaultReproduction": {"elitism": 1, "survival_threshold": 0.2, "min_species_size": 1},
         }
     )
     return parser
