@@ -194,15 +194,20 @@ def table(analysis, notes):
     """The analysis as Markdown."""
     measures = analysis["measures"]
     used = ["runs", "evaluations", "examples", "seconds", "weights"]
-    lines = [["arm", *used, *measures, "share of the front"]]
+    lines = [["arm", *used, "ended by", *measures, "share of the front"]]
     for arm, about in analysis["arms"].items():
         numbers = [f"{about[name]:,.0f}" for name in used]
         cells = [
             quartiles(measure["quartiles"].get(arm)) or about["cannot"].get(name, "not defined")
             for name, measure in measures.items()
         ]
-        lines.append([arm, *numbers, *cells, "not defined" if about["share"] is None else f"{about['share']:.0%}"])
-    lines.append(["Kruskal-Wallis p", *[""] * len(used), *(f"{m['kruskal_p']:.2g}" for m in measures.values()), ""])
+        ended = ", ".join(f"{budget} {runs}" for budget, runs in about["ended"].items())
+        lines.append(
+            [arm, *numbers, ended, *cells, "not defined" if about["share"] is None else f"{about['share']:.0%}"]
+        )
+    lines.append(
+        ["Kruskal-Wallis p", *[""] * (len(used) + 1), *(f"{m['kruskal_p']:.2g}" for m in measures.values()), ""]
+    )
     text = [markdown(lines)]
     for control in CONTROLS:
         against = {name: measure["against"].get(control, {}) for name, measure in measures.items()}
