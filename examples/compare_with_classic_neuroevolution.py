@@ -36,10 +36,10 @@ class Settings:
     """What all runs of a folder share; ``examples`` and ``seconds`` are the budget of a run, None is no limit."""
 
     problem: str
-    examples: int | None = 1_000_000
+    examples: int | None = 800_000
     seconds: float | None = None
     cap: float = 30.0  # seconds of an arm that only computes losses, where the examples last longer
-    first_batches: int = 400
+    first_batches: int = 300
     batches: int = 100
     population: int = 6
     minibatch: int = 200
