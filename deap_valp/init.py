@@ -118,7 +118,7 @@ def initVALP(
     layout = Layout(tuple(layers), tuple(width), tuple(latent), tuple(activations))  # type: ignore[arg-type]
     _check_bounds(problem, networks, layout, limits)
     graph = random_graph(problem, random.randint(*networks), layout)
-    weights = _initial_weights(graph)
+    weights = initial_weights(graph)
     optimizers = {name: Optimizer(optimizer, learning_rate) for name in problem.outputs}
     return icls(graph, weights, optimizers, batch_size=batch_size, limits=limits, layout=layout)
 
@@ -270,7 +270,8 @@ def _connect_at_random(graph: nx.DiGraph) -> None:
                 graph.add_edge(random.choice(free), receiver)
 
 
-def _initial_weights(graph: nx.DiGraph) -> Mapping[str, Tensor]:
+def initial_weights(graph: nx.DiGraph) -> Mapping[str, Tensor]:
+    """Random weights for a whole graph, by their names in ``VALP.weights``."""
     generator = new_generator()
     weights = {
         connection(provider, receiver): initial_block(graph, provider, receiver, generator)

@@ -1,0 +1,152 @@
+"""Guided VALP searches beside classic neuroevolution: one harness, equal budgets, paired seeds (docs/comparison.md).
+
+usage: python compare_with_classic_neuroevolution.py [--problem digits] [--seeds 5] [--workers 2] [--folder comparison]
+
+On digits all arms and five seeds take less than ten minutes on two cores. Finished runs stay in the folder: called
+again, the script goes on from them. The searches are in comparison_arms.py; comparison_report.py makes the table and
+the figures.
+"""
+
+import argparse
+import json
+import os
+import random
+import sys
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from importlib.util import find_spec
+from multiprocessing import get_context, parent_process
+from pathlib import Path
+from threading import Thread
+
+import numpy as np
+import torch
+from comparison_arms import ARMS, NOTES, BudgetSpent, Run
+from comparison_report import report_on, write
+from deap import base, creator
+
+import deap_valp as valp
+
+SMALL = bool(os.environ.get("DEAP_VALP_SMALL"))
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What all runs of a folder share; ``examples`` and ``seconds`` are the budget of a run, None is no limit."""
+
+    problem: str
+    examples: int | None = 800_000
+    seconds: float | None = None
+    cap: float = 30.0  # seconds of an arm that only computes losses, where the examples last longer
+    first_batches: int = 300
+    batches: int = 100
+    population: int = 6
+    minibatch: int = 200
+
+
+LARGE = {"examples": 8_000_000, "cap": 600.0, "first_batches": 3000, "batches": 600}
+DEFAULTS = {"digits": {}, "mnist": LARGE, "fashion_mnist": LARGE}
+SMALLEST = {"examples": 9_000, "cap": 5.0, "first_batches": 15, "batches": 5, "population": 2, "minibatch": 50}
+
+
+# ---- runs in a folder ------------------------------------------------------------------------------------------------
+
+
+def path_of(folder, arm, seed):
+    """The file of a run, which is there when the run is whole."""
+    return Path(folder, f"{arm}-{seed}.jsonl")
+
+
+def run_one(settings, arm, seed, folder):
+    """One arm from one seed's starts, into its file."""
+    torch.set_num_threads(1)
+    problem, toolbox = valp.problems.by_name(settings.problem), base.Toolbox()
+    toolbox.register("individual", valp.initVALP, creator.Compared, problem, networks=(3, 6))
+    random.seed(f"start {seed}")  # the same starts for every arm
+    starts = [toolbox.individual() for _ in range(settings.population)]
+    valp.evaluate(starts[0], problem, 1, 1)  # what a process does once is not on the clock
+    valp.score(starts[0], problem, "test")
+    random.seed(f"{arm} {seed}")
+    np.random.seed(seed)
+    torch.manual_seed(seed)
+    path = path_of(folder, arm, seed)
+    with open(path.with_suffix(".part"), "w") as file:
+        run = Run(settings, problem, file)
+        toolbox.register("evaluate", run.evaluate)
+        with suppress(BudgetSpent):
+            ARMS[arm](run, toolbox, starts)
+        run.finish()
+    os.replace(path.with_suffix(".part"), path)
+
+
+def run_all(settings, arms, seeds, folder, workers):
+    """Run what is not there yet, each run in a process of the pool; the runs that failed, with the reason."""
+    missing = [(arm, seed) for seed in seeds for arm in arms if not path_of(folder, arm, seed).exists()]
+    failed = {}
+    with ProcessPoolExecutor(workers, get_context("spawn"), leave_with_parent) as pool:
+        futures = {pool.submit(run_one, settings, arm, seed, folder): (arm, seed) for arm, seed in missing}
+        for done, future in enumerate(as_completed(futures), 1):
+            arm, seed = futures[future]
+            if error := future.exception():
+                failed[arm, seed] = f"{type(error).__name__}: {error}"
+            print(f"{done}/{len(missing)} {arm}, seed {seed}: {failed.get((arm, seed), 'done')}", flush=True)
+    return failed
+
+
+def leave_with_parent():
+    """End this process when its parent is killed, or it would write beside the processes of the next call."""
+
+    def wait():
+        parent_process().join()
+        os._exit(1)
+
+    Thread(target=wait, daemon=True).start()
+
+
+def open_folder(folder, settings):
+    """Make the folder, or see that its runs are of these settings."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path, ours = folder / "settings.json", asdict(settings)
+    theirs = json.loads(path.read_text()) if path.exists() else ours
+    if theirs != ours:
+        differ = [
+            f"{name} {theirs.get(name)}, asked for {ours[name]}" for name in ours if theirs.get(name) != ours[name]
+        ]
+        sys.exit(f"{folder} holds runs of other settings ({'; '.join(differ)}): give another --folder")
+    write(path, json.dumps(ours, indent=1))
+
+
+def parsed(argv):
+    """Command line: what to run where, and the settings of every run."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--problem", choices=DEFAULTS, default="digits")
+    parser.add_argument("--seeds", type=int, default=2 if SMALL else 5, help="how many, from 1 on")
+    parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS), metavar="ARM", help=", ".join(ARMS))
+    parser.add_argument("--examples-budget", type=int, help="training examples that a run may see")
+    parser.add_argument("--seconds", type=float, help="wall seconds of a run; without --examples-budget, instead of it")
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--folder", type=Path, default=Path("comparison"))
+    arguments = parser.parse_args(argv)
+    settings = replace(Settings(arguments.problem), **(SMALLEST if SMALL else DEFAULTS[arguments.problem]))
+    if arguments.examples_budget is not None or arguments.seconds is not None:
+        settings = replace(settings, examples=arguments.examples_budget, seconds=arguments.seconds)
+    return arguments, settings
+
+
+def main(argv=None):
+    arguments, settings = parsed(argv)
+    notes = {arm: about for arm, about in NOTES.items() if arm in arguments.arms}
+    if "neat" in arguments.arms and find_spec("neat") is None:
+        notes["neat"] = "skipped, since neat-python is not installed: pip install '.[neat]'"
+    arms = [arm for arm in arguments.arms if not notes.get(arm, "").startswith("skipped")]
+    open_folder(arguments.folder, settings)
+    os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")  # of the processes to come, which share the cores
+    failed = run_all(settings, arms, range(1, arguments.seeds + 1), arguments.folder, arguments.workers)
+    notes |= {f"{arm}, seed {seed}, failed": reason for (arm, seed), reason in failed.items()}
+    print(report_on(arguments.folder, list(ARMS), notes))
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
