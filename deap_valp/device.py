@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -18,6 +19,24 @@ def choose(device: str | torch.device) -> torch.device:
 def generator(device: torch.device, seed: int) -> torch.Generator | None:
     """A seeded generator on ``device``; none on ``meta``, whose tensors hold no numbers."""
     return None if device.type == "meta" else torch.Generator(device).manual_seed(seed)
+
+
+def out_of_memory(error: Exception) -> bool:
+    """Whether an exception says that there was no room for something, on the host or on the device."""
+    if isinstance(error, (MemoryError, torch.cuda.OutOfMemoryError)):
+        return True
+    return isinstance(error, RuntimeError) and any(said in str(error) for said in _NO_ROOM)
+
+
+_NO_ROOM = ("can't allocate memory", "not enough memory", "out of memory", "ALLOC_FAILED")
+"""What torch's allocators and CUDA's libraries say in an exception that has no type of its own."""
+
+
+def free() -> None:
+    """Give back the memory of what nobody holds any more."""
+    gc.collect()
+    if torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
 
 
 @contextmanager
