@@ -57,7 +57,7 @@ def evaluate(
         problem: Gives data, losses and scores.
         batches: Training steps where some weights are inherited.
         first_batches: Training steps where none are.
-        device: ``"auto"``: CUDA where there is one, else the CPU.
+        device: ``"auto"``: this process's GPU where there is one, else the CPU.
         metrics: What to diagnose.
 
     Returns:
