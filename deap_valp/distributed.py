@@ -55,6 +55,7 @@ def scoopMap(
     *iterables: Iterable[Any],
     evaluations: int | None = None,
     progress: bool = True,
+    timeout: float | None = None,
 ) -> list[Any]:
     """Map over the workers that ``python -m scoop`` started; results in order.
 
@@ -69,6 +70,8 @@ def scoopMap(
         evaluations: Number expected in the whole run; then one progress bar, with the expected end, lasts for all
             calls. By default each call has a bar of its own.
         progress: Whether to show a bar at all.
+        timeout: Seconds that another process may take for a task before it is sent again, as if that process had died:
+            for what hangs and yet can be reached. By default there is no limit.
 
     Raises:
         Exception: The first one, in order, that a task raised, when all the others have ended. Its cause is a
@@ -77,7 +80,9 @@ def scoopMap(
     """
     tasks = list(zip(*iterables, strict=False))
     with _bar(len(tasks), evaluations, progress) as advance:
-        return _results(_shared(function, tasks, advance) if _has_workers() else _serially(function, tasks, advance))
+        return _results(
+            _shared(function, tasks, advance, timeout) if _has_workers() else _serially(function, tasks, advance)
+        )
 
 
 def scoop_started() -> bool:
@@ -180,11 +185,14 @@ def _opened(packed: bytes) -> Outcome:
 
 
 def _shared(
-    function: Callable[..., Any], tasks: Sequence[tuple[Any, ...]], advance: Callable[[], Any]
+    function: Callable[..., Any],
+    tasks: Sequence[tuple[Any, ...]],
+    advance: Callable[[], Any],
+    timeout: float | None,
 ) -> list[Outcome]:
     payloads = [_packed(function, task) for task in tasks]
     largest_first = sorted(range(len(tasks)), key=lambda index: -_size(tasks[index]))
-    outcomes = Call(_pool(), payloads, advance).run(largest_first)
+    outcomes = Call(_pool(), payloads, advance, timeout).run(largest_first)
     return [outcomes[index] for index in range(len(tasks))]
 
 
@@ -201,12 +209,14 @@ class Sending:
         future: SCOOP's; ends with the packed outcome.
         ticket: SCOOP's; ends when a worker starts the task, with whether that worker has a connection to here.
         sent: When.
+        begun: When this process first saw that it was started.
         silent: Since when that worker is out of reach.
     """
 
     future: Any
     ticket: Any
     sent: float
+    begun: float | None = None
     silent: float | None = None
 
     @property
@@ -228,8 +238,11 @@ class Sending:
 class Call:
     """The tasks of one map, from the first sending to the last outcome."""
 
-    def __init__(self, pool: Any, payloads: Sequence[bytes], advance: Callable[[], Any]) -> None:
+    def __init__(
+        self, pool: Any, payloads: Sequence[bytes], advance: Callable[[], Any], timeout: float | None = None
+    ) -> None:
         self._pool = pool
+        self._timeout = timeout
         self._payloads = payloads
         self._advance = advance
         self._open: dict[int, list[Sending]] = {}
@@ -277,8 +290,8 @@ class Call:
         self._looked = now
         for task, sendings in list(self._open.items()):
             last = sendings[-1]
-            if last.started and self._gone(last, now):
-                self._replace(task, last)
+            if last.started and (why := self._given_up(last, now)):
+                self._replace(task, last, why)
             elif not last.started and self._pool.unanswered(now, last.sent) > LOST:
                 # The broker hands out what it has at once, so it has nothing: it ended, or a worker did on the way.
                 _say_lost()
@@ -286,6 +299,13 @@ class Call:
                 self._looked = 0.0  # the others have waited as long
                 return True
         return False
+
+    def _given_up(self, sending: Sending, now: float) -> str:
+        """Why a sending that was started is not waited for any more; empty where it is."""
+        sending.begun = sending.begun or now
+        if self._timeout is not None and now - sending.begun >= self._timeout:
+            return f"has had it for {self._timeout:g} s"
+        return "is gone" if self._gone(sending, now) else ""
 
     def _gone(self, sending: Sending, now: float) -> bool:
         if not sending.watched:
@@ -297,13 +317,15 @@ class Call:
         sending.silent = sending.silent or now
         return now - sending.silent >= GONE
 
-    def _replace(self, task: int, lost: Sending) -> None:
+    def _replace(self, task: int, lost: Sending, why: str) -> None:
         worker = lost.worker.decode()
         if len(self._open[task]) < TRIES:
-            logger.warning("scoopMap: worker %s is gone, so task %d is sent again", worker, task)
+            logger.warning("scoopMap: worker %s %s, so task %d is sent again", worker, why, task)
             self._send(task)
             return
-        error = DistributedError(f"task {task} was sent {TRIES} times and each time its worker died, last {worker}")
+        error = DistributedError(
+            f"task {task} was sent {TRIES} times and each time its worker died or took too long: last, {worker} {why}"
+        )
         self._close(task, Outcome(error=error))
 
 

@@ -164,10 +164,11 @@ class Workers:
 def call(monkeypatch):
     """Runs two tasks over scripted workers; gives their outcomes by task."""
 
-    def run(workers, payloads=(b"0", b"1")):
+    def run(workers, payloads=(b"0", b"1"), timeout=None):
         monkeypatch.setattr(distributed, "time", SimpleNamespace(monotonic=lambda: workers.now))
         counted = []
-        outcomes = distributed.Call(workers, payloads, lambda: counted.append(workers.now)).run(range(len(payloads)))
+        map_ = distributed.Call(workers, payloads, lambda: counted.append(workers.now), timeout)
+        outcomes = map_.run(range(len(payloads)))
         assert len(counted) == len(payloads) and workers.forgotten == workers.sendings
         return outcomes
 
@@ -195,6 +196,26 @@ def test_a_task_of_a_worker_that_is_gone_is_sent_again(call, caplog):
     assert [sending.future.payload for sending in workers.sendings] == [b"0", b"1", b"0"]
     assert workers.sendings[2].sent <= 3 + distributed.GONE + 2 * distributed.PULSE
     assert "worker a is gone, so task 0 is sent again" in caplog.text
+
+
+def test_a_worker_that_takes_too_long_is_not_waited_for(call, caplog):
+    workers = Workers(
+        {
+            0: lambda w: (w.start(0, b"a"), w.start(1, b"b"), w.end(1)),
+            115: lambda w: w.start(2, b"b"),
+            220: lambda w: w.start(3, b"c"),  # more than 100 s later
+            230: lambda w: w.end(3),
+        }
+    )
+    assert call(workers, timeout=100)[0].value == b"0"
+    assert [round(sending.sent) for sending in workers.sendings] == [0, 0, 101, 215]
+    assert caplog.text.count("worker a has had it for 100 s, so task 0 is sent again") == 1
+
+
+def test_a_task_that_always_takes_too_long_fails_and_says_so(call):
+    begins = {50: lambda w: w.start(2, b"a"), 100: lambda w: w.start(3, b"a")}
+    outcomes = call(Workers({0: lambda w: (w.start(0, b"a"), w.end(1)), **begins}), timeout=10)
+    assert "took too long: last, a has had it for 10 s" in str(outcomes[0].error) and outcomes[1].value == b"1"
 
 
 def test_a_connection_that_is_mended_costs_nothing(call):
