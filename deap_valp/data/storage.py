@@ -71,11 +71,11 @@ def open_array(path: Path) -> np.ndarray:
     """A ``.npy`` file, memory-mapped, so that processes share its pages; copy on write, as torch wants writable.
 
     Raises:
-        DataFileError: it is truncated or no such file.
+        DataFileError: it is missing, truncated or no such file.
     """
     try:
         return np.load(path, mmap_mode="c", allow_pickle=False)
-    except (ValueError, EOFError) as error:
+    except (FileNotFoundError, ValueError, EOFError) as error:
         raise DataFileError(f"{path} is damaged ({error}): delete {path.parent}, and start again") from error
 
 
