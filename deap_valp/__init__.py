@@ -19,7 +19,7 @@ from .algorithms import (
 from .checkpoint import Checkpoint
 from .crossover import cxExclusiveSubgraph
 from .diagnosis import ALL_METRICS, DEFAULT_METRICS, Dependency, Diagnosis, Slope, diagnose, metric
-from .distributed import scoopMap
+from .distributed import scoopMap, scoopSubmit
 from .errors import (
     DataFileError,
     DistributedError,
@@ -149,6 +149,7 @@ __all__ = [
     "rule",
     "save",
     "scoopMap",
+    "scoopSubmit",
     "score",
     "selMutation",
     "statistics",

@@ -1,8 +1,8 @@
-"""``scoopMap``: the evaluations of a generation over SCOOP's workers, or here where SCOOP was not started.
+"""``scoopMap`` and ``scoopSubmit``: evaluations over SCOOP's workers, or here where SCOOP was not started.
 
 SCOOP's own ``map`` asks its broker after tasks that are running, is told that nobody has them, and sends them again;
-without that question, a worker that dies takes its task with it. So this one uses SCOOP's workers, broker and
-messages and does the waiting itself: a worker says which task it starts, and a task is sent again only when the
+without that question, a worker that dies takes its task with it. So these use SCOOP's workers, broker and
+messages and do the waiting themselves: a worker says which task it starts, and a task is sent again only when the
 worker that started it is gone.
 """
 
@@ -83,6 +83,20 @@ def scoopMap(
         return _results(
             _shared(function, tasks, advance, timeout) if _has_workers() else _serially(function, tasks, advance)
         )
+
+
+def scoopSubmit(function: Callable[..., Any], *arguments: Any) -> Submitted:
+    """Start one task on the workers that ``python -m scoop`` started: ``toolbox.submit`` for ``eaSteadyState``.
+
+    As ``scoop.futures.submit``, but the task of a worker that dies is sent again. This process searches meanwhile, and
+    takes a task only where no worker has begun it for a while. Without workers the task runs here, at once.
+
+    Raises:
+        DistributedError: The function or an argument does not pickle.
+    """
+    if not _has_workers():
+        return Submitted(outcome=_attempt(function, arguments))
+    return Submitted(Call(_pool(), [_packed(function, arguments)], lambda: None))
 
 
 def scoop_started() -> bool:
@@ -239,12 +253,12 @@ class Call:
     """The tasks of one map, from the first sending to the last outcome."""
 
     def __init__(
-        self, pool: Any, payloads: Sequence[bytes], advance: Callable[[], Any], timeout: float | None = None
+        self, pool: Any, payloads: Sequence[bytes], count: Callable[[], Any], timeout: float | None = None
     ) -> None:
         self._pool = pool
         self._timeout = timeout
         self._payloads = payloads
-        self._advance = advance
+        self._count = count
         self._open: dict[int, list[Sending]] = {}
         self._sendings: list[Sending] = []
         self._outcomes: dict[int, Outcome] = {}
@@ -265,6 +279,27 @@ class Call:
         finally:
             self._pool.forget(self._sendings)
 
+    def start(self) -> None:
+        """Send all tasks, and wait for none."""
+        for task in range(len(self._payloads)):
+            self._send(task)
+
+    def advance(self, seconds: float = 0.0) -> dict[int, Outcome]:
+        """Take in what has arrived, and give the outcomes so far; wait at most so long for something to arrive."""
+        self._pool.receive(seconds)
+        self._collect()
+        if self._open and (self._pool.given or self._left_lying()):
+            self._pool.work()
+            self._collect()
+        self._look()
+        if not self._open:
+            self._pool.forget(self._sendings)
+        return self._outcomes
+
+    def _left_lying(self) -> bool:
+        now = time.monotonic()
+        return any(not sendings[-1].started and now - sendings[-1].sent > LOST for sendings in self._open.values())
+
     def _send(self, task: int) -> None:
         sending = self._pool.send(self._payloads[task])
         self._sendings.append(sending)
@@ -280,7 +315,7 @@ class Call:
     def _close(self, task: int, outcome: Outcome) -> None:
         del self._open[task]
         self._outcomes[task] = outcome
-        self._advance()
+        self._count()
 
     def _look(self) -> bool:
         """Send again what a worker took with it, and run here one that nobody has; whether there was one."""
@@ -327,6 +362,37 @@ class Call:
             f"task {task} was sent {TRIES} times and each time its worker died or took too long: last, {worker} {why}"
         )
         self._close(task, Outcome(error=error))
+
+
+class Submitted:
+    """The future of one task.
+
+    Args:
+        call: Of this one task; sent here.
+        outcome: Of a task that has ended already.
+    """
+
+    def __init__(self, call: Call | None = None, outcome: Outcome | None = None) -> None:
+        self._call, self._outcome = call, outcome
+        if call is not None:
+            call.start()
+
+    def done(self) -> bool:
+        """Whether the task has ended; sends it again where its worker is gone."""
+        return self._look(0.0) is not None
+
+    def result(self) -> Any:
+        """Wait for the value of the task, or raise what it raised."""
+        while (outcome := self._look(PULSE)) is None:
+            pass
+        if outcome.error is not None:
+            raise outcome.error from TasksFailed(f"a task of scoopSubmit failed:\n{outcome.trace}")
+        return outcome.value
+
+    def _look(self, seconds: float) -> Outcome | None:
+        if self._outcome is None and self._call is not None:
+            self._outcome = self._call.advance(seconds).get(0)
+        return self._outcome
 
 
 @functools.cache
@@ -386,6 +452,11 @@ class Pool:
             self._queue.updateQueue()
         except Shutdown as shutdown:
             raise DistributedError(f"scoopMap needs SCOOP running, but it is shutting down ({shutdown})") from shutdown
+
+    @property
+    def given(self) -> bool:
+        """Whether the broker gave a task to this process."""
+        return bool(self._queue.movable)
 
     def work(self) -> bool:
         """Run a task that the broker gave to this process; where there is none, ask for one, once."""

@@ -19,7 +19,7 @@ import zoo
 
 import deap_valp as valp
 from deap_valp import distributed
-from deap_valp.distributed import Outcome, Sending, TasksFailed, scoopMap
+from deap_valp.distributed import Outcome, Sending, Submitted, TasksFailed, scoopMap, scoopSubmit
 from deap_valp.errors import DistributedError, StructureError
 
 ROOT = Path(valp.__file__).parents[1]
@@ -121,6 +121,7 @@ class Workers:
         self.forgotten: list[Sending] = []
         self.cut: set[bytes] = set()
         self.answers = True
+        self.given = False
 
     def send(self, payload):
         future = SimpleNamespace(isDone=False, payload=payload, result=None)
@@ -268,6 +269,45 @@ def test_a_worker_out_of_sight_is_waited_for_and_named(call, caplog):
     workers = Workers({0: lambda w: (w.start(0, b"far", False), w.end(1), w.cut.add(b"far")), 500: lambda w: w.end(0)})
     assert call(workers)[0].value == b"0" and len(workers.sendings) == 2
     assert caplog.text.count("worker far has no connection") == 1
+
+
+@pytest.fixture
+def submit(monkeypatch):
+    """Submits a task over scripted workers; seconds pass between two questions whether it is done."""
+
+    def run(workers):
+        monkeypatch.setattr(distributed, "time", SimpleNamespace(monotonic=lambda: workers.now))
+        monkeypatch.setattr(workers, "work", lambda: vars(workers).update(asked=True))
+        submitted = Submitted(distributed.Call(workers, [b"0"], lambda: None))
+        while not submitted.done():
+            workers.receive(distributed.PULSE)
+        assert workers.forgotten == workers.sendings
+        return submitted.result()
+
+    return run
+
+
+def test_a_submitted_task_on_a_worker_within_reach_is_sent_once(submit):
+    workers = Workers({100: lambda w: w.end(0), 3: lambda w: w.start(0, b"a")})
+    assert submit(workers) == b"0" and len(workers.sendings) == 1 and not hasattr(workers, "asked")
+
+
+def test_a_submitted_task_of_a_worker_that_is_gone_is_sent_again(submit):
+    workers = Workers({3: lambda w: w.start(0, b"a"), 9: lambda w: w.cut.add(b"a"), 30: lambda w: w.end(1)})
+    assert submit(workers) == b"0" and len(workers.sendings) == 2
+
+
+def test_a_submitted_task_that_nobody_begins_is_asked_for(submit):
+    workers = Workers({distributed.LOST + 5: lambda w: (w.start(0, b"me"), w.end(0))})
+    assert submit(workers) == b"0" and workers.asked
+
+
+def test_a_submitted_task_fails_as_it_would_here():
+    assert scoopSubmit(square, 3).done() and scoopSubmit(square, 3).result() == 9
+    submitted = scoopSubmit(refuse_odd, 3)
+    with pytest.raises(ValueError, match=r"^3 is odd$") as caught:
+        submitted.result()
+    assert "in refuse_odd" in str(caught.value.__cause__)
 
 
 def test_everything_is_forgotten_when_the_origin_is_interrupted(call):

@@ -169,6 +169,22 @@ def test_a_worker_that_starts_late_joins_in(launcher, tmp_path):
     assert done.status == 0 and "processes [1, " in done.output and "2]" in done.output, done.output
 
 
+@pytest.mark.parametrize("kills", range(3))
+def test_a_steady_state_keeps_both_workers_busy_and_survives_them(kills, tmp_path):
+    """Evaluations of 2.5 s, which SCOOP would ask after; with no worker left, the origin goes on."""
+    process = start("-m", OURS, "-q", "-n", 3, SCRIPTS / "steady.py", tmp_path)
+    began = tmp_path / "began"
+    wait_until(lambda: began.exists() and len(began.read_text().splitlines()) >= 4, process)
+    [origin], workers = processes_of(process)
+    for worker in workers[:kills]:
+        os.kill(worker, signal.SIGKILL)
+    done = finish(process)
+    assert done.status == 0 and "evaluated 7" in done.output, done.output
+    begun = [line.split() for line in began.read_text().splitlines()]
+    assert len({seed for _, seed in begun}) == 7 and 7 <= len(begun) <= 7 + kills
+    assert {int(pid) for pid, _ in begun} == {*workers, *([origin] if kills == 2 else [])}
+
+
 # ---- the origin ------------------------------------------------------------------------------------------------------
 
 
