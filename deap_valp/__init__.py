@@ -20,7 +20,7 @@ from .checkpoint import Checkpoint
 from .crossover import cxExclusiveSubgraph
 from .decisions import Decisions, Outcome, Payoff, decisions, payoff
 from .diagnosis import ALL_METRICS, DEFAULT_METRICS, Dependency, Diagnosis, Slope, diagnose, metric
-from .distributed import scoopMap
+from .distributed import scoopMap, scoopSubmit
 from .errors import (
     DataFileError,
     DistributedError,
@@ -155,6 +155,7 @@ __all__ = [
     "rule",
     "save",
     "scoopMap",
+    "scoopSubmit",
     "score",
     "selMutation",
     "statistics",

@@ -1,8 +1,8 @@
-"""``scoopMap``: the evaluations of a generation over SCOOP's workers, or here where SCOOP was not started.
+"""``scoopMap`` and ``scoopSubmit``: evaluations over SCOOP's workers, or here where SCOOP was not started.
 
 SCOOP's own ``map`` asks its broker after tasks that are running, is told that nobody has them, and sends them again;
-without that question, a worker that dies takes its task with it. So this one uses SCOOP's workers, broker and
-messages and does the waiting itself: a worker says which task it starts, and a task is sent again only when the
+without that question, a worker that dies takes its task with it. So these use SCOOP's workers, broker and
+messages and do the waiting themselves: a worker says which task it starts, and a task is sent again only when the
 worker that started it is gone.
 """
 
@@ -55,6 +55,7 @@ def scoopMap(
     *iterables: Iterable[Any],
     evaluations: int | None = None,
     progress: bool = True,
+    timeout: float | None = None,
 ) -> list[Any]:
     """Map over the workers that ``python -m scoop`` started; results in order.
 
@@ -69,6 +70,8 @@ def scoopMap(
         evaluations: Number expected in the whole run; then one progress bar, with the expected end, lasts for all
             calls. By default each call has a bar of its own.
         progress: Whether to show a bar at all.
+        timeout: Seconds that another process may take for a task before it is sent again, as if that process had died:
+            for what hangs and yet can be reached. By default there is no limit.
 
     Raises:
         Exception: The first one, in order, that a task raised, when all the others have ended. Its cause is a
@@ -77,7 +80,23 @@ def scoopMap(
     """
     tasks = list(zip(*iterables, strict=False))
     with _bar(len(tasks), evaluations, progress) as advance:
-        return _results(_shared(function, tasks, advance) if _has_workers() else _serially(function, tasks, advance))
+        return _results(
+            _shared(function, tasks, advance, timeout) if _has_workers() else _serially(function, tasks, advance)
+        )
+
+
+def scoopSubmit(function: Callable[..., Any], *arguments: Any) -> Submitted:
+    """Start one task on the workers that ``python -m scoop`` started: ``toolbox.submit`` for ``eaSteadyState``.
+
+    As ``scoop.futures.submit``, but the task of a worker that dies is sent again. This process searches meanwhile, and
+    takes a task only where no worker has begun it for a while. Without workers the task runs here, at once.
+
+    Raises:
+        DistributedError: The function or an argument does not pickle.
+    """
+    if not _has_workers():
+        return Submitted(outcome=_attempt(function, arguments))
+    return Submitted(Call(_pool(), [_packed(function, arguments)], lambda: None))
 
 
 def scoop_started() -> bool:
@@ -180,11 +199,14 @@ def _opened(packed: bytes) -> Outcome:
 
 
 def _shared(
-    function: Callable[..., Any], tasks: Sequence[tuple[Any, ...]], advance: Callable[[], Any]
+    function: Callable[..., Any],
+    tasks: Sequence[tuple[Any, ...]],
+    advance: Callable[[], Any],
+    timeout: float | None,
 ) -> list[Outcome]:
     payloads = [_packed(function, task) for task in tasks]
     largest_first = sorted(range(len(tasks)), key=lambda index: -_size(tasks[index]))
-    outcomes = Call(_pool(), payloads, advance).run(largest_first)
+    outcomes = Call(_pool(), payloads, advance, timeout).run(largest_first)
     return [outcomes[index] for index in range(len(tasks))]
 
 
@@ -201,12 +223,14 @@ class Sending:
         future: SCOOP's; ends with the packed outcome.
         ticket: SCOOP's; ends when a worker starts the task, with whether that worker has a connection to here.
         sent: When.
+        begun: When this process first saw that it was started.
         silent: Since when that worker is out of reach.
     """
 
     future: Any
     ticket: Any
     sent: float
+    begun: float | None = None
     silent: float | None = None
 
     @property
@@ -228,10 +252,13 @@ class Sending:
 class Call:
     """The tasks of one map, from the first sending to the last outcome."""
 
-    def __init__(self, pool: Any, payloads: Sequence[bytes], advance: Callable[[], Any]) -> None:
+    def __init__(
+        self, pool: Any, payloads: Sequence[bytes], count: Callable[[], Any], timeout: float | None = None
+    ) -> None:
         self._pool = pool
+        self._timeout = timeout
         self._payloads = payloads
-        self._advance = advance
+        self._count = count
         self._open: dict[int, list[Sending]] = {}
         self._sendings: list[Sending] = []
         self._outcomes: dict[int, Outcome] = {}
@@ -252,6 +279,27 @@ class Call:
         finally:
             self._pool.forget(self._sendings)
 
+    def start(self) -> None:
+        """Send all tasks, and wait for none."""
+        for task in range(len(self._payloads)):
+            self._send(task)
+
+    def advance(self, seconds: float = 0.0) -> dict[int, Outcome]:
+        """Take in what has arrived, and give the outcomes so far; wait at most so long for something to arrive."""
+        self._pool.receive(seconds)
+        self._collect()
+        if self._open and (self._pool.given or self._left_lying()):
+            self._pool.work()
+            self._collect()
+        self._look()
+        if not self._open:
+            self._pool.forget(self._sendings)
+        return self._outcomes
+
+    def _left_lying(self) -> bool:
+        now = time.monotonic()
+        return any(not sendings[-1].started and now - sendings[-1].sent > LOST for sendings in self._open.values())
+
     def _send(self, task: int) -> None:
         sending = self._pool.send(self._payloads[task])
         self._sendings.append(sending)
@@ -267,7 +315,7 @@ class Call:
     def _close(self, task: int, outcome: Outcome) -> None:
         del self._open[task]
         self._outcomes[task] = outcome
-        self._advance()
+        self._count()
 
     def _look(self) -> bool:
         """Send again what a worker took with it, and run here one that nobody has; whether there was one."""
@@ -277,8 +325,8 @@ class Call:
         self._looked = now
         for task, sendings in list(self._open.items()):
             last = sendings[-1]
-            if last.started and self._gone(last, now):
-                self._replace(task, last)
+            if last.started and (why := self._given_up(last, now)):
+                self._replace(task, last, why)
             elif not last.started and self._pool.unanswered(now, last.sent) > LOST:
                 # The broker hands out what it has at once, so it has nothing: it ended, or a worker did on the way.
                 _say_lost()
@@ -286,6 +334,13 @@ class Call:
                 self._looked = 0.0  # the others have waited as long
                 return True
         return False
+
+    def _given_up(self, sending: Sending, now: float) -> str:
+        """Why a sending that was started is not waited for any more; empty where it is."""
+        sending.begun = sending.begun or now
+        if self._timeout is not None and now - sending.begun >= self._timeout:
+            return f"has had it for {self._timeout:g} s"
+        return "is gone" if self._gone(sending, now) else ""
 
     def _gone(self, sending: Sending, now: float) -> bool:
         if not sending.watched:
@@ -297,14 +352,47 @@ class Call:
         sending.silent = sending.silent or now
         return now - sending.silent >= GONE
 
-    def _replace(self, task: int, lost: Sending) -> None:
+    def _replace(self, task: int, lost: Sending, why: str) -> None:
         worker = lost.worker.decode()
         if len(self._open[task]) < TRIES:
-            logger.warning("scoopMap: worker %s is gone, so task %d is sent again", worker, task)
+            logger.warning("scoopMap: worker %s %s, so task %d is sent again", worker, why, task)
             self._send(task)
             return
-        error = DistributedError(f"task {task} was sent {TRIES} times and each time its worker died, last {worker}")
+        error = DistributedError(
+            f"task {task} was sent {TRIES} times and each time its worker died or took too long: last, {worker} {why}"
+        )
         self._close(task, Outcome(error=error))
+
+
+class Submitted:
+    """The future of one task.
+
+    Args:
+        call: Of this one task; sent here.
+        outcome: Of a task that has ended already.
+    """
+
+    def __init__(self, call: Call | None = None, outcome: Outcome | None = None) -> None:
+        self._call, self._outcome = call, outcome
+        if call is not None:
+            call.start()
+
+    def done(self) -> bool:
+        """Whether the task has ended; sends it again where its worker is gone."""
+        return self._look(0.0) is not None
+
+    def result(self) -> Any:
+        """Wait for the value of the task, or raise what it raised."""
+        while (outcome := self._look(PULSE)) is None:
+            pass
+        if outcome.error is not None:
+            raise outcome.error from TasksFailed(f"a task of scoopSubmit failed:\n{outcome.trace}")
+        return outcome.value
+
+    def _look(self, seconds: float) -> Outcome | None:
+        if self._outcome is None and self._call is not None:
+            self._outcome = self._call.advance(seconds).get(0)
+        return self._outcome
 
 
 @functools.cache
@@ -364,6 +452,11 @@ class Pool:
             self._queue.updateQueue()
         except Shutdown as shutdown:
             raise DistributedError(f"scoopMap needs SCOOP running, but it is shutting down ({shutdown})") from shutdown
+
+    @property
+    def given(self) -> bool:
+        """Whether the broker gave a task to this process."""
+        return bool(self._queue.movable)
 
     def work(self) -> bool:
         """Run a task that the broker gave to this process; where there is none, ask for one, once."""

@@ -7,6 +7,8 @@ References:
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
+from functools import partial
 from time import perf_counter
 
 import numpy as np
@@ -47,14 +49,15 @@ def evaluate(
 
     A failure costs this evaluation and no more: losses or scores that are not finite, and any exception, give every
     objective the value ``fitness.PENALTY``, a status that says what happened, a line in the log of ``deap_valp``, and
-    the weights it started from.
+    the weights it started from. Where memory does not suffice, the evaluation is tried once more with each batch
+    computed in two halves, which are the same steps up to rounding, before that is a failure.
 
     Args:
         individual: A VALP of this problem.
         problem: Gives data, losses and scores.
         batches: Training steps where some weights are inherited.
         first_batches: Training steps where none are.
-        device: ``"auto"``: CUDA where there is one, else the CPU.
+        device: ``"auto"``: this process's GPU where there is one, else the CPU.
         metrics: What to diagnose.
 
     Returns:
@@ -75,7 +78,8 @@ def evaluate(
     inherits = individual.trained or (previous is not None and previous.ok)
     try:
         with devices.one_thread():
-            return _evaluate(individual, problem, batches if inherits else first_batches, sessions, device, metrics)
+            budget = batches if inherits else first_batches
+            return _in_memory(partial(_evaluate, individual, problem, budget, sessions, device, metrics))
     except Exception as error:  # whatever a user's loss, score or cost raises, the run goes on
         reason = str(error) if isinstance(error, _Failure) else f"{type(error).__name__}: {error}"
         logger.warning("evaluation of %r failed: %s", individual, reason, exc_info=not isinstance(error, _Failure))
@@ -93,6 +97,23 @@ class _Failure(ValpError):
     """The model itself went wrong: nothing to trace in the code."""
 
 
+def _in_memory(attempt: Callable[[int], Evaluation]) -> Evaluation:
+    """Try with whole batches, and once more with halves where memory does not suffice."""
+    try:
+        return attempt(1)
+    except Exception as error:
+        if not devices.out_of_memory(error):
+            raise
+        logger.warning("evaluate: out of memory, so it is tried again with half the micro-batch (%s)", str(error))
+    devices.free()  # here, past the exception, whose traceback held what the first attempt had made
+    try:
+        return attempt(2)
+    except Exception as error:
+        if not devices.out_of_memory(error):
+            raise
+        raise _Failure(f"out of memory, with half the micro-batch too: {error}") from error
+
+
 def _evaluate(
     individual: VALP,
     problem: Problem,
@@ -100,15 +121,16 @@ def _evaluate(
     sessions: int,
     device: str | torch.device,
     metrics: tuple[str, ...],
+    micro_batches: int,
 ) -> Evaluation:
     start = perf_counter()
     model = decode(individual, device=devices.choose(device))
     seed = hash((individual.seed, sessions)) % 2**63  # hash() of integers is the same in every process
-    losses = train(model, problem, batches, individual.batch_size, individual.optimizers, seed)
+    losses = train(model, problem, batches, individual.batch_size, individual.optimizers, seed, micro_batches)
     history = dict(zip(model.outputs, losses.T.cpu().numpy(), strict=True))  # one device sync a session, not a batch
     _check_finite(history)
     trained = perf_counter()
-    scores = score_model(model, problem, "validation")
+    scores = score_model(model, problem, "validation", CHUNK // micro_batches)
     costs = {name: float(cost(individual)) for name, cost in problem.costs.items()}
     values = {**scores, **costs}
     _check_values(values)
@@ -142,14 +164,21 @@ def _check_values(values: dict[str, float]) -> None:
 
 
 @torch.no_grad()
-def score_model(model: Model, problem: Problem, split: str) -> dict[str, float]:
-    """Score every output of a decoded VALP on a split: predictions with latents at their mean, samples from noise."""
+def score_model(model: Model, problem: Problem, split: str, chunk: int = CHUNK) -> dict[str, float]:
+    """Score every output of a decoded VALP on a split: predictions with latents at their mean, samples from noise.
+
+    Args:
+        model: The decoded individual.
+        problem: Gives the data and the scores.
+        split: Of the data.
+        chunk: Examples computed at a time.
+    """
     device = next(model.parameters()).device
     data = problem.split(split, device)
     generated = model.generate(min(data.size, SAMPLES), devices.generator(device, 0))
     predicted: dict[str, list[Tensor]] = {name: [] for name in model.outputs if name not in generated}
-    for start in range(0, data.size if predicted else 0, CHUNK):
-        features = {name: value[start : start + CHUNK] for name, value in data.inputs.items()}
+    for start in range(0, data.size if predicted else 0, chunk):
+        features = {name: value[start : start + chunk] for name, value in data.inputs.items()}
         results = model.run(features, Latents("reconstruct"))
         for name, parts in predicted.items():
             parts.append(model.components[name].predict(results[name]))

@@ -25,6 +25,7 @@ from .errors import DataFileError, ProblemError
 from .problem import Classification, Generation, Problem, Regression, open_once
 
 BINS = 8  # of the histogram, equal ones on [0, 1]
+ARRAYS = ("images", "labels", "histograms", "sizes")
 SYSTEM_FOLDER = Path("/usr/share/datasets")
 
 Arrays = dict[str, np.ndarray]
@@ -124,7 +125,7 @@ def _cached(folder: str, make: Callable[[], Arrays]) -> Arrays:
             making.mkdir()
             for name, array in arrays.items():
                 np.save(making / name, array, allow_pickle=False)
-    return {path.stem: open_array(path) for path in sorted(target.glob("*.npy"))}
+    return {name: open_array(target / f"{name}.npy") for name in ARRAYS}
 
 
 def _arranged(images: np.ndarray, labels: np.ndarray, sizes: tuple[int, ...], order: np.ndarray) -> Arrays:

@@ -1,8 +1,9 @@
 """``python -m deap_valp.scoop``: SCOOP's launcher with its options, mended where a long run needs it.
 
 ``python -m scoop`` exits with 0 whatever happens in the script; its broker ends when it has a task for a worker that
-was killed; its sockets run what anybody sends to them, from any network. This launcher exits as the script does, its
-broker goes on with the other workers, and what runs on one host, or through ``--tunnel``, listens on loopback alone.
+was killed; it waits for ever for one that was stopped; its sockets run what anybody sends to them, from any network.
+This launcher exits as the script does, goes on with the other workers in both cases, and what runs on one host, or
+through ``--tunnel``, listens on loopback alone.
 """
 
 from __future__ import annotations
@@ -23,6 +24,12 @@ from scoop.launch import Host
 INTERRUPTED = 130
 """Exit status of a run that was interrupted, as a shell gives it."""
 
+PULSE = 10
+"""Seconds between two signs of life that the origin asks a worker for."""
+
+SILENT = 30
+"""Seconds without one before the origin takes the connection for broken."""
+
 _ON_A_HOST = """
 import signal, sys
 from scoop.launch import __main__ as host
@@ -32,6 +39,8 @@ try:
     host.launchBootstraps()
 finally:
     host.cleanupBootstraps()
+    for process in host.processes:
+        process.send_signal(signal.SIGCONT)  # one that was stopped ends now
 status = host.processes[0].wait()
 sys.exit(status if status >= 0 else 128 - status)
 """
@@ -109,6 +118,8 @@ class _Worker(Bootstrap):
         _enable_loggers()
         if self.args.externalBrokerHostname in utils.loopbackReferences:
             zmq.Socket.bind = _bind_locally  # type: ignore[method-assign, assignment]
+        if self.args.origin:
+            zmq.Context.socket = _make_with_pulse  # type: ignore[method-assign, assignment]
         runpy.run_path = self._script
         # What tasks that were pickled in the script's __main__ look for.
         super().run({} if self.args.origin else vars(sys.modules["__main__"]))
@@ -129,7 +140,19 @@ def _enable_loggers() -> None:
             logger.disabled = False
 
 
+def _make_with_pulse(context: Any, kind: int, **options: Any) -> Any:
+    """Make a socket. That to the workers drops a connection whose other end is silent: stopped, or without power.
+
+    A worker that computes answers all the same, from a thread of ZeroMQ's own.
+    """
+    socket = _make_socket(context, kind, **options)
+    if kind == zmq.ROUTER:
+        socket.heartbeat_ivl, socket.heartbeat_timeout = 1000 * PULSE, 1000 * SILENT
+    return socket
+
+
 _run_path = runpy.run_path
+_make_socket = zmq.Context.socket
 _bind = zmq.Socket.bind
 
 

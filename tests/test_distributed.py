@@ -19,7 +19,7 @@ import zoo
 
 import deap_valp as valp
 from deap_valp import distributed
-from deap_valp.distributed import Outcome, Sending, TasksFailed, scoopMap
+from deap_valp.distributed import Outcome, Sending, Submitted, TasksFailed, scoopMap, scoopSubmit
 from deap_valp.errors import DistributedError, StructureError
 
 ROOT = Path(valp.__file__).parents[1]
@@ -121,6 +121,7 @@ class Workers:
         self.forgotten: list[Sending] = []
         self.cut: set[bytes] = set()
         self.answers = True
+        self.given = False
 
     def send(self, payload):
         future = SimpleNamespace(isDone=False, payload=payload, result=None)
@@ -164,10 +165,11 @@ class Workers:
 def call(monkeypatch):
     """Runs two tasks over scripted workers; gives their outcomes by task."""
 
-    def run(workers, payloads=(b"0", b"1")):
+    def run(workers, payloads=(b"0", b"1"), timeout=None):
         monkeypatch.setattr(distributed, "time", SimpleNamespace(monotonic=lambda: workers.now))
         counted = []
-        outcomes = distributed.Call(workers, payloads, lambda: counted.append(workers.now)).run(range(len(payloads)))
+        map_ = distributed.Call(workers, payloads, lambda: counted.append(workers.now), timeout)
+        outcomes = map_.run(range(len(payloads)))
         assert len(counted) == len(payloads) and workers.forgotten == workers.sendings
         return outcomes
 
@@ -195,6 +197,26 @@ def test_a_task_of_a_worker_that_is_gone_is_sent_again(call, caplog):
     assert [sending.future.payload for sending in workers.sendings] == [b"0", b"1", b"0"]
     assert workers.sendings[2].sent <= 3 + distributed.GONE + 2 * distributed.PULSE
     assert "worker a is gone, so task 0 is sent again" in caplog.text
+
+
+def test_a_worker_that_takes_too_long_is_not_waited_for(call, caplog):
+    workers = Workers(
+        {
+            0: lambda w: (w.start(0, b"a"), w.start(1, b"b"), w.end(1)),
+            115: lambda w: w.start(2, b"b"),
+            220: lambda w: w.start(3, b"c"),  # more than 100 s later
+            230: lambda w: w.end(3),
+        }
+    )
+    assert call(workers, timeout=100)[0].value == b"0"
+    assert [round(sending.sent) for sending in workers.sendings] == [0, 0, 101, 215]
+    assert caplog.text.count("worker a has had it for 100 s, so task 0 is sent again") == 1
+
+
+def test_a_task_that_always_takes_too_long_fails_and_says_so(call):
+    begins = {50: lambda w: w.start(2, b"a"), 100: lambda w: w.start(3, b"a")}
+    outcomes = call(Workers({0: lambda w: (w.start(0, b"a"), w.end(1)), **begins}), timeout=10)
+    assert "took too long: last, a has had it for 10 s" in str(outcomes[0].error) and outcomes[1].value == b"1"
 
 
 def test_a_connection_that_is_mended_costs_nothing(call):
@@ -247,6 +269,45 @@ def test_a_worker_out_of_sight_is_waited_for_and_named(call, caplog):
     workers = Workers({0: lambda w: (w.start(0, b"far", False), w.end(1), w.cut.add(b"far")), 500: lambda w: w.end(0)})
     assert call(workers)[0].value == b"0" and len(workers.sendings) == 2
     assert caplog.text.count("worker far has no connection") == 1
+
+
+@pytest.fixture
+def submit(monkeypatch):
+    """Submits a task over scripted workers; seconds pass between two questions whether it is done."""
+
+    def run(workers):
+        monkeypatch.setattr(distributed, "time", SimpleNamespace(monotonic=lambda: workers.now))
+        monkeypatch.setattr(workers, "work", lambda: vars(workers).update(asked=True))
+        submitted = Submitted(distributed.Call(workers, [b"0"], lambda: None))
+        while not submitted.done():
+            workers.receive(distributed.PULSE)
+        assert workers.forgotten == workers.sendings
+        return submitted.result()
+
+    return run
+
+
+def test_a_submitted_task_on_a_worker_within_reach_is_sent_once(submit):
+    workers = Workers({100: lambda w: w.end(0), 3: lambda w: w.start(0, b"a")})
+    assert submit(workers) == b"0" and len(workers.sendings) == 1 and not hasattr(workers, "asked")
+
+
+def test_a_submitted_task_of_a_worker_that_is_gone_is_sent_again(submit):
+    workers = Workers({3: lambda w: w.start(0, b"a"), 9: lambda w: w.cut.add(b"a"), 30: lambda w: w.end(1)})
+    assert submit(workers) == b"0" and len(workers.sendings) == 2
+
+
+def test_a_submitted_task_that_nobody_begins_is_asked_for(submit):
+    workers = Workers({distributed.LOST + 5: lambda w: (w.start(0, b"me"), w.end(0))})
+    assert submit(workers) == b"0" and workers.asked
+
+
+def test_a_submitted_task_fails_as_it_would_here():
+    assert scoopSubmit(square, 3).done() and scoopSubmit(square, 3).result() == 9
+    submitted = scoopSubmit(refuse_odd, 3)
+    with pytest.raises(ValueError, match=r"^3 is odd$") as caught:
+        submitted.result()
+    assert "in refuse_odd" in str(caught.value.__cause__)
 
 
 def test_everything_is_forgotten_when_the_origin_is_interrupted(call):

@@ -7,6 +7,7 @@ import hashlib
 import io
 import os
 import pickle
+import shutil
 import struct
 import subprocess
 import sys
@@ -338,6 +339,31 @@ def test_an_unwritable_cache_is_replaced_by_a_temporary_one(offline, tmp_path, m
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     assert problems.digits().split("test").size == 269
     assert (tmp_path / f"deap_valp-{os.getuid()}" / "arrays-1" / "digits" / "images.npy").is_file()
+
+
+def remove(path):
+    path.unlink()
+
+
+def cut_short(path):
+    os.truncate(path, path.stat().st_size // 2)
+
+
+def empty(path):
+    path.write_bytes(b"")
+
+
+@pytest.mark.parametrize("spoil", [remove, cut_short, empty])
+@pytest.mark.parametrize("name", problems.ARRAYS)
+def test_a_damaged_cache_is_named_with_the_way_out(offline, monkeypatch, name, spoil):
+    problems.digits()
+    monkeypatch.setattr(problem_module, "_OPENED", {})  # as in a process that starts later
+    folder = offline / "arrays-1" / "digits"
+    spoil(folder / f"{name}.npy")
+    with pytest.raises(DataFileError, match=rf"{folder}.* is damaged .*: delete {folder}, and start again"):
+        problems.digits()
+    shutil.rmtree(folder)
+    assert problems.digits().split("test").size == 269
 
 
 def test_the_cache_folder_follows_the_environment(tmp_path, monkeypatch):

@@ -20,6 +20,7 @@ from deap_valp.networks import ACTIVATIONS, Generic, Layer
 from deap_valp.optimizers import OPTIMIZERS
 from deap_valp.problem.outputs import OUTPUT_KINDS
 from deap_valp.training import batch_starts, sub_losses, train
+from deap_valp.training.parts import InParts
 from deap_valp.training.tape import Tape
 
 SIZE = 40
@@ -160,6 +161,37 @@ def test_a_new_kind_is_trained_without_a_derivative_of_its_own():
     network = Twice(zoo.layers(5, 4), 1)
     problem = zoo.plain_problem()
     assert_same(zoo.build(problem, {"n0": network, "n1": zoo.generic(3)}, "x->n0 n0->n1 n1->y n0->y"), problem)
+
+
+@pytest.mark.parametrize(("size", "parts"), [(SIZE, 2), (SIZE + 1, 2), (SIZE, 3), (1, 2)])
+def test_a_batch_in_parts_has_the_losses_and_gradient_of_the_whole(size, parts, zoo_member, problem, device):
+    wanted, gradients = by_tape(zoo_member, problem, torch.float64, size, device)
+    model = valp.decode(zoo_member, dtype=torch.float64, device=device)
+    features, targets, noise = batch_of(problem, model, torch.float64, size, device)
+    with torch.no_grad():
+        tape = InParts(model, problem, size, parts)
+        for _ in range(2):
+            losses = tape.forward(features, targets, noise)
+            tape.backward()
+    torch.testing.assert_close(losses, wanted, atol=1e-12, rtol=1e-10)
+    for key, tensor in model.tensors.items():
+        found = tape.flat.slot(key).gradient.view_as(tensor)
+        torch.testing.assert_close(found, gradients[key], atol=1e-12, rtol=1e-9)
+
+
+def test_training_in_parts_takes_the_same_steps(zoo_member, problem, device):
+    runs = []
+    for parts in (1, 2):
+        model = valp.decode(zoo_member, device=device)
+        runs.append((train(model, problem, 20, 51, zoo_member.optimizers, 3, parts), model.weights()))
+    torch.testing.assert_close(runs[1][0], runs[0][0], atol=1e-5, rtol=1e-4)
+    for key, tensor in runs[0][1].items():
+        torch.testing.assert_close(runs[1][1][key], tensor, atol=1e-4, rtol=1e-3)
+
+
+def test_in_parts_no_step_waits_for_the_device(zoo_member, problem):
+    model = valp.decode(zoo_member, device="meta")
+    assert train(model, problem, 2, 51, zoo_member.optimizers, 0, micro_batches=2).device.type == "meta"
 
 
 def plain_loop(individual, problem, batches, seed, device):

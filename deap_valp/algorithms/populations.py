@@ -162,8 +162,8 @@ def eaSteadyState(
     Args:
         population: Evaluated first where a fitness is not valid.
         toolbox: As for ``eaGuided``, and ``submit(evaluate, individual)``, which returns a future with ``done()`` and
-            ``result()``, as do the executors of ``concurrent.futures``, ``scoop.futures`` and the client of dask.
-            Without it, evaluations run here. ``map`` is not used.
+            ``result()``, as do ``scoopSubmit``, the executors of ``concurrent.futures`` and the client of dask. Without
+            it, evaluations run here. ``map`` is not used.
         nevals: Number of candidates, after the population.
         stats: Compiled over the population, in every record.
         halloffame: Updated with all candidates.

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..errors import ProblemError
+from ..errors import DataFileError, ProblemError
 
 
 def cache_folder() -> Path:
@@ -68,8 +68,15 @@ def made_once(target: Path) -> Iterator[Path | None]:
 
 
 def open_array(path: Path) -> np.ndarray:
-    """A ``.npy`` file, memory-mapped, so that processes share its pages; copy on write, as torch wants writable."""
-    return np.load(path, mmap_mode="c", allow_pickle=False)
+    """A ``.npy`` file, memory-mapped, so that processes share its pages; copy on write, as torch wants writable.
+
+    Raises:
+        DataFileError: it is missing, truncated or no such file.
+    """
+    try:
+        return np.load(path, mmap_mode="c", allow_pickle=False)
+    except (FileNotFoundError, ValueError, EOFError) as error:
+        raise DataFileError(f"{path} is damaged ({error}): delete {path.parent}, and start again") from error
 
 
 class _StorePickler(pickle.Pickler):

@@ -21,6 +21,7 @@ from ..model import Model
 from ..problem import Problem
 from .flat import make_step
 from .losses import sub_losses
+from .parts import InParts
 from .tape import Tape
 
 __all__ = ["batch_starts", "sub_losses", "train"]
@@ -34,6 +35,7 @@ def train(
     batch_size: int,
     optimizers: Mapping[str, Optimizer],
     seed: int,
+    micro_batches: int = 1,
 ) -> Tensor:
     """Train the model in place.
 
@@ -44,6 +46,8 @@ def train(
         batch_size: Examples of a step; at most the whole training split.
         optimizers: SGD algorithm and learning rate of every output.
         seed: Of the order of the batches and of the latents' noise.
+        micro_batches: Parts that each batch is computed in, for the sake of memory; the steps are the same up to
+            rounding.
 
     Returns:
         The loss of every output at every step, before the step was taken, shape (batches, outputs), on the device.
@@ -53,7 +57,9 @@ def train(
     data = problem.split("train", device)
     batch_size = min(batch_size, data.size)
     generator = devices.generator(device, seed)
-    tape = Tape(model, problem, batch_size)
+    tape = (
+        Tape(model, problem, batch_size) if micro_batches == 1 else InParts(model, problem, batch_size, micro_batches)
+    )
     step = make_step(model, tape.flat, optimizers)
     history = torch.empty(batches, len(model.outputs), device=device)
     for index, start in enumerate(batch_starts(data.size, batch_size, batches, seed)):

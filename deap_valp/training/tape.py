@@ -29,16 +29,17 @@ class Tape:
         model: Its parameters become views of ``flat``.
         problem: Gives the losses.
         batch_size: Examples of every step.
+        flat: Of another tape of this model, to share; its own by default.
 
     Attributes:
         flat: The parameters, and the gradients that ``backward`` writes.
     """
 
-    def __init__(self, model: Model, problem: Problem, batch_size: int) -> None:
+    def __init__(self, model: Model, problem: Problem, batch_size: int, flat: Flat | None = None) -> None:
         self.model, self.batch_size = model, batch_size
         self.weights = loss_weights(model, problem)
         self.stacks = stacks(model)
-        self.flat = Flat(model, self._layout())
+        self.flat = Flat(model, self._layout()) if flat is None else flat
         self.matrix = self.flat.gradient.new_tensor(self.weights.rows)
         self.stages: list[Stage] = []
         self.signals: dict[str, Signal] = {}

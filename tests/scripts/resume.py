@@ -53,10 +53,8 @@ def main():
         toolbox.register("map", executor.map)
         toolbox.register("submit", executor.submit)
     elif kind == "scoop":
-        from scoop import futures
-
         toolbox.register("map", valp.scoopMap, progress=False)
-        toolbox.register("submit", futures.submit)
+        toolbox.register("submit", valp.scoopSubmit)
     random.seed(3)
     population, front, archive = tools.initRepeat(list, toolbox.individual, 4), tools.ParetoFront(), []
     options = {"halloffame": front, "archive": archive, "checkpoint": valp.Checkpoint(folder / "checkpoint")}
