@@ -38,7 +38,7 @@ class Settings:
     problem: str
     examples: int | None = 800_000
     seconds: float | None = None
-    cap: float = 30.0  # seconds of an arm that only computes losses, where the examples last longer
+    cap: float = 60.0  # seconds of an arm that only computes losses, where the examples last longer
     first_batches: int = 300
     batches: int = 100
     population: int = 6

@@ -335,7 +335,7 @@ def neat_settings(inputs, outputs):
         {
             "NEAT": {**search, "pop_size": 50, "reset_on_extinction": True},
             "DefaultGenome": genome,
-            "DefaultSpeciesSet": {"compatibility_threshold": 1.95},
+            "DefaultSpeciesSet": {"compatibility_threshold": 3},
             "DefaultStagnation": {"species_fitness_func": "max", "max_stagnation": 15, "species_elitism": 2},
             "DefaultReproduction": {"elitism": 1, "survival_threshold": 0.2, "min_species_size": 1},
         }
