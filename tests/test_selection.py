@@ -190,7 +190,7 @@ def test_reducers_come_first_then_aggressive_extenders_then_gentle_ones():
     barred = set()
     seen = []
     while True:
-        move = valp.selMutation(individual, barred=barred)
+        move = valp.selMutation(individual, policy="guidelines", barred=barred)
         if move.rule == "fallback":
             break
         seen.append(proposal_class(move))
@@ -217,8 +217,14 @@ def test_without_a_diagnosis_of_this_structure_the_fallback_is_gentle(zoo_member
 
 def test_the_fallback_comes_when_all_are_barred(zoo_member):
     diagnosed(zoo_member)
-    move = valp.selMutation(zoo_member, barred={move.key for move in proposals(zoo_member)})
-    assert move.rule == "fallback" and "no proposal left" in move.reason
+    barred = {move.key for rule_set in ("guidelines", "adaptive") for move in proposals(zoo_member, rule_set=rule_set)}
+    for policy in ("guidelines", "adaptive"):
+        move = valp.selMutation(zoo_member, policy=policy, barred=barred)
+        assert move.rule == "fallback" and "no proposal left" in move.reason
+
+
+def test_the_default_is_adaptive():
+    assert valp.selMutation(diagnosed(two_outputs())).rule in RULES["adaptive"]
 
 
 def test_random_is_uniform_over_versions_then_places():
@@ -254,7 +260,9 @@ def test_nothing_selected_leaves_the_individual(zoo_member):
 def test_selecting_in_a_large_valp_is_fast():
     random.seed(0)
     individual = diagnosed(zoo.random_valp(zoo.mixed_problem(), (60, 60)), STUCK, default=1.0)
-    assert valp.selMutation(individual).rule in ("R5", "R6")
+    assert valp.selMutation(individual, policy="guidelines").rule in ("R5", "R6")
+    diagnosed(individual)
+    assert valp.selMutation(individual).rule in ("A1", "A3")
 
 
 def test_a_rule_name_is_taken_once_by_module():

@@ -215,7 +215,10 @@ def objective(individual: VALP, output: str) -> float:
 @rule("adaptive")
 def A1(view: View) -> Iterator[Move]:
     """Loss still falls: gentle clones, connections and insertions at sub-networks that are relevant to the output."""
-    connections = operators()["add_connection"].places(view.individual, True)
+    touching: dict[str, list[str]] = {}
+    for place in operators()["add_connection"].places(view.individual, True):
+        for end in ends(place):
+            touching.setdefault(end, []).append(place)
     for network, output in view.pairs:
         if view.state(output) == "stuck" or not view.relevant(network, output):
             continue
@@ -226,9 +229,8 @@ def A1(view: View) -> Iterator[Move]:
         for receiver in view.individual.receivers(network):
             if view.leads_to(receiver, output):
                 yield Move("insert_network", "gentle", connection(network, receiver), reason, "A1")
-        for place in connections:
-            provider, receiver = ends(place)
-            if network in (provider, receiver) and view.leads_to(receiver, output):
+        for place in touching.get(network, ()):
+            if view.leads_to(ends(place)[1], output):
                 yield Move("add_connection", "gentle", place, reason, "A1")
 
 

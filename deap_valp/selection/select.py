@@ -19,20 +19,21 @@ def selMutation(
     individual: VALP,
     population: Sequence[VALP] | None = None,
     *,
-    policy: str | Policy = "guidelines",
+    policy: str | Policy = "adaptive",
     barred: Collection[tuple[str, str, str]] = (),
 ) -> Move | None:
     """Select an operator, its version and its place: not individuals, as other ``sel*`` do.
 
-    Changes nothing. The policy ``guidelines`` is the paper's: among the legal proposals of its rules that are not
-    barred, one of the first non-empty class is drawn: reducers, aggressive extenders, gentle extenders. Without any,
-    or without a diagnosis of exactly this individual (never evaluated, failed, changed since), a random gentle macro
-    operator at a random place.
+    Changes nothing. The default is ``adaptive``, since it measured best (docs/selection.md): gentle growth at what is
+    relevant, for each output in turn, and late deletion. The paper's is ``guidelines``: among the legal proposals of
+    its rules that are not barred, one of the first non-empty class is drawn: reducers, aggressive extenders, gentle
+    extenders. Without any proposal, or without a diagnosis of exactly this individual (never evaluated, failed, changed
+    since), both take a random gentle macro operator at a random place.
 
     Args:
         individual: Whose change is to be chosen.
         population: Its peers, for policies that compare; the individual itself may be among them.
-        policy: A name: ``guidelines`` (paper VII-B), ``principles`` (paper IV-E, on all five metrics), ``adaptive``,
+        policy: A name: ``adaptive``, ``guidelines`` (paper VII-B), ``principles`` (paper IV-E, on all five metrics),
             ``random`` (uniform over every (operator, version) of the macro operators, then over its places),
             ``gentle`` (the same among gentle ones), ``fixed``, ``retrain`` (no change), or any rule set added with
             ``rule``. Or a policy with parameters: ``ByRules``, ``Adaptive``, ``AtRandom``, ``FixedProbabilities``,
