@@ -7,6 +7,7 @@ import random
 import shutil
 import signal
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -80,8 +81,9 @@ def test_workers_killed_at_any_moment_change_nothing(seed, whole, tmp_path):
         wait_until(lambda: evaluated(tmp_path), process)
     victims = dice.sample(processes_of(process)[1], dice.randint(1, WORKERS))
     for victim in victims:
-        time.sleep(dice.uniform(0, 2))
-        os.kill(victim, signal.SIGKILL)
+        time.sleep(dice.uniform(0, 1))
+        with suppress(ProcessLookupError):  # a late one may find the run at its end
+            os.kill(victim, signal.SIGKILL)
     done = finish(process)
     assert done.status == 0 and not done.leftover, done.output
     assert digest_of(tmp_path) == whole
