@@ -141,7 +141,7 @@ class Countdown:
         return self.line
 
 
-def attempt(search, folder, seed, last=float("inf")) -> bool:
+def attempt(search, folder, seed, last=float("inf"), every=1) -> bool:
     """Run, or go on with, a search in a process of its own; whether it came to its end."""
     child = os.fork()
     if child:
@@ -153,7 +153,7 @@ def attempt(search, folder, seed, last=float("inf")) -> bool:
         random.seed(seed)
         countdown = Countdown(last)
         sys.settrace(countdown)
-        left = outcome(search, folder, valp.Checkpoint(Path(folder, "run.checkpoint"), every=1 + seed % 2))
+        left = outcome(search, folder, valp.Checkpoint(Path(folder, "run.checkpoint"), every=every))
         sys.settrace(None)
         Path(folder, "left.json").write_text(json.dumps({"digest": left, "lines": countdown.lines}))
         os._exit(0)
@@ -167,7 +167,7 @@ def killed(search, folder, seed) -> dict:
     dice = random.Random(f"{search} {seed}")
     folder.mkdir()
     kills = 0
-    while not attempt(search, folder, 1 if kills == 0 else 100 + kills, dice.randint(1, 2500)):
+    while not attempt(search, folder, 1 if kills == 0 else 100 + kills, dice.randint(1, 2500), 1 + seed % 2):
         kills += 1
     left = json.loads(Path(folder, "left.json").read_text())
     return {"kills": kills, "evaluations": finished(folder), **left}
