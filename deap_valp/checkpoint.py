@@ -35,7 +35,6 @@ VERSION = 1
 _MAGIC = b"deap_valp checkpoint\n"
 _HEADER = struct.Struct(">21sHQI")  # magic, version, length and CRC-32 of the pickle that follows
 
-SUFFIX = ".evaluation"
 Key = tuple[int, int]
 Map = Callable[..., Iterable[Any]]
 
@@ -74,7 +73,6 @@ class Checkpoint:
         self._folder = self.path.with_name(self.path.name + ".evaluations")
         self._previous = self.path.with_name(self.path.name + ".previous")
         self._finished: dict[Key, Any] = {}
-        self._taken: set[Key] = set()
         self._kept = 0
 
     def load(self, **start: Any) -> dict[str, Any]:
@@ -112,7 +110,8 @@ class Checkpoint:
         data = _packed(state, self.path)
         with _tolerating(self.path, "a state", strict=not self.path.exists()):
             self._replace(data)
-            self._forget_taken()
+            shutil.rmtree(self._folder, ignore_errors=True)
+            self._finished.clear()
 
     def map(self, map_: Map, evaluate: Callable[[Any], Any], individuals: Sequence[Any]) -> list[Any]:
         """``map_(evaluate, individuals)`` that keeps each result and repeats none that a killed run had finished.
@@ -128,8 +127,7 @@ class Checkpoint:
             if not _file(self._folder, key_of(individual)).exists():
                 _keep(self._folder, key_of(individual), result)
         fresh = iter(results)
-        keys = list(map(key_of, individuals))
-        self._taken.update(keys)
+        keys = map(key_of, individuals)
         return [self._finished[key] if key in self._finished else next(fresh) for key in keys]
 
     def keep(self, individual: Any, result: Any) -> None:
@@ -142,22 +140,7 @@ class Checkpoint:
     def first_finished(self, individuals: Sequence[Any]) -> tuple[int, Any] | None:
         """Of these individuals the one that ended first in the killed run: its index, and its result."""
         keys = [key_of(individual) for individual in individuals]
-        for key, result in self._finished.items():
-            if key in keys and key not in self._taken:
-                self._taken.add(key)
-                return keys.index(key), result
-        return None
-
-    def _forget_taken(self) -> None:
-        """Drop what the state holds. A killed run that saved more rarely may have finished more: that stays."""
-        self._finished = {key: result for key, result in self._finished.items() if key not in self._taken}
-        self._taken.clear()
-        if not self._finished:
-            shutil.rmtree(self._folder, ignore_errors=True)
-            return
-        for file in self._folder.glob("*"):
-            if not file.name.endswith(SUFFIX) or _key_in(file)[1:] not in self._finished:
-                file.unlink(missing_ok=True)
+        return next(((keys.index(key), result) for key, result in self._finished.items() if key in keys), None)
 
     def _replace(self, data: bytes) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -196,8 +179,8 @@ class Checkpoint:
 
     def _read_finished(self) -> None:
         found = {}
-        for file in self._folder.glob("*" + SUFFIX):
-            number, seed, sessions = _key_in(file)
+        for file in self._folder.glob("*.evaluation"):
+            number, seed, sessions = map(int, file.stem.split("-"))
             with suppress(FileFormatError, OSError):  # damaged: that evaluation is repeated
                 found[number, seed, sessions] = self._unpickled(file)
         self._finished = {(seed, sessions): found[number, seed, sessions] for number, seed, sessions in sorted(found)}
@@ -250,13 +233,7 @@ def _packed(value: Any, path: Path) -> bytes:
 
 
 def _file(folder: Path, key: Key, number: int = 0) -> Path:
-    return folder / f"{number}-{key[0]}-{key[1]}{SUFFIX}"
-
-
-def _key_in(file: Path) -> tuple[int, int, int]:
-    """Its number and its key, from the name of a finished evaluation."""
-    number, seed, sessions = map(int, file.name.removesuffix(SUFFIX).split("-"))
-    return number, seed, sessions
+    return folder / f"{number}-{key[0]}-{key[1]}.evaluation"
 
 
 def _keep(folder: Path, key: Key, result: Any, number: int = 0) -> None:
