@@ -272,6 +272,7 @@ def looks(found):
 def draw_courses(found, names, path):
     """Median and quartiles of the best so far, over examples and over seconds: a row each."""
     from matplotlib import pyplot
+    from matplotlib.ticker import EngFormatter
 
     figure, grid = pyplot.subplots(
         2, len(names), figsize=(4.5 * len(names) + 2, 7), layout="constrained", squeeze=False
@@ -285,6 +286,7 @@ def draw_courses(found, names, path):
                 ax.plot(positions[begun], median, label=arm, **looks(found)[arm])
                 ax.fill_between(positions[begun], low, high, color=looks(found)[arm]["color"], alpha=0.12, linewidth=0)
             ax.set(xlabel=f"{clock} of a run", ylabel=f"{name} (validation, best so far)")
+            ax.xaxis.set_major_formatter(EngFormatter(sep=""))
             if name != HYPERVOLUME:
                 ax.set_yscale("log")
     save(figure, path)
