@@ -167,7 +167,10 @@ def killed(search, folder, seed) -> dict:
     dice = random.Random(f"{search} {seed}")
     folder.mkdir()
     kills = 0
-    while not attempt(search, folder, 1 if kills == 0 else 100 + kills, dice.randint(1, 2500), 1 + seed % 2):
+    while True:
+        begun = Path(folder, "run.checkpoint").exists()  # from then on, what was seeded is in it
+        if attempt(search, folder, 100 + kills if begun else 1, dice.randint(1, 2500), 1 + seed % 2):
+            break
         kills += 1
     left = json.loads(Path(folder, "left.json").read_text())
     return {"kills": kills, "evaluations": finished(folder), **left}
