@@ -320,12 +320,15 @@ def test_everything_is_forgotten_when_the_origin_is_interrupted(call):
 # ---- real processes ------------------------------------------------------------------------------------------
 
 
-def start(*arguments, **environment):
-    """A Python process in a session of its own, with its output in files: orphans would hold a pipe open."""
+def start(*arguments, within=(), **environment):
+    """A Python process in a session of its own, with its output in files: orphans would hold a pipe open.
+
+    ``within`` is a command that becomes the one after it.
+    """
     paths = (str(ROOT), os.environ.get("PYTHONPATH", ""))
     out = tempfile.NamedTemporaryFile("w+")  # noqa: SIM115
     process = subprocess.Popen(
-        [sys.executable, *map(str, arguments)],
+        [*within, sys.executable, *map(str, arguments)],
         stdin=subprocess.DEVNULL,
         stdout=out,
         stderr=subprocess.STDOUT,

@@ -1,6 +1,7 @@
 """An evaluation that notes who evaluates what, in a folder, and that can kill its process."""
 
 import os
+import platform
 import signal
 import time
 
@@ -10,8 +11,8 @@ ORIGIN = "origin"  # file with the number of the process that searches
 
 
 def evaluate(individual, problem, notes, processes, deadly):
-    """Note it, wait until so many processes take part, be killed where that is asked for, and evaluate."""
-    (notes / f"process-{os.getpid()}").touch()
+    """Note it and the host, wait until so many processes take part, be killed where that is asked for, and evaluate."""
+    (notes / f"process-{os.getpid()}").write_text(platform.node())
     with (notes / "evaluations").open("a") as file:
         file.write(f"{os.getpid()} {individual.seed}\n")
     wait_for(lambda: len(list(notes.glob("process-*"))) >= processes)
