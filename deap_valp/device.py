@@ -14,6 +14,8 @@ from pathlib import Path
 
 import torch
 
+from .errors import EvaluationError
+
 logger = logging.getLogger("deap_valp")
 
 WORKERS_PER_GPU = "DEAP_VALP_WORKERS_PER_GPU"
@@ -39,6 +41,8 @@ def _slot_of(process: int) -> int | None:
     named = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
     names = [named[i] if i < len(named) and named[i] else str(i) for i in range(torch.cuda.device_count())]
     limit = os.environ.get(WORKERS_PER_GPU)
+    if limit and not (limit.isdecimal() and int(limit)):
+        raise EvaluationError(f"{WORKERS_PER_GPU} needs to be a number from 1 on, got {limit!r}")
     index = take_slot(names, int(limit) if limit else None)
     if index is None:
         logger.warning("every GPU has its %s processes (%s), so this one uses the CPU", limit, WORKERS_PER_GPU)

@@ -73,6 +73,7 @@ def evaluate(
     if batches < 1 or first_batches < 1:
         raise EvaluationError(f"evaluate needs at least 1 batch, got batches={batches}, first_batches={first_batches}")
     check(individual, problem)
+    device = devices.choose(device)  # one that is not there is the caller's error
     previous = individual.evaluation
     sessions = 0 if previous is None else previous.sessions
     inherits = individual.trained or (previous is not None and previous.ok)
@@ -119,12 +120,12 @@ def _evaluate(
     problem: Problem,
     batches: int,
     sessions: int,
-    device: str | torch.device,
+    device: torch.device,
     metrics: tuple[str, ...],
     micro_batches: int,
 ) -> Evaluation:
     start = perf_counter()
-    model = decode(individual, device=devices.choose(device))
+    model = decode(individual, device=device)
     seed = hash((individual.seed, sessions)) % 2**63  # hash() of integers is the same in every process
     losses = train(model, problem, batches, individual.batch_size, individual.optimizers, seed, micro_batches)
     history = dict(zip(model.outputs, losses.T.cpu().numpy(), strict=True))  # one device sync a session, not a batch

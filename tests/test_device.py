@@ -11,9 +11,11 @@ from pathlib import Path
 
 import pytest
 import torch
+import zoo
 
 import deap_valp
 from deap_valp import device as devices
+from deap_valp.errors import EvaluationError
 
 HOLDERS = """
 import json, os, signal
@@ -109,3 +111,15 @@ def test_without_a_gpu_nothing_is_locked(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(devices, "take_slot", lambda *arguments: pytest.fail("took a slot"))
     assert devices.choose("auto") == torch.device("cpu")
+
+
+@pytest.mark.parametrize("limit", ["0", "-1", "two"])
+def test_a_limit_that_is_no_number_of_processes_is_refused(gpus, limit):
+    gpus.setenv(devices.WORKERS_PER_GPU, limit)
+    with pytest.raises(EvaluationError, match="DEAP_VALP_WORKERS_PER_GPU needs to be a number from 1 on"):
+        devices.choose("auto")
+
+
+def test_a_device_that_is_no_device_costs_no_evaluation():
+    with pytest.raises(RuntimeError, match="valp"):
+        deap_valp.evaluate(zoo.smallest(), zoo.plain_problem(), 1, 1, device="valp")

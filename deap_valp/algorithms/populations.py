@@ -301,10 +301,7 @@ class _UnderWay:
         while not any(done := [future.done() for future in ordered]):
             _wait(ordered)
         index = done.index(True)
-        evaluation = ordered[index].result()
-        if hasattr(ordered[index], "_delete"):  # SCOOP keeps what was not waited for by its own functions
-            ordered[index]._delete()
-        return index, evaluation
+        return index, ordered[index].result()
 
 
 def _wait(under_way: Sequence[Any], seconds: float = 0.02) -> None:
