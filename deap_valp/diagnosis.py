@@ -304,7 +304,18 @@ def dependency(subject: Subject) -> dict[tuple[str, str], Dependency]:
     target's variance that it explains on the other half, at least 0. Compared with the same from the results of its
     providers side by side.
     """
-    return _pairs(subject, {key: _explained(values, subject) for key, values in _representations(subject).items()})
+    targets = {output: _target_columns(subject, output) for output in subject.model.outputs}
+    wanted = torch.cat(list(targets.values()), 1)
+    widths = [target.shape[1] for target in targets.values()]
+    half = len(wanted) // 2
+    spreads = _by_columns(wanted[half:] - wanted[half:].mean(0), widths)
+
+    def explained(values: Tensor) -> dict[str, float]:
+        misses = _by_columns(_ridge(values[:half], wanted[:half], values[half:]) - wanted[half:], widths)
+        shares = [1 - miss / max(spread, 1e-12) for miss, spread in zip(misses, spreads, strict=True)]
+        return {output: max(0.0, share) for output, share in zip(targets, shares, strict=True)}
+
+    return _pairs(subject, {key: explained(values) for key, values in _representations(subject).items()})
 
 
 @metric
@@ -346,20 +357,9 @@ def _target_columns(subject: Subject, output: str) -> Tensor:
     return target
 
 
-def _explained(values: Tensor, subject: Subject) -> dict[str, float]:
-    """Share of variance of every target that ridge regression explains on the half it was not fitted on."""
-    half = len(values) // 2
-    targets = [_target_columns(subject, output) for output in subject.model.outputs]
-    wanted = torch.cat(targets, 1).to(values.dtype)
-    predicted = _ridge(values[:half], wanted[:half], values[half:])
-    errors = (predicted - wanted[half:]).square().sum(0)
-    spreads = (wanted[half:] - wanted[half:].mean(0)).square().sum(0)
-    widths = [target.shape[1] for target in targets]
-    shares = [
-        float(1 - error.sum() / spread.sum().clamp(min=1e-12))
-        for error, spread in zip(errors.split(widths), spreads.split(widths), strict=True)
-    ]
-    return {output: max(share, 0.0) for output, share in zip(subject.model.outputs, shares, strict=True)}
+def _by_columns(values: Tensor, widths: Sequence[int]) -> list[float]:
+    """Sum of squares of each group of columns."""
+    return [float(group.sum()) for group in values.square().sum(0).split(list(widths))]
 
 
 def _ridge(fitted: Tensor, wanted: Tensor, held: Tensor) -> Tensor:
@@ -369,13 +369,16 @@ def _ridge(fitted: Tensor, wanted: Tensor, held: Tensor) -> Tensor:
     """
     mean, scale = fitted.mean(0), fitted.std().clamp(min=1e-6)
     fitted, held = (fitted - mean) / scale, (held - mean) / scale
-    examples, columns = fitted.shape
-    wide = columns > examples
-    gram = fitted @ fitted.T if wide else fitted.T @ fitted
-    gram.diagonal().add_(0.1 * (columns if wide else examples))
     centred = wanted - wanted.mean(0)
-    weights = fitted.T @ torch.linalg.solve(gram, centred) if wide else torch.linalg.solve(gram, fitted.T @ centred)
-    return held @ weights + wanted.mean(0)
+    examples, columns = fitted.shape
+    if columns > examples:
+        return held @ fitted.T @ _solve(fitted @ fitted.T, 0.1 * columns, centred) + wanted.mean(0)
+    return held @ _solve(fitted.T @ fitted, 0.1 * examples, fitted.T @ centred) + wanted.mean(0)
+
+
+def _solve(gram: Tensor, penalty: float, wanted: Tensor) -> Tensor:
+    gram.diagonal().add_(penalty)
+    return torch.cholesky_solve(wanted, torch.linalg.cholesky_ex(gram).L)
 
 
 _CELLS = 6  # along each component; 36 cells for two hold some 30 of 1,000 examples each
@@ -383,23 +386,29 @@ _CELLS = 6  # along each component; 36 cells for two hold some 30 of 1,000 examp
 
 def _cells(values: Tensor, components: int) -> np.ndarray:
     """A cell for every example: its place along the leading principal components, each cut into equal frequencies."""
-    centred = (values - values.mean(0)).double().cpu()
-    axes = torch.randn(centred.shape[1], min(8, *centred.shape), generator=torch.Generator().manual_seed(0)).double()
+    centred = (values - values.mean(0)).cpu()
+    axes = torch.randn(centred.shape[1], min(8, *centred.shape), generator=torch.Generator().manual_seed(0))
     for _ in range(4):  # subspace iteration: the leading components alone, at a tenth of the cost of all
         axes, _ = torch.linalg.qr(centred.T @ (centred @ axes))
-    _, mix = torch.linalg.eigh((centred @ axes).T @ (centred @ axes))
-    scores = (centred @ axes @ mix.flip(1)[:, :components]).numpy()
+    found = centred @ axes
+    _, mix = torch.linalg.eigh(found.T @ found)
+    scores = (found @ mix.flip(1)[:, :components]).numpy()
     edges = np.linspace(0, 1, _CELLS + 1)[1:-1]
     columns = [np.searchsorted(np.quantile(column, edges), column, side="right") for column in scores.T]
     return np.ravel_multi_index(tuple(columns), (_CELLS,) * len(columns))
 
 
 def _information(a: np.ndarray, b: np.ndarray) -> float:
-    from sklearn.metrics import mutual_info_score
+    (of_a, cells_a), (of_b, cells_b) = _entropy(a), _entropy(b)
+    of_both, cells_both = _entropy(a * (b.max() + 1) + b)
+    return max(0.0, of_a + of_b - of_both - (cells_both - cells_a - cells_b + 1) / (2 * len(a)))
 
-    occupied = len(np.unique(a * (b.max() + 1) + b))
-    bias = (occupied - len(np.unique(a)) - len(np.unique(b)) + 1) / (2 * len(a))
-    return max(float(mutual_info_score(a, b)) - bias, 0.0)
+
+def _entropy(cells: np.ndarray) -> tuple[float, int]:
+    """In nats, and how many cells are occupied."""
+    counts = np.bincount(cells)
+    shares = counts[counts > 0] / len(cells)
+    return -float(shares @ np.log(shares)), len(shares)
 
 
 def loss_ratio(problem: Problem, output: str, before: float, after: float, examples: int) -> float:

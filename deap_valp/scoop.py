@@ -1,9 +1,9 @@
 """``python -m deap_valp.scoop``: SCOOP's launcher with its options, mended where a long run needs it.
 
 ``python -m scoop`` exits with 0 whatever happens in the script; its broker ends when it has a task for a worker that
-was killed; it waits for ever for one that was stopped; its sockets run what anybody sends to them, from any network.
-This launcher exits as the script does, goes on with the other workers in both cases, and what runs on one host, or
-through ``--tunnel``, listens on loopback alone.
+was killed; it waits for ever for one that was stopped; a thread of its processes can abort them; its sockets run what
+anybody sends to them, from any network. This launcher exits as the script does, goes on with the other workers in both
+cases, has no such thread, and what runs on one host, or through ``--tunnel``, listens on loopback alone.
 """
 
 from __future__ import annotations
@@ -115,7 +115,10 @@ class _Worker(Bootstrap):
     status: Any = None
 
     def run(self, globs: dict[str, Any] | None = None) -> None:
+        from scoop._comm.scoopzmq import ZMQCommunicator  # reads the options on import
+
         _enable_loggers()
+        ZMQCommunicator._reportFutures = _report_nothing
         if self.args.externalBrokerHostname in utils.loopbackReferences:
             zmq.Socket.bind = _bind_locally  # type: ignore[method-assign, assignment]
         if self.args.origin:
@@ -138,6 +141,14 @@ def _enable_loggers() -> None:
     for logger in logging.root.manager.loggerDict.values():
         if isinstance(logger, logging.Logger):
             logger.disabled = False
+
+
+def _report_nothing(communicator: Any) -> None:
+    """Stand in for SCOOP's thread of reports, which now and then ends its process.
+
+    It uses the socket of the main thread, and ZeroMQ aborts when the two meet ("Assertion failed: !_more").
+    The broker has no use for the reports: they name tasks in another form than the questions that they are to answer.
+    """
 
 
 def _make_with_pulse(context: Any, kind: int, **options: Any) -> Any:

@@ -144,6 +144,28 @@ def test_a_worker_that_is_still_stopped_in_the_end_ends_too(tmp_path):
     assert done.status == 7 and not done.leftover, done.output
 
 
+REPORTS = """
+import scoop
+from deap_valp import scoopMap
+
+scoop.TIME_BETWEEN_STATUS_REPORTS = 0.0
+
+def work(item):
+    return item
+
+if __name__ == "__main__":
+    print("right", all(scoopMap(work, range(50), progress=False) == list(range(50)) for _ in range(300)))
+"""
+
+
+def test_no_thread_of_scoop_meets_the_main_thread_on_a_socket(tmp_path):
+    """Its reports do, every 25 s; where they come without pause, ZeroMQ aborts a process within seconds."""
+    script = tmp_path / "script.py"
+    script.write_text(REPORTS)
+    done = run("-m", OURS, "-q", "-n", 3, script)
+    assert done.status == 0 and done.output == "right True\n", done.output
+
+
 LATE = """
 import os, sys, time
 from pathlib import Path
