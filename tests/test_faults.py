@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from test_distributed import OURS, PLAIN, SCRIPTS, finish, run, start
+from launching import OURS, PLAIN, SCRIPTS, finish, run, start
 
 pytestmark = [
     pytest.mark.slow,

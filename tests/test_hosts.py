@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from test_distributed import OURS, SCRIPTS, finish, run, start
+from launching import OURS, SCRIPTS, finish, run, start
 from test_faults import digest_of, evaluated, wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
