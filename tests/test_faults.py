@@ -6,6 +6,7 @@ import os
 import random
 import shutil
 import signal
+import subprocess
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -256,3 +257,73 @@ def test_a_data_file_cut_while_a_run_goes_on_kills_the_run_and_no_more(whole, im
     done = finish(search(tmp_path, DEAP_VALP_CACHE=str(tmp_path / "cache")))
     assert done.status == 0, done.output
     assert digest_of(tmp_path) == whole
+
+
+# ---- the disk --------------------------------------------------------------------------------------------------------
+
+FULL = """
+import logging, random, sys
+from contextlib import suppress
+from pathlib import Path
+from deap import base, creator
+import deap_valp as valp
+
+logging.basicConfig(level=logging.WARNING)
+disk = Path(sys.argv[1])
+filler = disk / "filler"
+problem = valp.problems.digits()
+creator.create("FitnessMulti", valp.Fitness, weights=problem.weights)
+creator.create("Individual", valp.VALP, fitness=creator.FitnessMulti)
+calls = 0
+
+def evaluate(individual):
+    global calls
+    calls += 1
+    if calls == 4:
+        with filler.open("wb", buffering=0) as file, suppress(OSError):
+            while file.write(bytes(1000)):
+                pass
+    return valp.evaluate(individual, problem, batches=4, first_batches=6)
+
+def search(path):
+    toolbox = base.Toolbox()
+    toolbox.register("evaluate", evaluate)
+    toolbox.register("selMutation", valp.selMutation)
+    random.seed(3)
+    start = valp.initVALP(creator.Individual, problem, networks=(3, 4), width=(8, 16))
+    best, logbook = valp.hillClimbing(start, toolbox, 6, progress=False, checkpoint=valp.Checkpoint(path))
+    return best.seed, tuple(best.fitness.values), list(logbook)
+
+if __name__ == "__main__":
+    found = search(disk / "checkpoint")
+    left = len(valp.Checkpoint(disk / "checkpoint").load()["logbook"])
+    print("left", [path.name for path in disk.rglob("*.partial")], 0 < left < len(found[2]))
+    filler.unlink()
+    calls = 5
+    print("goes on", search(disk / "checkpoint") == found == search(disk / "another"))
+"""
+
+
+def test_a_disk_that_fills_up_costs_the_states_that_do_not_fit(tmp_path):
+    disk, script = tmp_path / "disk", tmp_path / "script.py"
+    disk.mkdir()
+    script.write_text(FULL)
+    small = (
+        "unshare",
+        "--mount",
+        "--map-root-user",
+        "sh",
+        "-c",
+        'mount -t tmpfs -o size=4m none "$0" && exec "$@"',
+        disk,
+    )
+    tried = (
+        subprocess.run([*small, "true"], capture_output=True, text=True, check=False)
+        if shutil.which("unshare")
+        else None
+    )
+    if tried is None or tried.returncode:
+        pytest.skip("makes a small file system, in a mount namespace of Linux" + (f": {tried.stderr}" if tried else ""))
+    done = run(script, disk, within=small)
+    assert done.status == 0 and "left [] True" in done.output and "goes on True" in done.output, done.output
+    assert "No space left on device" in done.output and "could not be written" in done.output, done.output
