@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from . import device as devices
-from .errors import EvaluationError, RegistrationError
+from .errors import EvaluationError, ProblemError, RegistrationError
 from .genome import VALP
 from .model import Latents, Model, decode
 from .problem import Problem, Split
@@ -189,12 +189,22 @@ def measure(subject: Subject, metrics: Iterable[str]) -> Diagnosis:
     Raises:
         RegistrationError: A metric is unknown.
     """
-    names = list(metrics)
-    unknown = [name for name in names if name not in METRICS]
-    if unknown:
-        raise RegistrationError(f"diagnose needs metrics among {list(METRICS)}, got {unknown}")
+    names = known_metrics(metrics)
     with torch.no_grad():
         return Diagnosis({name: METRICS[name](subject) for name in names})
+
+
+def known_metrics(metrics: Iterable[str]) -> tuple[str, ...]:
+    """The names, if there are such metrics.
+
+    Raises:
+        RegistrationError: A metric is unknown.
+    """
+    names = (metrics,) if isinstance(metrics, str) else tuple(metrics)
+    unknown = [name for name in names if name not in METRICS]
+    if unknown:
+        raise RegistrationError(f"diagnosis needs metrics among {list(METRICS)}, got {unknown}")
+    return names
 
 
 DEFAULT_METRICS = ("loss_slope", "module_intervention")
@@ -222,15 +232,28 @@ def diagnose(
 
     Raises:
         EvaluationError: The individual was not evaluated since it was last changed, or its evaluation failed.
+        ProblemError: ``features`` names an input or a column that the problem does not have.
         RegistrationError: A metric is unknown.
     """
     evaluation = individual.evaluation
     if evaluation is None or not evaluation.ok:
         state = "none" if evaluation is None else evaluation.status
         raise EvaluationError(f"diagnose needs an individual with a successful evaluation of its own, got {state}")
+    _check_features(problem, features or {})
     with devices.one_thread():
         model = decode(individual, device=devices.choose(device))
         return measure(Subject(model, problem, evaluation.history, individual.seed, features or {}), metrics)
+
+
+def _check_features(problem: Problem, features: Mapping[str, Mapping[str, Sequence[int]]]) -> None:
+    for name, groups in features.items():
+        if name not in problem.inputs:
+            raise ProblemError(f"features needs inputs among {list(problem.inputs)}, got {name!r}")
+        width = problem.inputs[name].width
+        for group, columns in groups.items():
+            wrong = [column for column in columns if not 0 <= column < width]
+            if wrong:
+                raise ProblemError(f"group {group!r} of input {name} needs columns from 0 to {width - 1}, got {wrong}")
 
 
 # ---- metrics -------------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from . import device as devices
-from .diagnosis import DEFAULT_METRICS, Subject, measure
+from .diagnosis import DEFAULT_METRICS, Subject, known_metrics, measure
 from .errors import EvaluationError, ValpError
 from .fitness import PENALTY, Evaluation
 from .genome import VALP, check
@@ -64,8 +64,8 @@ def evaluate(
         One minimised number per output, then one per cost of the problem.
 
     Raises:
-        ValpError: The budget is not positive, or the individual is not a VALP of this problem: errors of the
-            caller's, not of the individual's.
+        ValpError: The budget is not positive, the individual is not a VALP of this problem, a metric or the device is
+            not there: errors of the caller's, not of the individual's.
 
     References:
         Paper VI-C.
@@ -73,7 +73,7 @@ def evaluate(
     if batches < 1 or first_batches < 1:
         raise EvaluationError(f"evaluate needs at least 1 batch, got batches={batches}, first_batches={first_batches}")
     check(individual, problem)
-    device = devices.choose(device)  # one that is not there is the caller's error
+    device, metrics = devices.choose(device), known_metrics(metrics)  # what is not there is the caller's error
     previous = individual.evaluation
     sessions = 0 if previous is None else previous.sessions
     inherits = individual.trained or (previous is not None and previous.ok)

@@ -56,7 +56,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Optimizer:
-    """The SGD algorithm (a name in ``training.OPTIMIZERS``) and learning rate of one output."""
+    """The SGD algorithm (a name in ``optimizers.OPTIMIZERS``) and learning rate of one output."""
 
     name: str = "adam"
     learning_rate: float = 1e-3

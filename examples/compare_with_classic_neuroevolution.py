@@ -2,7 +2,7 @@
 
 usage: python compare_with_classic_neuroevolution.py [--problem digits] [--seeds 5] [--workers 2] [--folder comparison]
 
-On digits all arms and five seeds take some ten to twenty minutes on two cores. Finished runs stay in the folder: called
+On digits all arms and five seeds take some nine minutes on two cores. Finished runs stay in the folder: called
 again, the script goes on from them. The searches are in comparison_arms.py; comparison_report.py makes the table and
 the figures.
 """

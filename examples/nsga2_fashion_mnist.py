@@ -1,7 +1,7 @@
 """NSGA-II over VALPs on Fashion-MNIST, by DEAP's own eaMuPlusLambda, with weights inherited.
 
 One process:      python nsga2_fashion_mnist.py
-SCOOP's workers:  python -m scoop -n 2 nsga2_fashion_mnist.py
+SCOOP's workers:  python -m deap_valp.scoop -n 2 nsga2_fashion_mnist.py
 """
 
 import os

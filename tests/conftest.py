@@ -11,6 +11,9 @@ import zoo
 
 matplotlib.use("Agg")
 
+if zoo.DEVICE == "cpu":
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""  # so that "auto" is the same device, in processes that tests start too
+
 
 @pytest.fixture(scope="session", autouse=True)
 def cache_of_its_own(tmp_path_factory):
@@ -41,4 +44,4 @@ def problem(zoo_name):
 @pytest.fixture(scope="session")
 def device():
     """``DEAP_VALP_TEST_DEVICE=cuda`` runs the same tests on a GPU."""
-    return os.environ.get("DEAP_VALP_TEST_DEVICE", "cpu")
+    return zoo.DEVICE

@@ -9,6 +9,7 @@ import logging
 import os
 import pickle
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -22,7 +23,7 @@ import numpy as np
 import pytest
 import torch
 import zoo
-from deap import base, tools
+from deap import algorithms, base, tools
 from digests import digest, random_state
 from test_populations import PROBLEM, Workers, quick
 
@@ -286,6 +287,42 @@ def test_a_loop_of_one_s_own(toolbox, tmp_path):
     assert kept == evaluations and [e.seed for e in kept] == [i.seed for i in start]
     resumed.save(population=state["population"], generation=1)
     assert not (tmp_path / "c.evaluations").exists()
+
+
+GENERATION = """
+    toolbox.register("mutate", valp.mutRandom)
+    offspring = algorithms.varOr(population, toolbox, 4, 0, 1) if generation else population
+    invalid = [individual for individual in offspring if not individual.fitness.valid]
+    for individual, values in zip(invalid, toolbox.map(toolbox.evaluate, invalid)):
+        individual.fitness.values = values
+    front.update(offspring)
+    population = toolbox.select([*population, *offspring], 4) if generation else population
+"""
+
+
+def test_the_loop_in_the_docs_repeats_no_evaluation(toolbox, tmp_path):
+    [loop] = re.findall(
+        r"```python\n(checkpoint = .*?)```", (TESTS.parent / "docs" / "checkpoints.md").read_text(), re.S
+    )
+    loop = re.sub(r" +\.\.\.  # .*\n", GENERATION, loop).replace("valp.scoopMap", "map").replace("30)", "3)")
+    toolbox.register("population", tools.initRepeat, list, toolbox.individual)
+
+    def found(path):
+        names = {"valp": valp, "tools": tools, "algorithms": algorithms, "toolbox": toolbox}
+        random.seed(3)
+        exec(loop.replace("run.checkpoint", str(path)), names)
+        return digest(names["population"])
+
+    calls = []
+    toolbox.register("evaluate", interrupting(None, calls))
+    whole, evaluations = found(tmp_path / "whole"), len(calls)
+    for stop in range(1, evaluations):
+        calls.clear()
+        toolbox.register("evaluate", interrupting(stop, calls))
+        with pytest.raises(Interrupted):
+            found(tmp_path / str(stop))
+        toolbox.register("evaluate", interrupting(None, calls))
+        assert found(tmp_path / str(stop)) == whole and len(calls) == evaluations, stop
 
 
 def test_decisions_and_what_is_barred_are_in_it(toolbox, tmp_path):

@@ -15,7 +15,7 @@ from deap_valp.errors import EvaluationError, RegistrationError
 
 
 def relevance(individual, problem):
-    model = valp.decode(individual)
+    model = valp.decode(individual, device=zoo.DEVICE)
     return measure(Subject(model, problem, {}, individual.seed), ["module_intervention"]).relevance, model
 
 
@@ -27,7 +27,7 @@ def test_relevance_is_given_for_every_output_that_is_reached(zoo_member, problem
 
 def test_weights_are_restored_bit_for_bit(zoo_member, problem):
     _, model = relevance(zoo_member, problem)
-    assert all(torch.equal(model.weights()[key], tensor) for key, tensor in zoo_member.weights.items())
+    assert all(torch.equal(model.weights()[key].cpu(), tensor) for key, tensor in zoo_member.weights.items())
 
 
 def test_what_no_receiver_reads_has_relevance_exactly_one(zoo_name):
@@ -140,7 +140,7 @@ def test_an_unknown_metric_is_named():
 
 
 def subject_of(individual, problem, **options):
-    return Subject(valp.decode(individual), problem, {}, individual.seed, **options)
+    return Subject(valp.decode(individual, device=zoo.DEVICE), problem, {}, individual.seed, **options)
 
 
 def test_a_permuted_input_that_nothing_reads_is_exactly_irrelevant(zoo_name):
@@ -172,6 +172,10 @@ def test_features_are_told_apart():
     assert found["x[used]", "y"] != 1.0 and found["x", "y"] != 1.0
     individual.fitness.values = valp.evaluate(individual, problem, first_batches=5)
     assert ("x[used]", "y") in valp.diagnose(individual, problem, features=features).input_relevance
+    with pytest.raises(valp.ProblemError, match=r"inputs among \['x'\], got 'z'"):
+        valp.diagnose(individual, problem, features={"z": {"all": [0]}})
+    with pytest.raises(valp.ProblemError, match=r"'far' of input x needs columns from 0 to 5, got \[6\]"):
+        valp.diagnose(individual, problem, features={"x": {"far": [0, 6]}})
 
 
 @pytest.fixture(scope="module")

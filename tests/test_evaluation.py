@@ -314,6 +314,14 @@ def test_a_budget_is_positive(budget):
         valp.evaluate(zoo.smallest(), zoo.plain_problem(), **budget)
 
 
+@pytest.mark.parametrize("metrics", [("loss_slop",), "module"])
+def test_a_metric_that_is_not_there_is_the_caller_s_error(metrics):
+    with pytest.raises(
+        valp.RegistrationError, match=r"needs metrics among \['loss_slope', .*, got \['(loss_slop|module)'\]"
+    ):
+        valp.evaluate(zoo.smallest(), zoo.plain_problem(), 1, 1, metrics=metrics)
+
+
 def test_the_problem_must_be_the_individual_s():
     with pytest.raises(StructureError, match="exactly the inputs"):
         valp.evaluate(zoo.smallest(), zoo.mixed_problem())

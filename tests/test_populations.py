@@ -287,6 +287,14 @@ def test_steady_state_has_no_barrier(quick_toolbox):
     assert logbook.select("nevals") == [0] + [1] * 9
 
 
+def test_no_more_than_the_workers_are_under_way_at_the_start_either(quick_toolbox):
+    workers = Workers()
+    quick_toolbox.register("submit", workers.submit)
+    quick_toolbox.register("evaluate", quick)
+    population, _ = valp.eaSteadyState(quick_toolbox.population(4), quick_toolbox, 2, workers=3, verbose=False)
+    assert workers.most == 3 and len(population) == 4
+
+
 def test_steady_state_runs_on_an_executor(toolbox):
     with ThreadPoolExecutor(2) as pool:
         toolbox.register("submit", pool.submit)

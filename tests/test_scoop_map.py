@@ -53,7 +53,7 @@ def test_without_scoop_it_says_once_that_it_runs_serially(caplog):
         scoopMap(square, [1], progress=False)
     said = [record for record in caplog.records if "serially" in record.getMessage()]
     assert len(said) == 1 and said[0].levelno >= logging.WARNING  # below, Python shows nothing unless asked to
-    assert "python -m scoop" in said[0].getMessage()
+    assert "python -m deap_valp.scoop" in said[0].getMessage()
 
 
 def test_a_failure_costs_no_other_task_its_result():

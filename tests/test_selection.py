@@ -32,7 +32,9 @@ def diagnosed(individual, slopes=MODERATE, relevance=None, default=2.0):
         objectives=individual.outputs,
         seed=individual.seed,
         weights=individual.weights,
-        diagnosis=Diagnosis({"loss_slope": by_output, "module_intervention": found}),
+        diagnosis=Diagnosis(
+            {"loss_slope": by_output, "module_intervention": found, "input_intervention": {}, "dependency": {}}
+        ),
     )
     return individual
 
@@ -380,6 +382,29 @@ def test_grace_keeps_reducers_from_the_young():
     assert child.age("n0") == 1 and child.age(newest) == 0
 
 
+def test_grace_holds_for_the_connections_of_the_young_too():
+    individual = diagnosed(two_outputs(), default=1.0, relevance={("n0", "value"): 2.0})
+    for grace, cuts in ((0, True), (1, False)):
+        found = valp.ByRules(grace=grace).proposals(valp.Situation(individual))
+        assert any(move.operator == "delete_connection" for move in found) is cuts
+
+
+@pytest.mark.parametrize(
+    ("policy", "metric"),
+    [
+        (policy, metric)
+        for policy in ("guidelines", "adaptive", "principles")
+        for metric in valp.ALL_METRICS[: 4 if policy == "principles" else 2]
+    ],
+)
+def test_a_policy_says_which_metric_it_lacks(policy, metric):
+    individual = diagnosed(two_outputs())
+    measured = individual.evaluation.diagnosis.measured
+    individual.evaluation.diagnosis = Diagnosis({name: values for name, values in measured.items() if name != metric})
+    with pytest.raises(valp.EvaluationError, match=f"needs the metric {metric}"):
+        valp.selMutation(individual, policy=policy)
+
+
 def test_the_order_of_the_classes_and_the_version_are_parameters():
     individual = two_outputs()
     diagnosed(individual, slopes_of(individual, value=STUCK), {("n0", "value"): 1.0, ("n0", "label"): 1.0})
@@ -426,6 +451,8 @@ def test_a3_relevant_sub_networks_get_layers_and_width():
 def test_a4_the_clearly_irrelevant_is_deleted():
     individual = diagnosed(two_outputs(), relevance={("n0", "label"): 1.05, ("n0", "value"): 1.0, ("n1", "label"): 1.1})
     assert adaptive(individual, "A4") == {("delete_network", "aggressive", "n0")}
+    for thresholds in (valp.Thresholds(relevance=1.02), valp.Thresholds(irrelevant=1.04)):  # 1.05 is past each
+        assert not any(move.rule == "A4" for move in proposals(individual, thresholds, "adaptive"))
 
 
 def test_a5_is_the_donation_of_the_principles():
@@ -533,5 +560,9 @@ def test_thresholds_are_estimated_from_evaluations():
         assert 1.1 < thresholds.relevance < 2
         assert thresholds.steep < thresholds.stuck < 0
         assert thresholds.steep == pytest.approx(-2.1e-4, rel=0.1)
+    for evaluation in evaluations:
+        evaluation.diagnosis = Diagnosis({"loss_slope": evaluation.diagnosis.slopes})
+    with pytest.raises(valp.EvaluationError, match=r"some without \['module_intervention'\]"):
+        valp.calibrateThresholds(evaluations)
     with pytest.raises(valp.EvaluationError, match="at least 10 successful evaluations, got 3"):
         valp.calibrateThresholds(evaluations[:3])

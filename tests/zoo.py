@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import random
 
 import numpy as np
@@ -16,6 +17,7 @@ from deap_valp.networks import SOFTMAX as SOFTMAX
 
 DTYPES = {torch.float64: 1e-9, torch.float32: 1e-4}
 EXAMPLES = 160
+DEVICE = os.environ.get("DEAP_VALP_TEST_DEVICE", "cpu")
 
 
 def individual_class(weights: tuple[float, ...]) -> type:

@@ -185,7 +185,7 @@ def eaSteadyState(
         raise ValpError(f"eaSteadyState needs workers to be 1 or more, got {workers}")
     run = Run("eaSteadyState", toolbox, stats, halloffame, archive, verbose, progress, checkpoint)
     run.logbook.header = ["gen", "nevals", *(stats.fields if stats is not None else ())]
-    mu, under_way = len(population), _UnderWay(run)
+    mu, under_way = len(population), _UnderWay(run, workers)
     for count in run.steps(nevals, mu, population=population, candidates=under_way.candidates):
         if count:
             while len(under_way.candidates) < min(workers, nevals - count + 1):
@@ -269,6 +269,7 @@ class _UnderWay:
     """Candidates whose evaluation has not been taken yet, in the order in which they were made."""
 
     run: Run
+    workers: int
     candidates: list[Any] = field(default_factory=list)
     _futures: dict[int, Any] = field(default_factory=dict)
 
@@ -295,13 +296,12 @@ class _UnderWay:
     def _first_done(self) -> tuple[int, Any]:
         submit = getattr(self.run.toolbox, "submit", _Here)
         for candidate in self.candidates:
-            if id(candidate) not in self._futures:
+            if id(candidate) not in self._futures and len(self._futures) < self.workers:
                 self._futures[id(candidate)] = submit(self.run.toolbox.evaluate, candidate)
-        ordered = [self._futures[id(candidate)] for candidate in self.candidates]
-        while not any(done := [future.done() for future in ordered]):
-            _wait(ordered)
-        index = done.index(True)
-        return index, ordered[index].result()
+        submitted = {i: self._futures[id(c)] for i, c in enumerate(self.candidates) if id(c) in self._futures}
+        while not any(future.done() for future in submitted.values()):
+            _wait(list(submitted.values()))
+        return next((index, future.result()) for index, future in submitted.items() if future.done())
 
 
 def _wait(under_way: Sequence[Any], seconds: float = 0.02) -> None:

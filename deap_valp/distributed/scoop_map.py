@@ -24,10 +24,10 @@ def scoopMap(
     progress: bool = True,
     timeout: float | None = None,
 ) -> list[Any]:
-    """Map over the workers that ``python -m scoop`` started; results in order.
+    """Map over the workers that ``python -m deap_valp.scoop`` started; results in order.
 
     Each task runs once, unless the worker that has it dies: then it is sent again. This process works too. Larger
-    VALPs are started first, for a shorter end. Without ``-m scoop``, and inside a task, it runs here, one after the
+    VALPs are started first, for a shorter end. Without such workers, and inside a task, it runs here, one after the
     other; the first is said once in the log of ``deap_valp``. The results are the same, since an evaluation seeds
     itself from its individual.
 
@@ -53,7 +53,7 @@ def scoopMap(
 
 
 def scoopSubmit(function: Callable[..., Any], *arguments: Any) -> Submitted:
-    """Start one task on the workers that ``python -m scoop`` started: ``toolbox.submit`` for ``eaSteadyState``.
+    """Start one task on SCOOP's workers: ``toolbox.submit`` for ``eaSteadyState``.
 
     As ``scoop.futures.submit``, but the task of a worker that dies is sent again. This process searches meanwhile, and
     takes a task only where no worker has begun it for a while. Without workers the task runs here, at once.
@@ -67,7 +67,7 @@ def scoopSubmit(function: Callable[..., Any], *arguments: Any) -> Submitted:
 
 
 def scoop_started() -> bool:
-    """Whether this process was started by ``python -m scoop``."""
+    """Whether this process was started by SCOOP's launcher or ours."""
     import scoop
 
     return bool(getattr(scoop, "IS_RUNNING", False))
@@ -86,7 +86,9 @@ def _has_workers() -> bool:
 @functools.cache
 def _say_serial() -> None:
     # A warning, since Python shows nothing below it unless asked to.
-    logger.warning("scoopMap: SCOOP was not started (python -m scoop -n WORKERS script.py), so it runs serially")
+    logger.warning(
+        "scoopMap: SCOOP was not started (python -m deap_valp.scoop -n WORKERS script.py), so it runs serially"
+    )
 
 
 def _serially(

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from ..diagnosis import DEFAULT_METRICS
 from ..errors import EvaluationError
 from ..fitness import Evaluation
 from .view import Thresholds
@@ -31,7 +32,7 @@ def calibrateThresholds(evaluations: Iterable[Evaluation]) -> dict[str, Threshol
         Thresholds by output, for ``ByRules(thresholds=...)``.
 
     Raises:
-        EvaluationError: There are fewer than ten.
+        EvaluationError: There are fewer than ten, or they did not measure slopes and relevance.
 
     References:
         Paper VII-C: "estimated from the initial experimentation".
@@ -40,6 +41,11 @@ def calibrateThresholds(evaluations: Iterable[Evaluation]) -> dict[str, Threshol
     if len(diagnoses) < _FEWEST:
         raise EvaluationError(
             f"calibrateThresholds needs at least {_FEWEST} successful evaluations, got {len(diagnoses)}"
+        )
+    lacking = [name for name in DEFAULT_METRICS if any(name not in diagnosis.measured for diagnosis in diagnoses)]
+    if lacking:
+        raise EvaluationError(
+            f"calibrateThresholds needs evaluations that measured {list(DEFAULT_METRICS)}, got some without {lacking}"
         )
     thresholds = {}
     for output in diagnoses[0].slopes:

@@ -18,7 +18,7 @@ from functools import partial
 from ..crossover import NAME as DONATION
 from ..errors import RegistrationError
 from ..fitness import PENALTY
-from ..genome import VALP, component_at
+from ..genome import VALP, component_at, ends
 from ..operators import VERSIONS, Move, moves, operators
 from .rules import RULES
 from .view import AllThresholds, Thresholds, View
@@ -34,7 +34,7 @@ class Situation:
     Attributes:
         individual: To be changed.
         population: Its peers; empty where it stands alone.
-        barred: ``Move.key`` of moves that are not to be proposed.
+        barred: ``Move.key`` of moves that are not to be proposed by policies that follow rules.
     """
 
     individual: VALP
@@ -91,8 +91,8 @@ class ByRules:
     Attributes:
         rule_set: ``guidelines``, ``principles``, or one that was added with ``rule``.
         thresholds: When a loss is stuck or steep and a component relevant; for all outputs, or by output.
-        grace: Training sessions that a sub-network must have been through before a reducer may delete it (the
-            paper's: 0). A fresh random one is irrelevant until it has been trained.
+        grace: Training sessions for which a new sub-network, what is in it and its connections are exempt from
+            reducers (the paper's: 0). A fresh random one is irrelevant until it has been trained.
         classes: In order of priority.
         insertion: Version in which R3, R4 and P1 insert, and R4 clones.
     """
@@ -125,7 +125,10 @@ class ByRules:
         ]
 
     def _too_young(self, individual: VALP, move: Move) -> bool:
-        return move.operator == "delete_network" and individual.age(move.place) <= self.grace
+        if proposal_class(move) != "reducer":
+            return False
+        touched = ends(move.place) if move.operator == "delete_connection" else (component_at(individual, move.place),)
+        return any(individual.age(name) <= self.grace for name in touched if name in individual.networks)
 
     def fallback(self, situation: Situation) -> Move | None:
         """A random gentle operator on a random network (paper VII-D)."""
@@ -142,7 +145,7 @@ class Adaptive(ByRules):
 
     Deletions are taken in a share of the draws. Otherwise an output is drawn, so that one with many sub-networks does
     not take every change; then an operator among those proposed on the way to it; then one of its proposals.
-    Donations, which only a population proposes, count as an operator.
+    Donations, which only a population proposes, count as an operator. ``classes`` and ``insertion`` play no part.
 
     Attributes:
         deletions: Share of the draws that delete, where a deletion is proposed.

@@ -153,12 +153,13 @@ def P2(view: View) -> Iterator[Move]:
 def P3(view: View) -> Iterator[Move]:
     """An input not very relevant to the output: deleting a connection on the path between them is advisable."""
     deletable = set(operators()["delete_connection"].places(view.individual, False))
+    relevance = view.measured("input_intervention")
     for name in view.individual.inputs:
-        needless = {o for (i, o), r in view.diagnosis.input_relevance.items() if i == name and r <= view.limit(o)}
+        needless = {o for (i, o), r in relevance.items() if i == name and r <= view.limit(o)}
         for receiver in view.individual.receivers(name):
             place, reached = connection(name, receiver), set(view.reached.get(receiver, ()))
             if place in deletable and reached and reached <= needless:
-                values = ", ".join(f"{view.diagnosis.input_relevance[name, output]:.2f}" for output in sorted(reached))
+                values = ", ".join(f"{relevance[name, output]:.2f}" for output in sorted(reached))
                 reason = f"input {name} irrelevant for {', '.join(sorted(reached))} (relevance {values})"
                 yield Move("delete_connection", "aggressive", place, reason, "P3")
 
@@ -167,7 +168,7 @@ def P3(view: View) -> Iterator[Move]:
 def P4(view: View) -> Iterator[Move]:
     """A larger dependency than its predecessor's: extend gently or leave; not improved: a reducer can be applied."""
     by_network: dict[str, list[tuple[str, float]]] = {}
-    for (network, output), found in view.diagnosis.dependency.items():
+    for (network, output), found in view.measured("dependency").items():
         by_network.setdefault(network, []).append((output, found.gain))
     for network, gains in by_network.items():
         values = ", ".join(f"{output} {gain:+.2f}" for output, gain in gains)
@@ -260,9 +261,9 @@ def A3(view: View) -> Iterator[Move]:
 def A4(view: View) -> Iterator[Move]:
     """Clearly irrelevant for every output, and old enough to have shown it: delete."""
     for network, outputs in view.reached.items():
-        if all(view.relevance(network, output) <= 1.05 for output in outputs):
+        if all(view.clearly_irrelevant(network, output) for output in outputs):
             values = ", ".join(f"{view.relevance(network, output):.2f}" for output in outputs)
-            reason = f"irrelevant for every output (relevance {values} <= 1.05)"
+            reason = f"clearly irrelevant for every output (relevance {values})"
             yield Move("delete_network", "aggressive", network, reason, "A4")
 
 

@@ -38,13 +38,15 @@ def selMutation(
             ``gentle`` (the same among gentle ones), ``fixed``, ``retrain`` (no change), or any rule set added with
             ``rule``. Or a policy with parameters: ``ByRules``, ``Adaptive``, ``AtRandom``, ``FixedProbabilities``,
             ``Bandit``, or a callable from ``Situation`` to ``Move``.
-        barred: ``Move.key`` of moves that are not to be proposed, since they did not improve this individual.
+        barred: ``Move.key`` of moves that are not to be proposed, since they did not improve this individual; heeded by
+            policies that follow rules, not by those that draw.
 
     Returns:
         The move, with the reason and the rule; None where nothing has a legal place, or the policy wants no change.
 
     Raises:
         RegistrationError: The policy is unknown.
+        EvaluationError: The evaluation did not measure what a rule of the policy needs.
 
     References:
         Paper IV-E, VII-B to VII-D; select_operator of Fig. 4.

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 from ..diagnosis import Diagnosis, Slope
 from ..errors import EvaluationError
@@ -24,6 +25,7 @@ class Thresholds:
         stuck: A slope above it is stuck.
         steep: A slope below it is steep; between the two it is moderate.
         relevance: A sub-network is relevant to an output above it: more than 20 % lost.
+        irrelevant: Up to it a sub-network is clearly irrelevant (rule A4; not the paper's); never above ``relevance``.
         deviations: A slope not below 0 by so many standard errors is stuck too (1.645: one-sided, 95 %), since
             the paper's ``stuck`` is far below the noise of a slope; None is the paper's plain rule.
     """
@@ -31,6 +33,7 @@ class Thresholds:
     stuck: float = -1e-10
     steep: float = -2e-5
     relevance: float = 1.2
+    irrelevant: float = 1.05
     deviations: float | None = 1.645
 
     def state(self, slope: Slope) -> str:
@@ -85,13 +88,27 @@ class View:
         """Every sub-network with every output that it contributes to."""
         return ((network, output) for network, outputs in self.reached.items() for output in outputs)
 
+    def measured(self, metric: str) -> Mapping[Any, Any]:
+        """What a metric found.
+
+        Raises:
+            EvaluationError: It was not measured.
+        """
+        if metric not in self.diagnosis.measured:
+            raise EvaluationError(
+                f"the policy needs the metric {metric}, and the evaluation measured {list(self.diagnosis.measured)}: "
+                f"evaluate(..., metrics=[..., {metric!r}]), or metrics=ALL_METRICS"
+            )
+        return self.diagnosis.measured[metric]
+
     def state(self, output: str) -> str:
         """Whether the loss of an output is ``stuck``, ``moderate`` or ``steep``."""
-        return self.thresholds(output).state(self.diagnosis.slopes[output])
+        return self.thresholds(output).state(self.measured("loss_slope")[output])
 
     def relevance(self, network: str, output: str) -> float:
         """Relevance of a sub-network for an output that it reaches."""
-        return self.diagnosis.relevance[network, output]
+        relevance: float = self.measured("module_intervention")[network, output]
+        return relevance
 
     def limit(self, output: str) -> float:
         """Relevance above which a component counts as relevant to an output."""
@@ -100,6 +117,10 @@ class View:
     def relevant(self, network: str, output: str) -> bool:
         """Whether more is lost without the sub-network than the threshold says."""
         return self.relevance(network, output) > self.limit(output)
+
+    def clearly_irrelevant(self, network: str, output: str) -> bool:
+        """Whether next to nothing is lost without the sub-network."""
+        return self.relevance(network, output) <= min(self.thresholds(output).irrelevant, self.limit(output))
 
     def leads_to(self, receiver: str, output: str) -> bool:
         """Whether what the receiver reads can reach the output."""

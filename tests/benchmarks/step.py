@@ -1,8 +1,9 @@
 """Milliseconds of a training step: ours, a plain PyTorch loop's, and those of the matrix products alone.
 
-    python tests/benchmarks/step.py [--rounds 9] [--widths 20 50 100] [--random 0]
+    python tests/benchmarks/step.py [--rounds 9] [--widths 20 50 100] [--random 0] [--device cuda]
 
-Processor time of one thread, batches of 200, VALPs of six sub-networks on synthetic images of 784 pixels. The
+Processor time of one thread (on a GPU, wall time until it has done all), batches of 200, VALPs of six sub-networks on
+synthetic images of 784 pixels. The
 contestants take turns in blocks, so that whatever else the machine does hits all of them; each ratio is the median over
 the rounds. Ours includes what a session does before its first step, spread over the steps of a block.
 """
@@ -17,7 +18,7 @@ import statistics
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from time import process_time
+from time import perf_counter, process_time
 
 import numpy as np
 import torch
@@ -96,9 +97,9 @@ def drawn_valp(problem: valp.Problem, width: int, seed: int) -> valp.VALP:
 # ---- contestants: each gives a function of the number of steps to take -----------------------------------------------
 
 
-def ours(individual: valp.VALP, problem: valp.Problem) -> Callable[[int], object]:
+def ours(individual: valp.VALP, problem: valp.Problem, device: str) -> Callable[[int], object]:
     """``train``, what it compiles before the first step included."""
-    model = valp.decode(individual)
+    model = valp.decode(individual, device=device)
     return lambda steps: train(model, problem, steps, BATCH, individual.optimizers, seed=1)
 
 
@@ -171,15 +172,15 @@ class PlainLosses:
         return losses
 
 
-def plain(individual: valp.VALP, problem: valp.Problem) -> Callable[[int], object]:
+def plain(individual: valp.VALP, problem: valp.Problem, device: str) -> Callable[[int], object]:
     """Modules, random row indices, Adam as it comes."""
-    model, losses_of = Plain(individual), PlainLosses(individual, problem)
-    data = problem.split("train")
+    model, losses_of = Plain(individual).to(device), PlainLosses(individual, problem)
+    data = problem.split("train", device)
     optimizer = torch.optim.Adam(model.parameters())
 
     def steps(count: int) -> None:
         for _ in range(count):
-            rows = torch.randint(data.size, (BATCH,))
+            rows = torch.randint(data.size, (BATCH,), device=device)
             results, divergence = model({name: value[rows] for name, value in data.inputs.items()})
             targets = {name: value[rows] for name, value in data.targets.items()}
             optimizer.zero_grad()
@@ -200,7 +201,7 @@ def assert_same_losses(individual: valp.VALP, problem: valp.Problem) -> None:
     torch.testing.assert_close(losses, torch.stack([plainly[name] for name in ours.outputs]))
 
 
-def products(individual: valp.VALP, problem: valp.Problem) -> Callable[[int], object]:
+def products(individual: valp.VALP, problem: valp.Problem, device: str) -> Callable[[int], object]:
     """Every product of the network forward and backward, into memory that is there; nothing else.
 
     Providers stand side by side, and inputs need no gradient.
@@ -208,11 +209,12 @@ def products(individual: valp.VALP, problem: valp.Problem) -> Callable[[int], ob
     calls: list[tuple[Tensor, Tensor, Tensor]] = []
 
     def layer(rows: int, columns: int, needed: int) -> None:
-        read, gradient, weight = (torch.randn(shape) for shape in ((BATCH, columns), (BATCH, rows), (rows, columns)))
-        calls.append((read, weight.t(), torch.empty(BATCH, rows)))
-        calls.append((gradient.t(), read, torch.empty(rows, columns)))
+        shapes = (BATCH, columns), (BATCH, rows), (rows, columns)
+        read, gradient, weight = (torch.randn(shape, device=device) for shape in shapes)
+        pairs = [(read, weight.t()), (gradient.t(), read)]
         if needed:
-            calls.append((gradient, weight[:, columns - needed :], torch.empty(BATCH, needed)))
+            pairs.append((gradient, weight[:, columns - needed :]))
+        calls.extend((left, right, left @ right) for left, right in pairs)
 
     for name in individual.order:
         if name in individual.inputs:
@@ -238,18 +240,28 @@ def products(individual: valp.VALP, problem: valp.Problem) -> Callable[[int], ob
 CONTESTANTS = {"ours": ours, "plain": plain, "products": products}
 
 
-def measure(individual: valp.VALP, problem: valp.Problem, rounds: int, steps: int) -> dict[str, list[float]]:
+def clock(device: str) -> float:
+    """Seconds; on a GPU, after all that it was given to do."""
+    if not device.startswith("cuda"):
+        return process_time()
+    torch.cuda.synchronize(device)
+    return perf_counter()
+
+
+def measure(
+    individual: valp.VALP, problem: valp.Problem, rounds: int, steps: int, device: str
+) -> dict[str, list[float]]:
     """Milliseconds a step of every contestant in every round."""
     with torch.no_grad():
         assert_same_losses(individual, problem)
-    runs = {name: make(individual, problem) for name, make in CONTESTANTS.items()}
+    runs = {name: make(individual, problem, device) for name, make in CONTESTANTS.items()}
     seen: dict[str, list[float]] = {name: [] for name in runs}
     for index in range(-1, rounds):  # the first round warms up
         for name, run in runs.items():
-            start = process_time()
+            start = clock(device)
             run(steps)
             if index >= 0:
-                seen[name].append(1000 * (process_time() - start) / steps)
+                seen[name].append(1000 * (clock(device) - start) / steps)
     return seen
 
 
@@ -270,6 +282,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=200, help="of a block")
     parser.add_argument("--widths", type=int, nargs="+", default=[20, 50, 100], help="units of a layer")
     parser.add_argument("--random", type=int, default=0, help="VALPs of each width drawn with initVALP, besides")
+    parser.add_argument("--device", default="cpu")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     random.seed(1)
@@ -280,7 +293,8 @@ def main() -> None:
         valps = {f"{width} units": six_networks(problem, width)}
         valps |= {f"{width} units, drawn {i}": drawn_valp(problem, width, i) for i in range(arguments.random)}
         for label, individual in valps.items():
-            print(row(label, individual, measure(individual, problem, arguments.rounds, arguments.steps)), flush=True)
+            seen = measure(individual, problem, arguments.rounds, arguments.steps, arguments.device)
+            print(row(label, individual, seen), flush=True)
 
 
 if __name__ == "__main__":
