@@ -166,14 +166,15 @@ def test_a_selection_may_choose_a_donation(search, quick_toolbox):
     assert all(len(entry.parents) == 2 and entry.parents[0] == entry.decision.parent for entry in donated)
 
 
-def test_history_follows_the_operators(quick_toolbox):
+@SEARCHES
+def test_history_follows_the_operators(search, quick_toolbox):
     history = tools.History()
     quick_toolbox.register("mutate", valp.mutGuided, select=quick_toolbox.selMutation)
     quick_toolbox.decorate("mutate", history.decorator)
     quick_toolbox.decorate("mate", history.decorator)
     population = quick_toolbox.population(6)
     history.update(population)
-    guided(population, quick_toolbox)
+    population, _ = search(population, quick_toolbox)
     assert len(history.genealogy_history) > 12
     for individual in population:
         line = history.getGenealogy(individual)
@@ -309,13 +310,15 @@ def test_only_individuals_without_a_fitness_are_mapped(toolbox):
     assert seen and not any(seen)
 
 
-def test_islands_can_exchange_individuals(toolbox):
-    islands = [toolbox.population(4) for _ in range(2)]
+@SEARCHES
+def test_islands_can_exchange_individuals(search, quick_toolbox):
+    islands = [quick_toolbox.population(6) for _ in range(2)]
     for _ in range(2):
-        for island in islands:
-            valp.eaGuided(island, toolbox, 4, 4, 0.3, 0.6, 1, verbose=False)
+        islands = [search(island, quick_toolbox)[0] for island in islands]
+        best = [tools.selBest(island, 1)[0].seed for island in islands]
         tools.migRing(islands, 1, tools.selBest)
-    assert all(len(island) == 4 and all(i.fitness.valid for i in island) for island in islands)
+        assert all(seed in {i.seed for i in island} for seed, island in zip(reversed(best), islands, strict=True))
+    assert all(len(island) == 6 and all(i.fitness.valid for i in island) for island in islands)
 
 
 @pytest.mark.parametrize(

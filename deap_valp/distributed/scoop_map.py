@@ -35,7 +35,7 @@ def scoopMap(
         function: What to call; picklable.
         iterables: Its arguments, as for ``map``.
         evaluations: Number expected in the whole run; then one progress bar, with the expected end, lasts for all
-            calls. By default each call has a bar of its own.
+            calls of this process that name the same number. By default each call has a bar of its own.
         progress: Whether to show a bar at all.
         timeout: Seconds that another process may take for a task before it is sent again, as if that process had died:
             for what hangs and yet can be reached. By default there is no limit.
