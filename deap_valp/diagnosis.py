@@ -410,6 +410,7 @@ _CELLS = 6  # along each component; 36 cells for two hold some 30 of 1,000 examp
 def _cells(values: Tensor, components: int) -> np.ndarray:
     """A cell for every example: its place along the leading principal components, each cut into equal frequencies."""
     centred = (values - values.mean(0)).cpu()
+    centred /= centred.abs().max().clamp(min=1e-30)  # squares of what a linear layer blew up would not be finite
     axes = torch.randn(centred.shape[1], min(8, *centred.shape), generator=torch.Generator().manual_seed(0))
     for _ in range(4):  # subspace iteration: the leading components alone, at a tenth of the cost of all
         axes, _ = torch.linalg.qr(centred.T @ (centred @ axes))

@@ -10,7 +10,7 @@ import torch
 import zoo
 
 import deap_valp as valp
-from deap_valp.diagnosis import CAP, Subject, fit_slope, loss_ratio, measure
+from deap_valp.diagnosis import CAP, Subject, _cells, fit_slope, loss_ratio, measure
 from deap_valp.errors import EvaluationError, RegistrationError
 
 
@@ -193,6 +193,12 @@ def planted():
     individual.connect("x", "n0", signal)
     individual.connect("x", "n1", hidden)
     return individual, problem
+
+
+@pytest.mark.parametrize("scale", [1e-25, 1e25])
+def test_the_scale_of_a_result_tells_nothing(scale):
+    values = torch.randn(500, 6, generator=torch.Generator().manual_seed(0))
+    assert np.array_equal(_cells(values * scale, 2), _cells(values, 2))
 
 
 @pytest.mark.parametrize(("metric", "much", "little"), [("dependency", 0.5, 0.05), ("mutual_information", 0.4, 0.05)])
