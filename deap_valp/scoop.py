@@ -13,6 +13,8 @@ import runpy
 import shlex
 import signal
 import sys
+from collections.abc import Callable
+from functools import partialmethod
 from typing import Any
 
 import zmq
@@ -121,8 +123,7 @@ class _Worker(Bootstrap):
         ZMQCommunicator._reportFutures = _report_nothing
         if self.args.externalBrokerHostname in utils.loopbackReferences:
             zmq.Socket.bind = _bind_locally  # type: ignore[method-assign, assignment]
-        if self.args.origin:
-            zmq.Context.socket = _make_with_pulse  # type: ignore[method-assign, assignment]
+        ZMQCommunicator.createZMQSocket = partialmethod(_make_socket, ZMQCommunicator.createZMQSocket, self.args.origin)
         runpy.run_path = self._script
         # What tasks that were pickled in the script's __main__ look for.
         super().run({} if self.args.origin else vars(sys.modules["__main__"]))
@@ -146,24 +147,27 @@ def _enable_loggers() -> None:
 def _report_nothing(communicator: Any) -> None:
     """Stand in for SCOOP's thread of reports, which now and then ends its process.
 
-    It uses the socket of the main thread, and ZeroMQ aborts when the two meet ("Assertion failed: !_more").
+    It uses the socket of the main thread, and ZeroMQ aborts when the two meet.
     The broker has no use for the reports: they name tasks in another form than the questions that they are to answer.
     """
 
 
-def _make_with_pulse(context: Any, kind: int, **options: Any) -> Any:
-    """Make a socket. That to the workers drops a connection whose other end is silent: stopped, or without power.
+def _make_socket(communicator: Any, make: Callable[[Any, int], Any], origin: bool, kind: int) -> Any:
+    """Make a socket; that between workers and origin survives what breaks its connections.
 
-    A worker that computes answers all the same, from a thread of ZeroMQ's own.
+    The origin's drops a connection whose other end is silent: stopped, or without power. A worker that computes answers
+    all the same, from a thread of ZeroMQ's own. A worker's must not be IMMEDIATE, as SCOOP makes it: ZeroMQ then aborts
+    where a connection ends between two parts of a message that is being read ("Assertion failed: !_more").
     """
-    socket = _make_socket(context, kind, **options)
-    if kind == zmq.ROUTER:
+    socket = make(communicator, kind)
+    if kind == zmq.ROUTER and origin:
         socket.heartbeat_ivl, socket.heartbeat_timeout = 1000 * PULSE, 1000 * SILENT
+    elif kind == zmq.ROUTER:
+        socket.immediate = 0
     return socket
 
 
 _run_path = runpy.run_path
-_make_socket = zmq.Context.socket
 _bind = zmq.Socket.bind
 
 
