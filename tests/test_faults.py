@@ -186,8 +186,8 @@ if __name__ == "__main__":
 """
 
 
-def test_a_connection_that_breaks_within_a_message_aborts_no_worker(tmp_path):
-    """ZeroMQ does with IMMEDIATE sockets, which SCOOP makes: a tenth of the workers that were stopped and went on."""
+def test_the_sockets_of_workers_are_not_those_that_zeromq_aborts(tmp_path):
+    """Where a connection breaks within a message it aborts IMMEDIATE ones, which SCOOP makes; the origin's has a pulse."""
     script = tmp_path / "script.py"
     script.write_text(SOCKETS)
     done = run("-m", OURS, "-q", "-n", 2, script)
