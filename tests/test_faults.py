@@ -187,7 +187,7 @@ if __name__ == "__main__":
 
 
 def test_the_sockets_of_workers_are_not_those_that_zeromq_aborts(tmp_path):
-    """Where a connection breaks within a message it aborts IMMEDIATE ones, which SCOOP makes; the origin's has a pulse."""
+    """Where a connection breaks within a message it aborts IMMEDIATE ones, SCOOP's; the origin's has a pulse."""
     script = tmp_path / "script.py"
     script.write_text(SOCKETS)
     done = run("-m", OURS, "-q", "-n", 2, script)
