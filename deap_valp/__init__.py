@@ -1,25 +1,20 @@
 """Heterogeneous multi-network models (VALPs) as DEAP individuals, trained in PyTorch.
 
-An implementation of *Redefining Neural Architecture Search of Heterogeneous Multi-Network Models by Characterizing
-Variation Operators and Model Components* (Garciarena, Santana, Mendiburu; arXiv 2106.08972).
+An implementation of *Redefining Neural Architecture Search of Heterogeneous Multi-Network Models by
+Characterizing Variation Operators and Model Components* (Garciarena, Santana, Mendiburu; arXiv
+2106.08972).
 """
 
 from . import plots, problems
-from .algorithms import (
-    Entry,
-    ObjectiveKey,
-    eaAging,
-    eaGuided,
-    eaSteadyState,
-    hillClimbing,
-    majority,
-    move_key,
-    statistics,
+from .diagnosis.metrics import (
+    ALL_METRICS,
+    DEFAULT_METRICS,
+    Dependency,
+    Diagnosis,
+    Slope,
+    diagnose,
+    metric,
 )
-from .checkpoint import Checkpoint
-from .crossover import cxExclusiveSubgraph
-from .decisions import Decisions, Outcome, Payoff, decisions, payoff
-from .diagnosis import ALL_METRICS, DEFAULT_METRICS, Dependency, Diagnosis, Slope, diagnose, metric
 from .distributed import scoopMap, scoopSubmit
 from .errors import (
     DataFileError,
@@ -32,28 +27,33 @@ from .errors import (
     StructureError,
     ValpError,
 )
-from .evaluation import evaluate, score
-from .files import load, save
-from .fitness import PENALTY, Evaluation, Fitness
-from .genealogy import genealogy
+from .evaluation.evaluate import evaluate, score
 from .genome import VALP, Layout, Limits, Optimizer, check
-from .init import initVALP
-from .model import Model, decode
-from .mutation import (
-    mutAddConnection,
-    mutAddLayer,
-    mutChangeBS,
-    mutChangeLR,
-    mutChangeSGD,
-    mutCloneNetwork,
-    mutDeleteConnection,
-    mutDeleteNetwork,
-    mutExtendLayer,
-    mutInsertNetwork,
-    mutRemoveLayer,
+from .genome.draw import initVALP
+from .genome.files import load, save
+from .genome.fitness import PENALTY, Evaluation, Fitness
+from .problem import (
+    Classification,
+    Generation,
+    Input,
+    Output,
+    Problem,
+    Regression,
 )
-from .operators import Decision, Move, operator, operators
-from .problem import Classification, Generation, Input, Output, Problem, Regression
+from .search import (
+    Entry,
+    ObjectiveKey,
+    eaAging,
+    eaGuided,
+    eaSteadyState,
+    hillClimbing,
+    majority,
+    move_key,
+    statistics,
+)
+from .search.checkpoint import Checkpoint
+from .search.decisions import Decisions, Outcome, Payoff, decisions, payoff
+from .search.genealogy import genealogy
 from .selection import (
     Adaptive,
     AtRandom,
@@ -69,6 +69,22 @@ from .selection import (
     rule,
     selMutation,
 )
+from .training.model import Model, decode
+from .variation import (
+    mutAddConnection,
+    mutAddLayer,
+    mutChangeBS,
+    mutChangeLR,
+    mutChangeSGD,
+    mutCloneNetwork,
+    mutDeleteConnection,
+    mutDeleteNetwork,
+    mutExtendLayer,
+    mutInsertNetwork,
+    mutRemoveLayer,
+)
+from .variation.crossover import cxExclusiveSubgraph
+from .variation.operators import Decision, Move, operator, operators
 
 __version__ = "0.1.0"
 

@@ -25,7 +25,8 @@ WORKERS_PER_GPU = "DEAP_VALP_WORKERS_PER_GPU"
 def choose(device: str | torch.device) -> torch.device:
     """Turn ``"auto"`` into CUDA where there is one, else the CPU; anything else is taken as it is.
 
-    The processes of a host share its GPUs: each takes one for its life, that with the fewest of them.
+    The processes of a host share its GPUs: each takes one for its life, that with the fewest of
+    them.
     """
     if device != "auto":
         return torch.device(device)
@@ -39,13 +40,18 @@ def choose(device: str | torch.device) -> torch.device:
 def _slot_of(process: int) -> int | None:
     """The GPU of this process. By its number, since a fork is to take one of its own."""
     named = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
-    names = [named[i] if i < len(named) and named[i] else str(i) for i in range(torch.cuda.device_count())]
+    names = [
+        named[i] if i < len(named) and named[i] else str(i)
+        for i in range(torch.cuda.device_count())
+    ]
     limit = os.environ.get(WORKERS_PER_GPU)
     if limit and not (limit.isdecimal() and int(limit)):
         raise EvaluationError(f"{WORKERS_PER_GPU} needs to be a number from 1 on, got {limit!r}")
     index = take_slot(names, int(limit) if limit else None)
     if index is None:
-        logger.warning("every GPU has its %s processes (%s), so this one uses the CPU", limit, WORKERS_PER_GPU)
+        logger.warning(
+            "every GPU has its %s processes (%s), so this one uses the CPU", limit, WORKERS_PER_GPU
+        )
     return index
 
 
@@ -63,7 +69,9 @@ def take_slot(names: Sequence[str], limit: int | None = None) -> int | None:
     """
     from filelock import FileLock, Timeout
 
-    folder = Path(tempfile.gettempdir(), f"deap_valp-gpus-{getattr(os, 'getuid', lambda: 'user')()}")
+    folder = Path(
+        tempfile.gettempdir(), f"deap_valp-gpus-{getattr(os, 'getuid', lambda: 'user')()}"
+    )
     folder.mkdir(mode=0o700, exist_ok=True)
     for slot in itertools.count() if limit is None else range(limit):
         for index, name in enumerate(names):
@@ -108,8 +116,8 @@ def free() -> None:
 def one_thread() -> Iterator[None]:
     """Compute on one thread inside, and restore the setting after.
 
-    Two threads differ from one in the last bits of a sum, so a result would depend on who computed it; and
-    networks of this size gain nothing from a second thread.
+    Two threads differ from one in the last bits of a sum, so a result would depend on who computed
+    it; and networks of this size gain nothing from a second thread.
     """
     before = torch.get_num_threads()
     torch.set_num_threads(1)

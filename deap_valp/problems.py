@@ -19,10 +19,10 @@ from typing import Any
 
 import numpy as np
 
-from .data.splits import SPLITS
-from .data.storage import cache_folder, made_once, open_array
 from .errors import DataFileError, ProblemError
 from .problem import Classification, Generation, Problem, Regression, open_once
+from .problem.data.splits import SPLITS
+from .problem.data.storage import cache_folder, made_once, open_array
 
 BINS = 8  # of the histogram, equal ones on [0, 1]
 ARRAYS = ("images", "labels", "histograms", "sizes")
@@ -63,8 +63,8 @@ def _built_in(build: Callable[..., Problem]) -> Callable[..., Problem]:
 def digits(*, costs: Any = (), normalize: bool = True) -> Problem:
     """8 x 8 images of digits (scikit-learn's 1,797, x/16): label, histogram and sample, in a second.
 
-    The splits are 70, 15 and 15 % of a fixed random order. The KL part of the sample's loss counts a tenth: 64 pixels
-    vary so little that the whole of it would switch every latent off.
+    The splits are 70, 15 and 15 % of a fixed random order. The KL part of the sample's loss counts
+    a tenth: 64 pixels vary so little that the whole of it would switch every latent off.
     """
     return _three_objectives("digits", _digits, kl_weight=0.1, costs=costs, normalize=normalize)
 
@@ -75,7 +75,9 @@ def mnist(*, costs: Any = (), normalize: bool = True) -> Problem:
 
     Train 50,000, validation the last 10,000 of the training file, test 10,000.
     """
-    return _three_objectives("mnist", functools.partial(_idx_arrays, MNIST), costs=costs, normalize=normalize)
+    return _three_objectives(
+        "mnist", functools.partial(_idx_arrays, MNIST), costs=costs, normalize=normalize
+    )
 
 
 @_built_in
@@ -84,10 +86,14 @@ def fashion_mnist(*, costs: Any = (), normalize: bool = True) -> Problem:
 
     Train 50,000, validation the last 10,000 of the training file, test 10,000.
     """
-    return _three_objectives("fashion-mnist", functools.partial(_idx_arrays, FASHION), costs=costs, normalize=normalize)
+    return _three_objectives(
+        "fashion-mnist", functools.partial(_idx_arrays, FASHION), costs=costs, normalize=normalize
+    )
 
 
-def _three_objectives(folder: str, make: Callable[[], Arrays], kl_weight: float = 1.0, **options: Any) -> Problem:
+def _three_objectives(
+    folder: str, make: Callable[[], Arrays], kl_weight: float = 1.0, **options: Any
+) -> Problem:
     """Class, histogram of the pixels, and images like these (paper VI-A), from arrays that are made once and kept."""
     arrays = _cached(folder, make)
     ends = np.cumsum(arrays["sizes"]).tolist()
@@ -98,7 +104,10 @@ def _three_objectives(folder: str, make: Callable[[], Arrays], kl_weight: float 
             "histogram": Regression(arrays["histograms"], standardize=False),
             "sample": Generation(arrays["images"], labels=arrays["labels"], kl_weight=kl_weight),
         },
-        splits={name: slice(first, last) for name, first, last in zip(SPLITS, [0, *ends], ends, strict=False)},
+        splits={
+            name: slice(first, last)
+            for name, first, last in zip(SPLITS, [0, *ends], ends, strict=False)
+        },
         **options,
     )
 
@@ -106,14 +115,18 @@ def _three_objectives(folder: str, make: Callable[[], Arrays], kl_weight: float 
 def histograms(images: np.ndarray) -> np.ndarray:
     """Share of each image's pixels in each of 8 equal bins on [0, 1]; the last bin holds 1 too."""
     counts = np.empty((len(images), BINS), dtype=np.float32)
-    for start in range(0, len(images), 1000):  # in pieces: 70,000 images of bin numbers would take half a gigabyte
+    for start in range(
+        0, len(images), 1000
+    ):  # in pieces: 70,000 images of bin numbers would take half a gigabyte
         piece = images[start : start + 1000].reshape(-1, images[0].size)
         bins = np.minimum((piece * BINS).astype(np.int8), BINS - 1)
-        counts[start : start + 1000] = np.stack([(bins == number).mean(1) for number in range(BINS)], axis=1)
+        counts[start : start + 1000] = np.stack(
+            [(bins == number).mean(1) for number in range(BINS)], axis=1
+        )
     return counts
 
 
-# --- Arrays, kept decoded --------------------------------------------------------------------------------------------
+# --- Arrays, kept decoded -------------------------------------------------------------------------
 
 
 def _cached(folder: str, make: Callable[[], Arrays]) -> Arrays:
@@ -128,9 +141,16 @@ def _cached(folder: str, make: Callable[[], Arrays]) -> Arrays:
     return {name: open_array(target / f"{name}.npy") for name in ARRAYS}
 
 
-def _arranged(images: np.ndarray, labels: np.ndarray, sizes: tuple[int, ...], order: np.ndarray) -> Arrays:
+def _arranged(
+    images: np.ndarray, labels: np.ndarray, sizes: tuple[int, ...], order: np.ndarray
+) -> Arrays:
     images = images[order]
-    return {"images": images, "labels": labels[order], "histograms": histograms(images), "sizes": np.array(sizes)}
+    return {
+        "images": images,
+        "labels": labels[order],
+        "histograms": histograms(images),
+        "sizes": np.array(sizes),
+    }
 
 
 def _digits() -> Arrays:
@@ -145,15 +165,19 @@ def _digits() -> Arrays:
 
 def _idx_arrays(source: Source) -> Arrays:
     """Images and labels of the four files, in [0, 1], the training rows in a fixed random order."""
-    train_images, train_labels, test_images, test_labels = (_idx_file(source, file) for file in source.digests)
+    train_images, train_labels, test_images, test_labels = (
+        _idx_file(source, file) for file in source.digests
+    )
     images = np.concatenate([train_images, test_images]).astype(np.float32) / np.float32(255)
     labels = np.concatenate([train_labels, test_labels]).astype(np.int64)
     train, test = len(train_images) - source.validation, len(test_images)
-    order = np.concatenate([np.random.default_rng(0).permutation(train), np.arange(train, len(images))])
+    order = np.concatenate(
+        [np.random.default_rng(0).permutation(train), np.arange(train, len(images))]
+    )
     return _arranged(images, labels, (train, source.validation, test), order)
 
 
-# --- IDX files -------------------------------------------------------------------------------------------------------
+# --- IDX files ------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -163,7 +187,8 @@ class Source:
     Attributes:
         folder: of the files, in each place where they are looked for.
         url: to download a file from, ending in a slash.
-        digests: SHA-256 of each file's content when unzipped (zipping again changes the files, not that).
+        digests: SHA-256 of each file's content when unzipped (zipping again changes the files, not
+            that).
         validation: how many of the last training examples are the validation split.
     """
 
@@ -243,13 +268,20 @@ def read_idx(zipped: bytes, origin: str, digest: str | None = None) -> np.ndarra
         content = gzip.decompress(zipped)
     except (OSError, EOFError, zlib.error) as error:
         raise DataFileError(f"{origin} needs to be a complete gzip file: {error}") from error
-    # Magic number: two zeros, 8 for unsigned bytes, the number of dimensions; then each dimension as 4 bytes.
+    # Magic number: two zeros, 8 for unsigned bytes, the number of dimensions; then each dimension
+    # as 4 bytes.
     if content[:3] != b"\0\0\x08" or content[3:4] not in (b"\x01", b"\x03"):
-        raise DataFileError(f"{origin} needs an IDX header of bytes in 1 or 3 dimensions, got {content[:4].hex(' ')!r}")
+        raise DataFileError(
+            f"{origin} needs an IDX header of bytes in 1 or 3 dimensions, got {content[:4].hex(' ')!r}"
+        )
     start = 4 + 4 * content[3]
     shape = struct.unpack(f">{content[3]}I", content[4:start]) if len(content) >= start else ()
     if not shape or len(content) - start != math.prod(shape):
-        raise DataFileError(f"{origin} needs as many bytes as its shape {shape} says, got {len(content) - start}")
+        raise DataFileError(
+            f"{origin} needs as many bytes as its shape {shape} says, got {len(content) - start}"
+        )
     if digest is not None and hashlib.sha256(content).hexdigest() != digest:
-        raise DataFileError(f"{origin} is not the file that this problem is made of: its content has another SHA-256")
+        raise DataFileError(
+            f"{origin} is not the file that this problem is made of: its content has another SHA-256"
+        )
     return np.frombuffer(content, dtype=np.uint8, offset=start).reshape(shape)

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import deap_valp as valp
-from deap_valp.diagnosis import METRICS
+from deap_valp.diagnosis.metrics import METRICS
 from deap_valp.selection import RULES
 
 DOCS = Path(__file__).parent
@@ -19,15 +19,23 @@ def first_line(function: object) -> str:
 
 def table(*rows: Iterable[str]) -> str:
     header, *body = [list(row) for row in rows]
-    return "\n".join("| " + " | ".join(row) + " |" for row in (header, ["---"] * len(header), *body))
+    return "\n".join(
+        "| " + " | ".join(row) + " |" for row in (header, ["---"] * len(header), *body)
+    )
 
 
 def tables() -> dict[str, str]:
     """Markdown by the marker it stands between."""
-    rules = [(name, set_, first_line(function)) for set_, found in RULES.items() for name, function in found.items()]
+    rules = [
+        (name, set_, first_line(function))
+        for set_, found in RULES.items()
+        for name, function in found.items()
+    ]
     return {
         "operators": str(valp.operators()),
-        "metrics": table(("metric", "what it measures"), *((n, first_line(f)) for n, f in METRICS.items())),
+        "metrics": table(
+            ("metric", "what it measures"), *((n, first_line(f)) for n, f in METRICS.items())
+        ),
         "rules": table(("rule", "rule set", "when, and what it proposes"), *rules),
     }
 

@@ -1,9 +1,11 @@
 """Guided VALP searches beside classic neuroevolution: one harness, equal budgets, paired seeds (docs/comparison.md).
 
-usage: python compare_with_classic_neuroevolution.py [--problem digits] [--seeds 5] [--workers 2] [--folder comparison]
+usage: python compare_with_classic_neuroevolution.py [--problem digits] [--seeds 5] [--workers 2]
+[--folder comparison]
 
-On digits all arms and five seeds take some nine minutes on two cores. Finished runs stay in the folder: called
-again, the script goes on from them. The searches are in comparison_arms.py; comparison_report.py makes the table and
+On digits all arms and five seeds take some nine minutes on two cores. Finished runs stay in the
+folder: called again, the script goes on from them. The searches are in comparison_arms.py;
+comparison_report.py makes the table and
 the figures.
 """
 
@@ -47,10 +49,17 @@ class Settings:
 
 LARGE = {"examples": 8_000_000, "cap": 600.0, "first_batches": 3000, "batches": 600}
 DEFAULTS = {"digits": {}, "mnist": LARGE, "fashion_mnist": LARGE}
-SMALLEST = {"examples": 9_000, "cap": 5.0, "first_batches": 15, "batches": 5, "population": 2, "minibatch": 50}
+SMALLEST = {
+    "examples": 9_000,
+    "cap": 5.0,
+    "first_batches": 15,
+    "batches": 5,
+    "population": 2,
+    "minibatch": 50,
+}
 
 
-# ---- runs in a folder ------------------------------------------------------------------------------------------------
+# ---- runs in a folder ----------------------------------------------------------------------------
 
 
 def path_of(folder, arm, seed):
@@ -82,15 +91,22 @@ def run_one(settings, arm, seed, folder):
 
 def run_all(settings, arms, seeds, folder, workers):
     """Run what is not there yet, each run in a process of the pool; the runs that failed, with the reason."""
-    missing = [(arm, seed) for seed in seeds for arm in arms if not path_of(folder, arm, seed).exists()]
+    missing = [
+        (arm, seed) for seed in seeds for arm in arms if not path_of(folder, arm, seed).exists()
+    ]
     failed = {}
     with ProcessPoolExecutor(workers, get_context("spawn"), leave_with_parent) as pool:
-        futures = {pool.submit(run_one, settings, arm, seed, folder): (arm, seed) for arm, seed in missing}
+        futures = {
+            pool.submit(run_one, settings, arm, seed, folder): (arm, seed) for arm, seed in missing
+        }
         for done, future in enumerate(as_completed(futures), 1):
             arm, seed = futures[future]
             if error := future.exception():
                 failed[arm, seed] = f"{type(error).__name__}: {error}"
-            print(f"{done}/{len(missing)} {arm}, seed {seed}: {failed.get((arm, seed), 'done')}", flush=True)
+            print(
+                f"{done}/{len(missing)} {arm}, seed {seed}: {failed.get((arm, seed), 'done')}",
+                flush=True,
+            )
     return failed
 
 
@@ -111,9 +127,13 @@ def open_folder(folder, settings):
     theirs = json.loads(path.read_text()) if path.exists() else ours
     if theirs != ours:
         differ = [
-            f"{name} {theirs.get(name)}, asked for {ours[name]}" for name in ours if theirs.get(name) != ours[name]
+            f"{name} {theirs.get(name)}, asked for {ours[name]}"
+            for name in ours
+            if theirs.get(name) != ours[name]
         ]
-        sys.exit(f"{folder} holds runs of other settings ({'; '.join(differ)}): give another --folder")
+        sys.exit(
+            f"{folder} holds runs of other settings ({'; '.join(differ)}): give another --folder"
+        )
     write(path, json.dumps(ours, indent=1))
 
 
@@ -122,13 +142,21 @@ def parsed(argv):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--problem", choices=DEFAULTS, default="digits")
     parser.add_argument("--seeds", type=int, default=2 if SMALL else 5, help="how many, from 1 on")
-    parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS), metavar="ARM", help=", ".join(ARMS))
+    parser.add_argument(
+        "--arms", nargs="+", choices=ARMS, default=list(ARMS), metavar="ARM", help=", ".join(ARMS)
+    )
     parser.add_argument("--examples-budget", type=int, help="training examples that a run may see")
-    parser.add_argument("--seconds", type=float, help="wall seconds of a run; without --examples-budget, instead of it")
+    parser.add_argument(
+        "--seconds",
+        type=float,
+        help="wall seconds of a run; without --examples-budget, instead of it",
+    )
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--folder", type=Path, default=Path("comparison"))
     arguments = parser.parse_args(argv)
-    settings = replace(Settings(arguments.problem), **(SMALLEST if SMALL else DEFAULTS[arguments.problem]))
+    settings = replace(
+        Settings(arguments.problem), **(SMALLEST if SMALL else DEFAULTS[arguments.problem])
+    )
     if arguments.examples_budget is not None or arguments.seconds is not None:
         settings = replace(settings, examples=arguments.examples_budget, seconds=arguments.seconds)
     return arguments, settings
@@ -141,8 +169,12 @@ def main(argv=None):
         notes["neat"] = "skipped, since neat-python is not installed: pip install '.[neat]'"
     arms = [arm for arm in arguments.arms if not notes.get(arm, "").startswith("skipped")]
     open_folder(arguments.folder, settings)
-    os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")  # of the processes to come, which share the cores
-    failed = run_all(settings, arms, range(1, arguments.seeds + 1), arguments.folder, arguments.workers)
+    os.environ.update(
+        OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1"
+    )  # of the processes to come, which share the cores
+    failed = run_all(
+        settings, arms, range(1, arguments.seeds + 1), arguments.folder, arguments.workers
+    )
     notes |= {f"{arm}, seed {seed}, failed": reason for (arm, seed), reason in failed.items()}
     print(report_on(arguments.folder, list(ARMS), notes))
     return 1 if failed else 0

@@ -19,9 +19,9 @@ from deap import algorithms, base, cma, creator, tools
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 import deap_valp as valp
-from deap_valp.init import initial_weights
-from deap_valp.model import Latents
-from deap_valp.training import sub_losses
+from deap_valp.genome.draw import initial_weights
+from deap_valp.training.loop import sub_losses
+from deap_valp.training.model import Latents
 
 FOR_EVER = sys.maxsize - 1
 
@@ -31,7 +31,7 @@ creator.create("OneLoss", base.Fitness, weights=(-1.0,))
 creator.create("Vector", np.ndarray, fitness=creator.OneLoss)
 
 
-# ---- one run under its budget ----------------------------------------------------------------------------------------
+# ---- one run under its budget --------------------------------------------------------------------
 
 
 class BudgetSpent(Exception):
@@ -67,7 +67,11 @@ class Run:
 
     def note(self, values, weights, test):
         """Write down an evaluation by its validation scores; ``test()``, the same on test, is kept for the front."""
-        line = {"examples": self.examples, "seconds": round(perf_counter() - self.began, 3), "values": values}
+        line = {
+            "examples": self.examples,
+            "seconds": round(perf_counter() - self.began, 3),
+            "values": values,
+        }
         print(json.dumps(line), file=self.file, flush=True)
         if values and not any(dominates(other, values) for other, _, _ in self.front):
             self.front = [member for member in self.front if not dominates(values, member[0])]
@@ -77,18 +81,29 @@ class Run:
         """The last line: the front by validation, scored on test."""
         if not self.front:
             raise RuntimeError("no evaluation came to an end within the budget: give the runs more")
-        front = [{"validation": values, "test": test(), "weights": n} for values, n, test in self.front]
-        last = {"objectives": self.problem.objectives, "start": self.start, "spent": self.spent, "front": front}
+        front = [
+            {"validation": values, "test": test(), "weights": n} for values, n, test in self.front
+        ]
+        last = {
+            "objectives": self.problem.objectives,
+            "start": self.start,
+            "spent": self.spent,
+            "front": front,
+        }
         print(json.dumps({**last, "cannot": self.cannot}), file=self.file)
 
     # -- evaluations by training
 
     def evaluate(self, individual):
         """``valp.evaluate``, counted."""
-        inherits = individual.trained or (individual.evaluation is not None and individual.evaluation.ok)
+        inherits = individual.trained or (
+            individual.evaluation is not None and individual.evaluation.ok
+        )
         batches = self.settings.batches if inherits else self.settings.first_batches
         self.charge(batches * min(individual.batch_size, self.data.size))
-        evaluation = valp.evaluate(individual, self.problem, self.settings.batches, self.settings.first_batches)
+        evaluation = valp.evaluate(
+            individual, self.problem, self.settings.batches, self.settings.first_batches
+        )
         found = deepcopy(individual)
         found.fitness.values = evaluation
         values = dict(zip(evaluation.objectives, evaluation)) if evaluation.ok else {}
@@ -121,7 +136,11 @@ class Run:
     def head_start(self, name):
         """Of an output: the head of the constant predictor, and the spread of its target around that."""
         target = self.data.targets[name]
-        spread = target.std(0) if target.is_floating_point() else torch.ones(self.problem.outputs[name].port.width)
+        spread = (
+            target.std(0)
+            if target.is_floating_point()
+            else torch.ones(self.problem.outputs[name].port.width)
+        )
         return self.problem.outputs[name].constant_head(), spread
 
 
@@ -130,7 +149,7 @@ def dominates(ours, theirs):
     return ours != theirs and all(ours[name] <= theirs[name] for name in ours)
 
 
-# ---- the arms: what searches, on the run's toolbox -------------------------------------------------------------------
+# ---- the arms: what searches, on the run's toolbox -----------------------------------------------
 
 
 def climbing(policy, **options):
@@ -163,7 +182,9 @@ def nsga2(run, toolbox, starts):
     toolbox.register("mate", valp.cxExclusiveSubgraph)
     toolbox.register("select", tools.selNSGA2)
     mu = len(starts)
-    algorithms.eaMuPlusLambda(starts, toolbox, mu, mu, cxpb=0.3, mutpb=0.7, ngen=FOR_EVER, verbose=False)
+    algorithms.eaMuPlusLambda(
+        starts, toolbox, mu, mu, cxpb=0.3, mutpb=0.7, ngen=FOR_EVER, verbose=False
+    )
 
 
 def population(run, toolbox, starts):
@@ -171,18 +192,26 @@ def population(run, toolbox, starts):
     toolbox.register("selMutation", valp.selMutation, policy="adaptive")
     toolbox.register("mate", valp.cxExclusiveSubgraph)
     toolbox.register("select", tools.selNSGA2)
-    valp.eaGuided(starts, toolbox, len(starts), len(starts), cxpb=0.3, mutpb=0.7, ngen=FOR_EVER, verbose=False)
+    valp.eaGuided(
+        starts, toolbox, len(starts), len(starts), cxpb=0.3, mutpb=0.7, ngen=FOR_EVER, verbose=False
+    )
 
 
 class Separable(cma.Strategy):
     """DEAP's CMA-ES with a diagonal covariance, since the full one takes half a second a step from 1,400 weights on.
 
     References:
-        Ros & Hansen 2008, A Simple Modification in CMA-ES Achieving Linear Time and Space Complexity.
+        Ros & Hansen 2008, A Simple Modification in CMA-ES Achieving Linear Time and Space
+        Complexity.
     """
 
     def __init__(self, centroid, sigma):
-        self.centroid, self.dim, self.sigma, self.update_count = np.array(centroid), len(centroid), sigma, 0
+        self.centroid, self.dim, self.sigma, self.update_count = (
+            np.array(centroid),
+            len(centroid),
+            sigma,
+            0,
+        )
         self.pc, self.ps, self.C = np.zeros(self.dim), np.zeros(self.dim), np.ones(self.dim)
         self.chiN = math.sqrt(self.dim) * (1 - 1 / (4 * self.dim) + 1 / (21 * self.dim**2))
         self.lambda_ = int(4 + 3 * math.log(self.dim))
@@ -200,11 +229,15 @@ class Separable(cma.Strategy):
         step = self.weights @ steps
         self.centroid = self.centroid + self.sigma * step
         self.update_count += 1
-        self.ps = (1 - self.cs) * self.ps + math.sqrt(self.cs * (2 - self.cs) * self.mueff) * step / np.sqrt(self.C)
+        self.ps = (1 - self.cs) * self.ps + math.sqrt(
+            self.cs * (2 - self.cs) * self.mueff
+        ) * step / np.sqrt(self.C)
         length = np.linalg.norm(self.ps) / self.chiN
         early = math.sqrt(1 - (1 - self.cs) ** (2 * self.update_count))
         moves = float(length / early < 1.4 + 2 / (self.dim + 1))
-        self.pc = (1 - self.cc) * self.pc + moves * math.sqrt(self.cc * (2 - self.cc) * self.mueff) * step
+        self.pc = (1 - self.cc) * self.pc + moves * math.sqrt(
+            self.cc * (2 - self.cc) * self.mueff
+        ) * step
         kept = 1 - self.ccov1 - self.ccovmu + (1 - moves) * self.ccov1 * self.cc * (2 - self.cc)
         self.C = kept * self.C + self.ccov1 * self.pc**2 + self.ccovmu * (self.weights @ steps**2)
         self.sigma *= math.exp((length - 1) * self.cs / self.damps)
@@ -212,7 +245,13 @@ class Separable(cma.Strategy):
 
 def cma_es(run, toolbox, starts):
     """Fixed topology, evolved weights: all weights of a narrow VALP by CMA-ES on the sum of its normalised losses."""
-    narrow = {"networks": (2, 2), "layers": (1, 1), "width": (8, 8), "latent": (4, 4), "activations": ("tanh",)}
+    narrow = {
+        "networks": (2, 2),
+        "layers": (1, 1),
+        "width": (8, 8),
+        "latent": (4, 4),
+        "activations": ("tanh",),
+    }
     individual = valp.initVALP(creator.Compared, run.problem, **narrow)
     scales = {key: torch.ones(shape) for key, shape in individual.shapes().items()}
     for name in individual.outputs:
@@ -228,7 +267,9 @@ def cma_es(run, toolbox, starts):
     batch, noise = slice(0), {}
 
     def place(vector):
-        vector_to_parameters(centre + scale * torch.from_numpy(np.array(vector, dtype=np.float32)), parameters)
+        vector_to_parameters(
+            centre + scale * torch.from_numpy(np.array(vector, dtype=np.float32)), parameters
+        )
 
     def generate():
         nonlocal batch, noise
@@ -269,26 +310,43 @@ def neat(run, toolbox, starts):
     kinds = {name: kind for name, kind in run.problem.outputs.items() if kind.kind != "generation"}
     widths = [kind.port.width for kind in kinds.values()]
     constant, spread = (torch.cat(parts) for parts in zip(*map(run.head_start, kinds)))
-    parts = [library.DefaultGenome, library.DefaultReproduction, library.DefaultSpeciesSet, library.DefaultStagnation]
+    parts = [
+        library.DefaultGenome,
+        library.DefaultReproduction,
+        library.DefaultSpeciesSet,
+        library.DefaultStagnation,
+    ]
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "neat.cfg")
         with path.open("w") as file:
-            neat_settings(sum(port.width for port in run.problem.inputs.values()), sum(widths)).write(file)
+            neat_settings(
+                sum(port.width for port in run.problem.inputs.values()), sum(widths)
+            ).write(file)
         config = library.Config(*parts, path)
 
-    def heads(genome, rows):  # as FeedForwardNetwork.activate, for all rows at once; output nodes are linear
+    def heads(
+        genome, rows
+    ):  # as FeedForwardNetwork.activate, for all rows at once; output nodes are linear
         network = library.nn.FeedForwardNetwork.create(genome, config)
         columns = dict(zip(network.input_nodes, torch.cat(list(rows), 1).numpy().T))
         nothing = np.zeros(len(columns[-1]), dtype=np.float32)
         for node, _, _, bias, _, links in network.node_evals:
-            pre = sum((np.float32(weight) * columns.get(source, nothing) for source, weight in links), nothing + bias)
+            pre = sum(
+                (np.float32(weight) * columns.get(source, nothing) for source, weight in links),
+                nothing + bias,
+            )
             columns[node] = pre if node in network.output_nodes else np.tanh(pre)
-        stacked = torch.from_numpy(np.stack([columns.get(node, nothing) for node in network.output_nodes], 1))
+        stacked = torch.from_numpy(
+            np.stack([columns.get(node, nothing) for node in network.output_nodes], 1)
+        )
         return dict(zip(kinds, (constant + spread * stacked.float()).split(widths, 1)))
 
     def scores(genome, split="test"):
         found = heads(genome, run.problem.split(split).inputs.values())
-        return {name: float(kind.score(kind.port.predict(found[name]), split)) for name, kind in kinds.items()}
+        return {
+            name: float(kind.score(kind.port.predict(found[name]), split))
+            for name, kind in kinds.items()
+        }
 
     def report(genome):
         run.note(scores(genome, "validation"), sum(genome.size()), partial(scores, genome))
@@ -299,8 +357,13 @@ def neat(run, toolbox, starts):
         for _, genome in genomes:
             run.charge(run.settings.minibatch)
             found = heads(genome, [rows[batch] for rows in run.data.inputs.values()])
-            losses = [kind.loss(found[name], run.data.targets[name][batch]) for name, kind in kinds.items()]
-            genome.fitness = -sum(run.problem.loss_scale[name] * loss.item() for name, loss in zip(kinds, losses))
+            losses = [
+                kind.loss(found[name], run.data.targets[name][batch])
+                for name, kind in kinds.items()
+            ]
+            genome.fitness = -sum(
+                run.problem.loss_scale[name] * loss.item() for name, loss in zip(kinds, losses)
+            )
         best = max((genome for _, genome in genomes), key=lambda genome: genome.fitness)
         if run.due():
             report(best)
@@ -316,15 +379,36 @@ def neat(run, toolbox, starts):
 def neat_settings(inputs, outputs):
     """neat-python's, which has no defaults: a tenth of the direct connections, tanh units."""
     number = {"init_type": "gaussian", "max_value": 30, "min_value": -30}
-    still = {**number, "init_mean": 1, "init_stdev": 0, "mutate_rate": 0, "mutate_power": 0, "replace_rate": 0}
-    free = {**number, "init_mean": 0, "init_stdev": 0.3, "mutate_rate": 0.8, "mutate_power": 0.2, "replace_rate": 0.02}
+    still = {
+        **number,
+        "init_mean": 1,
+        "init_stdev": 0,
+        "mutate_rate": 0,
+        "mutate_power": 0,
+        "replace_rate": 0,
+    }
+    free = {
+        **number,
+        "init_mean": 0,
+        "init_stdev": 0.3,
+        "mutate_rate": 0.8,
+        "mutate_power": 0.2,
+        "replace_rate": 0.02,
+    }
     genes = {"weight": free, "bias": free, "response": still, "time_constant": still}
-    genome = {f"{gene}_{key}": value for gene, items in genes.items() for key, value in items.items()}
+    genome = {
+        f"{gene}_{key}": value for gene, items in genes.items() for key, value in items.items()
+    }
     for key, name in (("activation", "tanh"), ("aggregation", "sum")):
         genome |= {f"{key}_default": name, f"{key}_options": name, f"{key}_mutate_rate": 0}
     genome |= {"num_inputs": inputs, "num_outputs": outputs, "num_hidden": 0, "feed_forward": True}
     genome |= {"initial_connection": "partial_direct 0.1"}
-    genome |= {"conn_add_prob": 0.3, "conn_delete_prob": 0.1, "node_add_prob": 0.2, "node_delete_prob": 0.05}
+    genome |= {
+        "conn_add_prob": 0.3,
+        "conn_delete_prob": 0.1,
+        "node_add_prob": 0.2,
+        "node_delete_prob": 0.05,
+    }
     genome |= {"single_structural_mutation": False, "structural_mutation_surer": "default"}
     genome |= {"compatibility_disjoint_coefficient": 1, "compatibility_weight_coefficient": 0.5}
     genome |= {"enabled_default": True, "enabled_mutate_rate": 0.01}
@@ -336,7 +420,11 @@ def neat_settings(inputs, outputs):
             "NEAT": {**search, "pop_size": 50, "reset_on_extinction": True},
             "DefaultGenome": genome,
             "DefaultSpeciesSet": {"compatibility_threshold": 3},
-            "DefaultStagnation": {"species_fitness_func": "max", "max_stagnation": 15, "species_elitism": 2},
+            "DefaultStagnation": {
+                "species_fitness_func": "max",
+                "max_stagnation": 15,
+                "species_elitism": 2,
+            },
             "DefaultReproduction": {"elitism": 1, "survival_threshold": 0.2, "min_species_size": 1},
         }
     )

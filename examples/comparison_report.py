@@ -24,7 +24,7 @@ HYPERVOLUME = "hypervolume"
 SPLITS = ("validation", "test")
 
 
-# ---- what a run found ------------------------------------------------------------------------------------------------
+# ---- what a run found ----------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,9 @@ def read(path):
     def rows(scores):
         return np.array([[one.get(name, np.nan) for name in names] for one in scores], dtype=float)
 
-    validation, test = (rows([member[split] for member in front]).reshape(-1, len(names)) for split in SPLITS)
+    validation, test = (
+        rows([member[split] for member in front]).reshape(-1, len(names)) for split in SPLITS
+    )
     best = np.argmin(validation, axis=0) if front else np.zeros(len(names), dtype=int)
     return Found(
         objectives=tuple(names),
@@ -83,19 +85,34 @@ def read_folder(folder, order):
 
 def reference_of(found):
     """The corner of the hypervolumes: 1.2 times the median of the seeds' starts; None without any."""
-    starts = {seed: run.start for runs in found.values() for seed, run in runs.items() if run.start is not None}
+    starts = {
+        seed: run.start
+        for runs in found.values()
+        for seed, run in runs.items()
+        if run.start is not None
+    }
     return 1.2 * np.nanmedian(list(starts.values()), axis=0) if starts else None
 
 
 def hypervolume(points, reference):
     """Share of the box from zero to the reference that the points dominate; of none, 0."""
     points = points[~np.isnan(points).any(axis=1)]
-    return float(moocore.hypervolume(points / reference, ref=np.ones(len(reference)))) if len(points) else 0.0
+    return (
+        float(moocore.hypervolume(points / reference, ref=np.ones(len(reference))))
+        if len(points)
+        else 0.0
+    )
 
 
 def front_shares(found):
     """By arm, how much of the front of all runs together, on test, is its own."""
-    owned = [(arm, point) for arm, runs in found.items() for run in runs.values() if run.whole for point in run.test]
+    owned = [
+        (arm, point)
+        for arm, runs in found.items()
+        for run in runs.values()
+        if run.whole
+        for point in run.test
+    ]
     if not owned:
         return {}
     best = moocore.is_nondominated(np.array([point for _, point in owned]), keep_weakly=True)
@@ -103,7 +120,7 @@ def front_shares(found):
     return {arm: counts[arm] / counts.total() for arm, _ in owned}
 
 
-# ---- statistics ------------------------------------------------------------------------------------------------------
+# ---- statistics ----------------------------------------------------------------------------------
 
 
 def vargha_delaney(ours, theirs):
@@ -125,7 +142,9 @@ def kruskal(groups):
 
 def paired(ours, theirs):
     """Seeds in which ours is lower, in which theirs is, and the p of Wilcoxon's signed ranks; of values by seed."""
-    differences = np.array([ours[seed] - theirs[seed] for seed in sorted(ours.keys() & theirs.keys())])
+    differences = np.array(
+        [ours[seed] - theirs[seed] for seed in sorted(ours.keys() & theirs.keys())]
+    )
     differences = differences[differences != 0]
     p = float(stats.wilcoxon(differences, method="exact").pvalue) if len(differences) else 1.0
     return int((differences < 0).sum()), int((differences > 0).sum()), p
@@ -136,14 +155,18 @@ def measured(found):
     objectives = next(run.objectives for runs in found.values() for run in runs.values())
     values = {name: {arm: {} for arm in found} for name in (*objectives, HYPERVOLUME)}
     reference = reference_of(found)
-    for arm, seed, run in ((arm, seed, run) for arm, runs in found.items() for seed, run in runs.items()):
+    for arm, seed, run in (
+        (arm, seed, run) for arm, runs in found.items() for seed, run in runs.items()
+    ):
         scores = dict(zip(objectives, run.chosen.tolist()))
         if reference is not None and run.whole:
             scores[HYPERVOLUME] = -hypervolume(run.test, reference)
         for name, value in scores.items():
             if not math.isnan(value):
                 values[name][arm][seed] = value
-    return {name: {arm: some for arm, some in by_arm.items() if some} for name, by_arm in values.items()}
+    return {
+        name: {arm: some for arm, some in by_arm.items() if some} for name, by_arm in values.items()
+    }
 
 
 def compared(by_arm):
@@ -153,11 +176,16 @@ def compared(by_arm):
     against = {control: {} for control in CONTROLS if control in groups}
     for control, arm in ((control, arm) for control in against for arm in groups if arm != control):
         wins, losses, wilcoxon = paired(by_arm[arm], by_arm[control])
-        effect, difference = vargha_delaney(groups[arm], groups[control]), dunn[frozenset((arm, control))]
+        effect, difference = (
+            vargha_delaney(groups[arm], groups[control]),
+            dunn[frozenset((arm, control))],
+        )
         pairs = {"wins": wins, "losses": losses, "wilcoxon_p": wilcoxon}
         against[control][arm] = {"a12": effect, "dunn_p": difference, **pairs}
     return {
-        "quartiles": {arm: np.percentile(some, [25, 50, 75]).tolist() for arm, some in groups.items()},
+        "quartiles": {
+            arm: np.percentile(some, [25, 50, 75]).tolist() for arm, some in groups.items()
+        },
         "kruskal_p": p,
         "dunn_p": [[*sorted(pair), value] for pair, value in dunn.items()],
         "against": against,
@@ -182,12 +210,15 @@ def analyse(found):
     shares, reference = front_shares(found), reference_of(found)
     return {
         "reference": None if reference is None else reference.tolist(),
-        "arms": {arm: {**described(list(runs.values())), "share": shares.get(arm)} for arm, runs in found.items()},
+        "arms": {
+            arm: {**described(list(runs.values())), "share": shares.get(arm)}
+            for arm, runs in found.items()
+        },
         "measures": {name: compared(by_arm) for name, by_arm in measured(found).items()},
     }
 
 
-# ---- the table -------------------------------------------------------------------------------------------------------
+# ---- the table -----------------------------------------------------------------------------------
 
 
 def table(analysis, notes):
@@ -203,19 +234,37 @@ def table(analysis, notes):
         ]
         ended = ", ".join(f"{budget} {runs}" for budget, runs in about["ended"].items())
         lines.append(
-            [arm, *numbers, ended, *cells, "not defined" if about["share"] is None else f"{about['share']:.0%}"]
+            [
+                arm,
+                *numbers,
+                ended,
+                *cells,
+                "not defined" if about["share"] is None else f"{about['share']:.0%}",
+            ]
         )
     lines.append(
-        ["Kruskal-Wallis p", *[""] * (len(used) + 1), *(f"{m['kruskal_p']:.2g}" for m in measures.values()), ""]
+        [
+            "Kruskal-Wallis p",
+            *[""] * (len(used) + 1),
+            *(f"{m['kruskal_p']:.2g}" for m in measures.values()),
+            "",
+        ]
     )
     text = [markdown(lines)]
     for control in CONTROLS:
         against = {name: measure["against"].get(control, {}) for name, measure in measures.items()}
-        rows = [[arm, *(effect(some.get(arm)) for some in against.values())] for arm in analysis["arms"]]
+        rows = [
+            [arm, *(effect(some.get(arm)) for some in against.values())] for arm in analysis["arms"]
+        ]
         rows = [row for row in rows if set(row[1:]) != {"not defined"}]
         if rows:
             text += [f"Against `{control}`:", markdown([["arm", *measures], *rows])]
-    return "\n\n".join([*text, "\n".join(f"- {name}: {reason}" for name, reason in notes.items())]).rstrip() + "\n"
+    return (
+        "\n\n".join(
+            [*text, "\n".join(f"- {name}: {reason}" for name, reason in notes.items())]
+        ).rstrip()
+        + "\n"
+    )
 
 
 def quartiles(values):
@@ -239,34 +288,50 @@ def markdown(lines):
     return "\n".join([head, "|" + " --- |" * len(lines[0]), *body])
 
 
-# ---- figures ---------------------------------------------------------------------------------------------------------
+# ---- figures -------------------------------------------------------------------------------------
 
 
 def courses(found, clock):
     """By arm and measure the best scores so far on validation at common positions of a clock (examples, seconds).
 
-    Gives the positions, and by measure and arm an array (seeds, positions), NaN before the first evaluation.
+    Gives the positions, and by measure and arm an array (seeds, positions), NaN before the first
+    evaluation.
     """
     reference, objectives = (
         reference_of(found),
         next(run.objectives for runs in found.values() for run in runs.values()),
     )
-    positions = np.linspace(0, max(getattr(run, clock)[-1] for runs in found.values() for run in runs.values()), 200)
+    positions = np.linspace(
+        0, max(getattr(run, clock)[-1] for runs in found.values() for run in runs.values()), 200
+    )
     curves = {name: {arm: [] for arm in found} for name in (*objectives, HYPERVOLUME)}
     for arm, run in ((arm, run) for arm, runs in found.items() for run in runs.values()):
         best = [*np.fmin.accumulate(run.values, axis=0).T]
         if reference is not None and run.whole:
-            best.append(np.array([hypervolume(run.values[: end + 1], reference) for end in range(len(run.values))]))
+            best.append(
+                np.array(
+                    [
+                        hypervolume(run.values[: end + 1], reference)
+                        for end in range(len(run.values))
+                    ]
+                )
+            )
         index = np.searchsorted(getattr(run, clock), positions, side="right") - 1
         for name, values in zip(curves, best):
             curves[name][arm].append(np.where(index < 0, np.nan, values[index]))
-    return positions, {name: {arm: np.array(c) for arm, c in by_arm.items() if c} for name, by_arm in curves.items()}
+    return positions, {
+        name: {arm: np.array(c) for arm, c in by_arm.items() if c}
+        for name, by_arm in curves.items()
+    }
 
 
 def looks(found):
     """Colour and line of each arm."""
     colours = matplotlib.colormaps["tab10"].colors
-    return {arm: {"color": colours[i % 10], "linestyle": "-" if i < 10 else "--"} for i, arm in enumerate(found)}
+    return {
+        arm: {"color": colours[i % 10], "linestyle": "-" if i < 10 else "--"}
+        for i, arm in enumerate(found)
+    }
 
 
 def draw_courses(found, names, path):
@@ -284,7 +349,14 @@ def draw_courses(found, names, path):
                 begun = ~np.isnan(values).any(axis=0)  # in every seed
                 low, median, high = np.percentile(values[:, begun], [25, 50, 75], axis=0)
                 ax.plot(positions[begun], median, label=arm, **looks(found)[arm])
-                ax.fill_between(positions[begun], low, high, color=looks(found)[arm]["color"], alpha=0.12, linewidth=0)
+                ax.fill_between(
+                    positions[begun],
+                    low,
+                    high,
+                    color=looks(found)[arm]["color"],
+                    alpha=0.12,
+                    linewidth=0,
+                )
             ax.set(xlabel=f"{clock} of a run", ylabel=f"{name} (validation, best so far)")
             ax.xaxis.set_major_formatter(EngFormatter(sep=""))
             if name != HYPERVOLUME:
@@ -294,7 +366,9 @@ def draw_courses(found, names, path):
 
 def attained(runs, pair):
     """The 50 % attainment surface of two objectives: what half of the runs reach, on test, as points by the first."""
-    fronts = [run.test[:, pair] for run in runs if len(run.test) and not np.isnan(run.test[:, pair]).any()]
+    fronts = [
+        run.test[:, pair] for run in runs if len(run.test) and not np.isnan(run.test[:, pair]).any()
+    ]
     if not fronts:
         return np.empty((0, 2))
     sets = np.repeat(np.arange(len(fronts)), [len(front) for front in fronts])
@@ -315,7 +389,11 @@ def draw_attainment(found, objectives, path):
             surface = attained(runs.values(), list(pair))
             if len(surface):
                 ax.step(*surface.T, where="post", marker=".", label=arm, **looks(found)[arm])
-        ax.set(xlabel=f"{objectives[pair[0]]} (test)", ylabel=f"{objectives[pair[1]]} (test)", yscale="log")
+        ax.set(
+            xlabel=f"{objectives[pair[0]]} (test)",
+            ylabel=f"{objectives[pair[1]]} (test)",
+            yscale="log",
+        )
     save(figure, path)
 
 
@@ -323,13 +401,17 @@ def save(figure, path):
     """With one legend, to the right of all."""
     from matplotlib import pyplot
 
-    handles = {label: handle for ax in figure.axes for handle, label in zip(*ax.get_legend_handles_labels())}
+    handles = {
+        label: handle
+        for ax in figure.axes
+        for handle, label in zip(*ax.get_legend_handles_labels())
+    }
     figure.legend(handles.values(), handles.keys(), loc="outside right upper", frameon=False)
     figure.savefig(path, dpi=120)
     pyplot.close(figure)
 
 
-# ---- all of it -------------------------------------------------------------------------------------------------------
+# ---- all of it -----------------------------------------------------------------------------------
 
 
 def write(path, text):

@@ -34,7 +34,11 @@ creator.create("Individual", valp.VALP, fitness=creator.FitnessMulti)
 toolbox = base.Toolbox()
 toolbox.register("individual", valp.initVALP, creator.Individual, problem, networks=(3, 6))
 toolbox.register(
-    "evaluate", valp.evaluate, problem=problem, batches=arguments.batches, first_batches=arguments.first_batches
+    "evaluate",
+    valp.evaluate,
+    problem=problem,
+    batches=arguments.batches,
+    first_batches=arguments.first_batches,
 )
 toolbox.register("selMutation", valp.selMutation, policy=arguments.policy)
 
@@ -53,10 +57,18 @@ def main() -> None:
 
     arguments.folder.mkdir(exist_ok=True)
     samples = valp.decode(best).generate(100, torch.Generator().manual_seed(0))["sample"]
-    valp.plots.plot_samples(samples).figure.savefig(arguments.folder / "samples.png", dpi=120, bbox_inches="tight")
-    valp.plots.plot_valp(best).figure.savefig(arguments.folder / "valp.png", dpi=120, bbox_inches="tight")
-    valp.plots.plot_search(logbook)[0].figure.savefig(arguments.folder / "search.png", dpi=120, bbox_inches="tight")
-    valp.plots.plot_decisions(archive)[0].figure.savefig(arguments.folder / "decisions.png", dpi=120)
+    valp.plots.plot_samples(samples).figure.savefig(
+        arguments.folder / "samples.png", dpi=120, bbox_inches="tight"
+    )
+    valp.plots.plot_valp(best).figure.savefig(
+        arguments.folder / "valp.png", dpi=120, bbox_inches="tight"
+    )
+    valp.plots.plot_search(logbook)[0].figure.savefig(
+        arguments.folder / "search.png", dpi=120, bbox_inches="tight"
+    )
+    valp.plots.plot_decisions(archive)[0].figure.savefig(
+        arguments.folder / "decisions.png", dpi=120
+    )
     valp.plots.plot_genealogy(archive).figure.savefig(arguments.folder / "genealogy.png", dpi=120)
     print(f"Plots saved in {arguments.folder.resolve()}")
 

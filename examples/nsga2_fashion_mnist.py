@@ -24,7 +24,9 @@ creator.create("Individual", valp.VALP, fitness=creator.FitnessMulti)
 toolbox = base.Toolbox()
 toolbox.register("individual", valp.initVALP, creator.Individual, problem, networks=(3, 6))
 toolbox.register("population", tools.initRepeat, list, toolbox.individual)
-toolbox.register("evaluate", valp.evaluate, problem=problem, batches=BATCHES, first_batches=FIRST_BATCHES)
+toolbox.register(
+    "evaluate", valp.evaluate, problem=problem, batches=BATCHES, first_batches=FIRST_BATCHES
+)
 toolbox.register("selMutation", valp.selMutation)
 toolbox.register("mutate", valp.mutGuided, select=toolbox.selMutation)
 toolbox.register("mate", valp.cxExclusiveSubgraph)
@@ -48,11 +50,18 @@ def main() -> None:
     )
     print(f"\nPareto front ({len(front)} of {len(population)} in the population), test scores:")
     for individual in front:
-        print("  ", *(f"{name} {value:.4g} " for name, value in valp.score(individual, problem).items()))
+        print(
+            "  ",
+            *(f"{name} {value:.4g} " for name, value in valp.score(individual, problem).items()),
+        )
     folder = Path("nsga2_plots")
     folder.mkdir(exist_ok=True)
-    valp.plots.plot_pareto(population)[0].figure.savefig(folder / "pareto.png", dpi=120, bbox_inches="tight")
-    valp.plots.plot_search(logbook)[0].figure.savefig(folder / "search.png", dpi=120, bbox_inches="tight")
+    valp.plots.plot_pareto(population)[0].figure.savefig(
+        folder / "pareto.png", dpi=120, bbox_inches="tight"
+    )
+    valp.plots.plot_search(logbook)[0].figure.savefig(
+        folder / "search.png", dpi=120, bbox_inches="tight"
+    )
     print(f"Plots saved in {folder.resolve()}")
 
 

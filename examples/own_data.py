@@ -12,7 +12,14 @@ SMALL = bool(os.environ.get("DEAP_VALP_SMALL"))
 STEPS, FIRST_BATCHES, BATCHES = (3, 100, 50) if SMALL else (12, 1500, 300)
 
 rng = np.random.default_rng(0)
-people = rng.normal(size=(3000, 6)) * [1, 10, 100, 1, 1, 1] + [0, 40, 170, 0, 0, 0]  # columns of different units
+people = rng.normal(size=(3000, 6)) * [1, 10, 100, 1, 1, 1] + [
+    0,
+    40,
+    170,
+    0,
+    0,
+    0,
+]  # columns of different units
 noise = rng.normal(size=(3000, 8))
 score = people[:, 0] + 0.1 * (people[:, 1] - 40) + 0.3 * rng.normal(size=3000)
 group = np.where(score > 0.7, "high", np.where(score < -0.7, "low", "middle"))
@@ -28,8 +35,12 @@ creator.create("FitnessMulti", valp.Fitness, weights=problem.weights)
 creator.create("Individual", valp.VALP, fitness=creator.FitnessMulti)
 
 toolbox = base.Toolbox()
-toolbox.register("individual", valp.initVALP, creator.Individual, problem, networks=(3, 5), width=(8, 32))
-toolbox.register("evaluate", valp.evaluate, problem=problem, batches=BATCHES, first_batches=FIRST_BATCHES)
+toolbox.register(
+    "individual", valp.initVALP, creator.Individual, problem, networks=(3, 5), width=(8, 32)
+)
+toolbox.register(
+    "evaluate", valp.evaluate, problem=problem, batches=BATCHES, first_batches=FIRST_BATCHES
+)
 toolbox.register("selMutation", valp.selMutation)
 
 
@@ -39,7 +50,9 @@ def main() -> None:
     best, logbook = valp.hillClimbing(toolbox.individual(), toolbox, nsteps=STEPS)
     for record in logbook:
         scores = "  ".join(f"{name} {record[name]:.4g}" for name in problem.objectives)
-        print(f"{record['gen']:3d} {'accepted' if record['accepted'] else 'rejected'}  {scores}  {record['move']}")
+        print(
+            f"{record['gen']:3d} {'accepted' if record['accepted'] else 'rejected'}  {scores}  {record['move']}"
+        )
     print(best, best.evaluation.diagnosis, sep="\n")
     print("Test scores (error rate, squared error in your units):", valp.score(best, problem))
 
@@ -47,7 +60,11 @@ def main() -> None:
     answer = model(problem.prepare({"people": people[:3], "noise": noise[:3]}))
     for row in range(3):
         named = dict(zip(problem.outputs["group"].classes, answer["group"][row].tolist()))
-        print({name: round(share, 2) for name, share in named.items()}, answer["numbers"][row].tolist(), numbers[row])
+        print(
+            {name: round(share, 2) for name, share in named.items()},
+            answer["numbers"][row].tolist(),
+            numbers[row],
+        )
 
 
 if __name__ == "__main__":

@@ -34,7 +34,9 @@ def main() -> None:
     individual = toolbox.individual()
     place = places(individual, gentle=False)[0]
     mutPruneConnection(individual, place)  # at a place of your choice
-    print(f"\n{individual.move}: {float((individual.weights[place] == 0).float().mean()):.0%} of its weights are zero")
+    print(
+        f"\n{individual.move}: {float((individual.weights[place] == 0).float().mean()):.0%} of its weights are zero"
+    )
 
     counts: dict[str, int] = {}
     for _ in range(300):  # or drawn like every other operator

@@ -33,7 +33,9 @@ creator.create("FitnessMulti", valp.Fitness, weights=problem.weights)
 creator.create("Individual", valp.VALP, fitness=creator.FitnessMulti)
 toolbox = base.Toolbox()
 toolbox.register("individual", valp.initVALP, creator.Individual, problem, width=(6, 40))
-toolbox.register("evaluate", valp.evaluate, problem=problem, batches=BATCHES, first_batches=FIRST_BATCHES)
+toolbox.register(
+    "evaluate", valp.evaluate, problem=problem, batches=BATCHES, first_batches=FIRST_BATCHES
+)
 toolbox.register("selMutation", valp.selMutation, policy="mine")
 
 

@@ -1,6 +1,7 @@
 """Guided hill climbing on scikit-learn's digits: class, histogram and new images from one model (paper, Fig. 4).
 
-Takes about a minute. Prints each step with the reason for it, the Pareto front and the test scores, and saves plots.
+Takes about a minute. Prints each step with the reason for it, the Pareto front and the test scores,
+and saves plots.
 """
 
 import os
@@ -23,7 +24,9 @@ creator.create("Individual", valp.VALP, fitness=creator.FitnessMulti)
 
 toolbox = base.Toolbox()
 toolbox.register("individual", valp.initVALP, creator.Individual, problem, networks=(3, 6))
-toolbox.register("evaluate", valp.evaluate, problem=problem, batches=BATCHES, first_batches=FIRST_BATCHES)
+toolbox.register(
+    "evaluate", valp.evaluate, problem=problem, batches=BATCHES, first_batches=FIRST_BATCHES
+)
 toolbox.register("selMutation", valp.selMutation)
 
 
@@ -35,13 +38,25 @@ def main() -> None:
 
     for record in logbook:
         scores = "  ".join(f"{name} {record[name]:.4g}" for name in problem.objectives)
-        print(f"{record['gen']:3d} {'accepted' if record['accepted'] else 'rejected'}  {scores}  {record['move']}")
+        print(
+            f"{record['gen']:3d} {'accepted' if record['accepted'] else 'rejected'}  {scores}  {record['move']}"
+        )
     print(f"\nPareto front of the {len(logbook)} structures evaluated (validation):")
     for individual in front:
-        print("  ", *(f"{name} {value:.4g} " for name, value in zip(problem.objectives, individual.fitness.values)))
+        print(
+            "  ",
+            *(
+                f"{name} {value:.4g} "
+                for name, value in zip(problem.objectives, individual.fitness.values)
+            ),
+        )
     print("\nThe last incumbent:", best, best.evaluation.diagnosis, sep="\n")
     print(
-        "\nTest scores:", *(f"{name} {value:.4g} " for name, value in valp.score(best, problem, split="test").items())
+        "\nTest scores:",
+        *(
+            f"{name} {value:.4g} "
+            for name, value in valp.score(best, problem, split="test").items()
+        ),
     )
 
     folder = Path("quickstart_plots")

@@ -12,7 +12,9 @@ import zoo
 matplotlib.use("Agg")
 
 if zoo.DEVICE == "cpu":
-    os.environ["CUDA_VISIBLE_DEVICES"] = ""  # so that "auto" is the same device, in processes that tests start too
+    os.environ["CUDA_VISIBLE_DEVICES"] = (
+        ""  # so that "auto" is the same device, in processes that tests start too
+    )
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -46,12 +46,24 @@ def _feed(update, value) -> None:
 
 def _feed_valp(update, individual) -> None:
     _feed(update, individual.graph)
-    _feed(update, [individual.seed, individual.batch_size, individual.optimizers, individual.ages, individual.decision])
+    _feed(
+        update,
+        [
+            individual.seed,
+            individual.batch_size,
+            individual.optimizers,
+            individual.ages,
+            individual.decision,
+        ],
+    )
     _feed_tensors(update, individual.weights)
     _feed(update, tuple(individual.fitness.values))
     evaluation = individual.evaluation
     if evaluation is not None:
-        _feed(update, [tuple(evaluation), evaluation.sessions, evaluation.status, str(evaluation.diagnosis)])
+        _feed(
+            update,
+            [tuple(evaluation), evaluation.sessions, evaluation.status, str(evaluation.diagnosis)],
+        )
         _feed_tensors(update, evaluation.weights)
         for name, losses in sorted(evaluation.history.items()):
             update(name.encode() + losses.tobytes())

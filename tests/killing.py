@@ -2,8 +2,10 @@
 
     python killing.py FOLDER SEED SEARCH...
 
-prints for each search, as JSON: what it left in the end (a digest), how often it was killed, and how many evaluations
-were finished in all. A point is a line of the code that searches, saves and trains, drawn at random.
+prints for each search, as JSON: what it left in the end (a digest), how often it was killed, and
+how many evaluations
+were finished in all. A point is a line of the code that searches, saves and trains, drawn at
+random.
 """
 
 from __future__ import annotations
@@ -23,7 +25,14 @@ from digests import digest, random_state
 import deap_valp as valp
 
 PACKAGE = Path(valp.__file__).parent
-MODULES = ("checkpoint.py", "files.py", "evaluation.py", "genealogy.py", "algorithms/*.py", "selection/select.py")
+MODULES = (
+    "checkpoint.py",
+    "files.py",
+    "evaluation.py",
+    "genealogy.py",
+    "algorithms/*.py",
+    "selection/select.py",
+)
 KILLED_IN = {__file__, *(str(path) for module in MODULES for path in PACKAGE.glob(module))}
 
 
@@ -52,7 +61,9 @@ def make_toolbox(folder, policy="guidelines"):
 def hill_climbing(folder, checkpoint, options):
     toolbox = make_toolbox(folder)
     start = toolbox.individual()
-    return valp.hillClimbing(start, toolbox, nsteps=6, progress=False, checkpoint=checkpoint, **options)
+    return valp.hillClimbing(
+        start, toolbox, nsteps=6, progress=False, checkpoint=checkpoint, **options
+    )
 
 
 def guided(folder, checkpoint, options):
@@ -64,7 +75,9 @@ def guided(folder, checkpoint, options):
     history.update(population)
     if checkpoint is not None:
         checkpoint.also.append(history)
-    result = valp.eaGuided(population, toolbox, 3, 3, 0.4, 0.6, ngen=3, verbose=False, checkpoint=checkpoint, **options)
+    result = valp.eaGuided(
+        population, toolbox, 3, 3, 0.4, 0.6, ngen=3, verbose=False, checkpoint=checkpoint, **options
+    )
     return *result, bandit.rewards, history.genealogy_tree
 
 
@@ -108,7 +121,12 @@ def own_loop(folder, checkpoint, options):
             population = toolbox.select(population + offspring, 3)
         logbook.record(gen=generation, nevals=len(invalid), **options["stats"].compile(population))
         if checkpoint is not None:
-            checkpoint.save(population=population, generation=generation + 1, halloffame=halloffame, logbook=logbook)
+            checkpoint.save(
+                population=population,
+                generation=generation + 1,
+                halloffame=halloffame,
+                logbook=logbook,
+            )
     return population, logbook
 
 
@@ -117,12 +135,16 @@ SEARCHES = {f.__name__: f for f in (hill_climbing, guided, aging, steady, steady
 
 def outcome(search, folder, checkpoint=None) -> str:
     """Digest of all that a search leaves."""
-    options = {"stats": valp.statistics(zoo.mixed_problem()), "halloffame": tools.ParetoFront(), "archive": []}
+    options = {
+        "stats": valp.statistics(zoo.mixed_problem()),
+        "halloffame": tools.ParetoFront(),
+        "archive": [],
+    }
     left = SEARCHES[search](folder, checkpoint, options)
     return digest(list(left), options["halloffame"], options["archive"], random_state())
 
 
-# ---- killing -------------------------------------------------------------------------------------------------
+# ---- killing -------------------------------------------------------------------------------------
 
 
 class Countdown:
@@ -169,7 +191,9 @@ def killed(search, folder, seed) -> dict:
     kills = 0
     while True:
         begun = Path(folder, "run.checkpoint").exists()  # from then on, what was seeded is in it
-        if attempt(search, folder, 100 + kills if begun else 1, dice.randint(1, 2500), 1 + seed % 2):
+        if attempt(
+            search, folder, 100 + kills if begun else 1, dice.randint(1, 2500), 1 + seed % 2
+        ):
             break
         kills += 1
     left = json.loads(Path(folder, "left.json").read_text())
@@ -185,9 +209,16 @@ def main() -> None:
     folder, seed, *searches = sys.argv[1:]
     torch.set_num_threads(1)  # threads do not survive a fork
     random.seed(0)
-    evaluate(zoo.random_valp(zoo.mixed_problem()), log=os.devnull)  # what the first one costs, once for all forks
+    evaluate(
+        zoo.random_valp(zoo.mixed_problem()), log=os.devnull
+    )  # what the first one costs, once for all forks
     for search in searches:
-        print(json.dumps({"search": search, **killed(search, Path(folder, f"{search}-{seed}"), int(seed))}), flush=True)
+        print(
+            json.dumps(
+                {"search": search, **killed(search, Path(folder, f"{search}-{seed}"), int(seed))}
+            ),
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

@@ -10,14 +10,16 @@ import zoo
 from deap import algorithms, base, tools
 
 import deap_valp as valp
-from deap_valp.fitness import PENALTY
+from deap_valp.genome.fitness import PENALTY
 
 
 def make_toolbox(problem, policy="guidelines", evaluate=None):
     toolbox = base.Toolbox()
     toolbox.register("individual", zoo.random_valp, problem)
     toolbox.register("population", tools.initRepeat, list, toolbox.individual)
-    toolbox.register("evaluate", evaluate or valp.evaluate, problem=problem, batches=5, first_batches=10)
+    toolbox.register(
+        "evaluate", evaluate or valp.evaluate, problem=problem, batches=5, first_batches=10
+    )
     toolbox.register("selMutation", valp.selMutation, policy=policy)
     toolbox.register("mutate", valp.mutGuided, select=toolbox.selMutation)
     toolbox.register("mate", valp.cxExclusiveSubgraph)
@@ -46,7 +48,9 @@ def test_hill_climbing_evaluates_every_step_once(policy):
         assert tuple(record[name] for name in zoo.mixed_problem().objectives) == entry.values
         assert record["accepted"] == entry.accepted
         assert entry.move is None or record["move"] == str(entry.move)
-    nondominated = [e.values for e in archive if not any(_dominates(o.values, e.values) for o in archive)]
+    nondominated = [
+        e.values for e in archive if not any(_dominates(o.values, e.values) for o in archive)
+    ]
     assert {tuple(i.fitness.values) for i in front} == set(nondominated)
 
 
@@ -101,7 +105,9 @@ def with_values(problem, values):
 )
 def test_majority(candidate, incumbent, accepted):
     problem = zoo.mixed_problem()
-    assert valp.majority(with_values(problem, candidate), with_values(problem, incumbent)) is accepted
+    assert (
+        valp.majority(with_values(problem, candidate), with_values(problem, incumbent)) is accepted
+    )
 
 
 def test_moves_that_did_not_improve_are_barred_until_the_incumbent_changes(toolbox):
@@ -114,7 +120,11 @@ def test_moves_that_did_not_improve_are_barred_until_the_incumbent_changes(toolb
     steps = iter(range(1, 10))
     toolbox.register("selMutation", select)
     valp.hillClimbing(
-        toolbox.individual(), toolbox, nsteps=5, accept=lambda c, i: next(steps) in accept_at, progress=False
+        toolbox.individual(),
+        toolbox,
+        nsteps=5,
+        accept=lambda c, i: next(steps) in accept_at,
+        progress=False,
     )
     assert [len(barred) for barred in barred_at[:4]] == [0, 1, 2, 0]
 
@@ -137,24 +147,32 @@ def test_a_failing_evaluation_costs_one_step(toolbox):
 
 
 def test_weights_are_inherited_along_the_search(toolbox):
-    best, _ = valp.hillClimbing(toolbox.individual(), toolbox, nsteps=2, progress=False, accept=lambda c, i: True)
+    best, _ = valp.hillClimbing(
+        toolbox.individual(), toolbox, nsteps=2, progress=False, accept=lambda c, i: True
+    )
     assert best.trained and len(best.evaluation.history["label"]) == 5
 
 
-# ---- DEAP's own, unmodified ----------------------------------------------------------------------------------
+# ---- DEAP's own, unmodified ----------------------------------------------------------------------
 
 
 def ea_simple(population, toolbox, **options):
     toolbox.register("select", tools.selTournament, tournsize=2)
-    return algorithms.eaSimple(population, toolbox, cxpb=0.3, mutpb=0.7, ngen=2, verbose=False, **options)
+    return algorithms.eaSimple(
+        population, toolbox, cxpb=0.3, mutpb=0.7, ngen=2, verbose=False, **options
+    )
 
 
 def ea_mu_plus_lambda(population, toolbox, **options):
-    return algorithms.eaMuPlusLambda(population, toolbox, 4, 4, 0.3, 0.7, ngen=2, verbose=False, **options)
+    return algorithms.eaMuPlusLambda(
+        population, toolbox, 4, 4, 0.3, 0.7, ngen=2, verbose=False, **options
+    )
 
 
 def ea_mu_comma_lambda(population, toolbox, **options):
-    return algorithms.eaMuCommaLambda(population, toolbox, 4, 4, 0.3, 0.7, ngen=2, verbose=False, **options)
+    return algorithms.eaMuCommaLambda(
+        population, toolbox, 4, 4, 0.3, 0.7, ngen=2, verbose=False, **options
+    )
 
 
 @pytest.mark.parametrize("algorithm", [ea_simple, ea_mu_plus_lambda, ea_mu_comma_lambda])
@@ -170,7 +188,10 @@ def test_deap_s_algorithms_run_unmodified(algorithm, mapping, toolbox):
         assert len(individual.fitness.values) == 4 and all(np.isfinite(individual.fitness.values))
         assert individual.evaluation is not None
     for name in problem.objectives:
-        assert all(lowest <= mean for lowest, mean in zip(*logbook.chapters[name].select("min", "avg"), strict=True))
+        assert all(
+            lowest <= mean
+            for lowest, mean in zip(*logbook.chapters[name].select("min", "avg"), strict=True)
+        )
     assert "init" in logbook.chapters["operators"].select("applied")[0]
     assert any(individual.trained for individual in population)
 

@@ -28,15 +28,15 @@ from digests import digest, random_state
 from test_populations import PROBLEM, Workers, quick
 
 import deap_valp as valp
-from deap_valp import checkpoint as module
 from deap_valp.errors import FileFormatError, ValpError
+from deap_valp.search import checkpoint as module
 
 TESTS = Path(__file__).parent
 SCRIPT = TESTS / "scripts" / "resume.py"
 SEARCHES = ["hillClimbing", "eaGuided", "eaAging", "eaSteadyState"]
 
 
-# ---- killed --------------------------------------------------------------------------------------------------
+# ---- killed --------------------------------------------------------------------------------------
 
 
 def killed_at_random_lines(folder, seed):
@@ -48,14 +48,19 @@ def killed_at_random_lines(folder, seed):
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("seed", [1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(10, 20))])
+@pytest.mark.parametrize(
+    "seed", [1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(10, 20))]
+)
 def test_killed_at_random_lines_of_the_code_a_search_gives_the_same(seed, tmp_path):
     found = killed_at_random_lines(tmp_path, seed)
     for name, left in found.items():
         (tmp_path / name).mkdir()
         random.seed(1)
-        assert left["digest"] == killing.outcome(name, tmp_path / name), name  # without a kill, without a checkpoint
-        # One that a kill stops is not finished; what a kill repeats is what was about to be written down.
+        assert left["digest"] == killing.outcome(name, tmp_path / name), (
+            name
+        )  # without a kill, without a checkpoint
+        # One that a kill stops is not finished; what a kill repeats is what was about to be written
+        # down.
         assert left["evaluations"] <= killing.finished(tmp_path / name) + left["kills"], name
     assert sum(left["kills"] for left in found.values()) > 0
 
@@ -76,7 +81,9 @@ def found_in(folder):
 def test_killed_again_and_again_in_processes_of_its_own(name, tmp_path):
     assert finish(name, tmp_path / "whole").returncode == 0
     for evaluations in [0, 4, 1, 2, 1]:
-        assert finish(name, tmp_path / "killed", "serial", evaluations).returncode == -signal.SIGKILL
+        assert (
+            finish(name, tmp_path / "killed", "serial", evaluations).returncode == -signal.SIGKILL
+        )
     assert finish(name, tmp_path / "killed").returncode == 0
     assert found_in(tmp_path / "killed") == found_in(tmp_path / "whole")
 
@@ -93,7 +100,9 @@ def kill_after(evaluations, folder, command):
         return calls.read_text().count("\n") if calls.exists() else 0
 
     wanted, deadline = finished() + evaluations, time.monotonic() + 120
-    search = subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    search = subprocess.Popen(
+        command, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     while search.poll() is None and time.monotonic() < deadline and finished() < wanted:
         time.sleep(0.02)
     running = search.poll() is None
@@ -122,7 +131,7 @@ def test_killed_with_all_its_workers(name, kind, tmp_path):
         assert left == found_in(whole)[0]
 
 
-# ---- interrupted, in this process ----------------------------------------------------------------------------
+# ---- interrupted, in this process ----------------------------------------------------------------
 
 
 @pytest.fixture
@@ -138,7 +147,12 @@ def toolbox():
 
 def search(name, toolbox, path=None, size=1, every=1, **options):
     """Run a search whose length grows with ``size``; what it leaves, as a digest."""
-    left = {"halloffame": tools.ParetoFront(), "archive": [], "stats": valp.statistics(PROBLEM), **options}
+    left = {
+        "halloffame": tools.ParetoFront(),
+        "archive": [],
+        "stats": valp.statistics(PROBLEM),
+        **options,
+    }
     checkpoint = None if path is None else valp.Checkpoint(path, every)
     population = tools.initRepeat(list, toolbox.individual, 4)
     options = left | {"checkpoint": checkpoint, "progress": False, "verbose": False}
@@ -177,7 +191,9 @@ def test_interrupted_at_every_evaluation_none_is_repeated(name, every, toolbox, 
     calls = []
     for evaluations in itertools.count():
         toolbox.register("evaluate", interrupting(evaluations, calls))
-        random.seed(3 if evaluations == 0 else 1000 + evaluations)  # what it starts from is in the checkpoint
+        random.seed(
+            3 if evaluations == 0 else 1000 + evaluations
+        )  # what it starts from is in the checkpoint
         try:
             resumed = search(name, toolbox, tmp_path / "c", every=every)
             break
@@ -196,7 +212,9 @@ def test_a_finished_search_returns_at_once_and_can_be_made_longer(name, toolbox,
     assert search(name, toolbox, tmp_path / "c") == first
     toolbox.register("evaluate", quick)
     longer = search(name, toolbox, tmp_path / "c", size=2)
-    assert longer == whole or name == "eaSteadyState"  # whose second worker had nothing left to do, at the end
+    assert (
+        longer == whole or name == "eaSteadyState"
+    )  # whose second worker had nothing left to do, at the end
     assert sorted(path.name for path in tmp_path.iterdir()) == ["c", "c.previous"]
 
 
@@ -218,7 +236,8 @@ def test_the_order_in_which_workers_finish_is_kept(toolbox, tmp_path):
         with pytest.raises(Interrupted):
             attempt(interrupted, tmp_path / "c")
         resumed = attempt(None, tmp_path / "c")
-        # What was under way goes to other workers, which need not finish in the order of those that were killed.
+        # What was under way goes to other workers, which need not finish in the order of those that
+        # were killed.
         assert calls[:interrupted] == born[:interrupted] and len(calls) == len(born)
         assert resumed == whole or interrupted < len(born) - 1
         (tmp_path / "c").unlink()
@@ -238,7 +257,9 @@ def test_a_map_may_give_all_results_at_its_end(toolbox, tmp_path):
 
 def test_workers_that_do_not_see_the_folder_cost_nothing(toolbox, tmp_path, monkeypatch):
     """As those on another host: what comes back is written down here."""
-    monkeypatch.setattr(module.Keeping, "__call__", lambda self, individual: self.evaluate(individual))
+    monkeypatch.setattr(
+        module.Keeping, "__call__", lambda self, individual: self.evaluate(individual)
+    )
     calls = []
     toolbox.register("evaluate", interrupting(6, calls))  # in the middle of the second map
     with pytest.raises(Interrupted):
@@ -266,14 +287,16 @@ def test_a_damaged_evaluation_is_repeated(toolbox, tmp_path):
     assert len(calls) == evaluations + 2
 
 
-# ---- what is in it -------------------------------------------------------------------------------------------
+# ---- what is in it -------------------------------------------------------------------------------
 
 
 def test_a_loop_of_one_s_own(toolbox, tmp_path):
     draws = random.random, np.random.random, lambda: float(torch.rand(1))
     checkpoint = valp.Checkpoint(tmp_path / "c")
     start = tools.initRepeat(list, toolbox.individual, 3)
-    state = checkpoint.load(population=start, generation=0, halloffame=tools.ParetoFront(), logbook=tools.Logbook())
+    state = checkpoint.load(
+        population=start, generation=0, halloffame=tools.ParetoFront(), logbook=tools.Logbook()
+    )
     assert state["population"] is start
     toolbox.register("map", checkpoint.map, map)
     evaluations = toolbox.map(toolbox.evaluate, start)
@@ -282,8 +305,12 @@ def test_a_loop_of_one_s_own(toolbox, tmp_path):
     state = resumed.load(population=[], generation=9)
     assert digest(state["population"]) == digest(start) and state["generation"] == 0
     assert [draw() for draw in draws] == drawn
-    assert {"population", "generation", "halloffame", "logbook", "rndstate"} <= set(state)  # DEAP's recipe
-    kept = resumed.map(lambda f, individuals: pytest.fail("evaluated again"), toolbox.evaluate, state["population"])
+    assert {"population", "generation", "halloffame", "logbook", "rndstate"} <= set(
+        state
+    )  # DEAP's recipe
+    kept = resumed.map(
+        lambda f, individuals: pytest.fail("evaluated again"), toolbox.evaluate, state["population"]
+    )
     assert kept == evaluations and [e.seed for e in kept] == [i.seed for i in start]
     resumed.save(population=state["population"], generation=1)
     assert not (tmp_path / "c.evaluations").exists()
@@ -302,9 +329,15 @@ GENERATION = """
 
 def test_the_loop_in_the_docs_repeats_no_evaluation(toolbox, tmp_path):
     [loop] = re.findall(
-        r"```python\n(checkpoint = .*?)```", (TESTS.parent / "docs" / "checkpoints.md").read_text(), re.S
+        r"```python\n(checkpoint = .*?)```",
+        (TESTS.parent / "docs" / "checkpoints.md").read_text(),
+        re.S,
     )
-    loop = re.sub(r" +\.\.\.  # .*\n", GENERATION, loop).replace("valp.scoopMap", "map").replace("30)", "3)")
+    loop = (
+        re.sub(r" +\.\.\.  # .*\n", GENERATION, loop)
+        .replace("valp.scoopMap", "map")
+        .replace("30)", "3)")
+    )
     toolbox.register("population", tools.initRepeat, list, toolbox.individual)
 
     def found(path):
@@ -327,8 +360,16 @@ def test_the_loop_in_the_docs_repeats_no_evaluation(toolbox, tmp_path):
 
 def test_decisions_and_what_is_barred_are_in_it(toolbox, tmp_path):
     archive = []
-    toolbox.register("selMutation", lambda individual, barred: valp.selMutation(individual, policy="random"))
-    search("hillClimbing", toolbox, tmp_path / "c", archive=archive, accept=lambda candidate, incumbent: False)
+    toolbox.register(
+        "selMutation", lambda individual, barred: valp.selMutation(individual, policy="random")
+    )
+    search(
+        "hillClimbing",
+        toolbox,
+        tmp_path / "c",
+        archive=archive,
+        accept=lambda candidate, incumbent: False,
+    )
     state = valp.Checkpoint(tmp_path / "c").load()
     assert [entry.decision for entry in state["archive"]] == [entry.decision for entry in archive]
     assert state["barred"] == {entry.move.key for entry in archive if entry.move} != set()
@@ -340,7 +381,11 @@ def test_further_objects_are_restored_in_place(toolbox, tmp_path):
     for notes, table, tree in [(["a"], {"b": {1}}, history), ([], {}, tools.History())]:
         checkpoint = valp.Checkpoint(tmp_path / "c", also=[notes, table, tree])
         valp.hillClimbing(toolbox.individual(), toolbox, 1, progress=False, checkpoint=checkpoint)
-        assert notes == ["a"] and table == {"b": {1}} and tree.genealogy_history == history.genealogy_history
+        assert (
+            notes == ["a"]
+            and table == {"b": {1}}
+            and tree.genealogy_history == history.genealogy_history
+        )
 
 
 def test_a_bandit_that_learns_is_in_it(toolbox, tmp_path):
@@ -354,7 +399,7 @@ def test_a_bandit_that_learns_is_in_it(toolbox, tmp_path):
     assert rewards[0] == rewards[1] and rewards[0][0]
 
 
-# ---- files that are not what they should be ------------------------------------------------------------------
+# ---- files that are not what they should be ------------------------------------------------------
 
 
 def cut(length):
@@ -382,12 +427,17 @@ class Boom:
         (lambda data: data + b"x", "is damaged"),
         (flipped, "is damaged"),
         (lambda data: b"x" * 99, "is not a checkpoint"),
-        (lambda data: pickle.dumps({"population": [], "generation": 3, "rndstate": None}), "is not a checkpoint"),
+        (
+            lambda data: pickle.dumps({"population": [], "generation": 3, "rndstate": None}),
+            "is not a checkpoint",
+        ),
         (lambda data: pickle.dumps(Boom()), "is not a checkpoint"),
         (lambda data: data[:21] + b"\0\7" + data[23:], "has format 7, this deap_valp reads 1"),
     ],
 )
-def test_a_file_that_is_not_whole_is_named_with_the_way_out(damage, message, toolbox, tmp_path, monkeypatch):
+def test_a_file_that_is_not_whole_is_named_with_the_way_out(
+    damage, message, toolbox, tmp_path, monkeypatch
+):
     path = tmp_path / "c"
     random.seed(3)
     whole = search("hillClimbing", toolbox, path)
@@ -420,16 +470,25 @@ def test_the_previous_state_of_an_earlier_run_is_not_offered(toolbox, tmp_path):
 
 
 def test_what_its_classes_need_is_said(tmp_path, monkeypatch):
-    monkeypatch.setattr(zoo, "Gone", type("Gone", (), {"__module__": "zoo", "__qualname__": "Gone"}), raising=False)
+    monkeypatch.setattr(
+        zoo, "Gone", type("Gone", (), {"__module__": "zoo", "__qualname__": "Gone"}), raising=False
+    )
     valp.Checkpoint(tmp_path / "c").save(thing=zoo.Gone())
     monkeypatch.delattr(zoo, "Gone")
-    with pytest.raises(FileFormatError, match=r"does not load here.*Gone.*import what its objects are made of"):
+    with pytest.raises(
+        FileFormatError, match=r"does not load here.*Gone.*import what its objects are made of"
+    ):
         valp.Checkpoint(tmp_path / "c").load()
 
 
 def test_a_state_that_does_not_pickle_is_named(toolbox, tmp_path):
     with pytest.raises(ValpError, match="needs a state that pickles"):
-        search("hillClimbing", toolbox, tmp_path / "c", halloffame=tools.ParetoFront(lambda a, b: a == b))
+        search(
+            "hillClimbing",
+            toolbox,
+            tmp_path / "c",
+            halloffame=tools.ParetoFront(lambda a, b: a == b),
+        )
 
 
 def test_a_checkpoint_of_another_search_is_refused(toolbox, tmp_path):
@@ -451,14 +510,15 @@ def test_what_was_not_saved_cannot_be_gone_on_with(toolbox, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("options", "message"), [({"every": 0}, "every to be 1 or more"), ({"also": [3]}, "lists, sets, dicts or objects")]
+    ("options", "message"),
+    [({"every": 0}, "every to be 1 or more"), ({"also": [3]}, "lists, sets, dicts or objects")],
 )
 def test_wrong_options_are_named(options, message, tmp_path):
     with pytest.raises(ValpError, match=message):
         valp.Checkpoint(tmp_path / "c", **options)
 
 
-# ---- a full disk ---------------------------------------------------------------------------------------------
+# ---- a full disk ---------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -486,7 +546,9 @@ def disk(monkeypatch):
         def __exit__(self, *error):
             self.stream.close()
 
-    monkeypatch.setattr("deap_valp.files.open", lambda *arguments: Stream(open(*arguments)), raising=False)  # noqa: SIM115
+    monkeypatch.setattr(
+        "deap_valp.genome.files.open", lambda *arguments: Stream(open(*arguments)), raising=False  # noqa: SIM115
+    )
     return left
 
 

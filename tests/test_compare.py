@@ -39,7 +39,9 @@ every_arm = pytest.mark.parametrize("arm", compare.ARMS)
 
 
 def lines_of(folder, arm, seed):
-    return [json.loads(line) for line in compare.path_of(folder, arm, seed).read_text().splitlines()]
+    return [
+        json.loads(line) for line in compare.path_of(folder, arm, seed).read_text().splitlines()
+    ]
 
 
 def times(folder):
@@ -64,7 +66,7 @@ def lines(finished, arm):
     return [lines_of(finished, arm, seed) for seed in SEEDS]
 
 
-# ---- budgets and starts ----------------------------------------------------------------------------------------------
+# ---- budgets and starts --------------------------------------------------------------------------
 
 
 @every_arm
@@ -97,7 +99,9 @@ def test_inherited_weights_cost_a_session_and_new_ones_a_first_one(lines, arm):
     for *evaluations, _ in lines:
         costs = {after["examples"] - before["examples"] for before, after in pairwise(evaluations)}
         first, session = SETTINGS.first_batches * 200, SETTINGS.batches * 200
-        assert costs == {first} if arm in SCRATCH else session in costs and costs <= {first, session}
+        assert (
+            costs == {first} if arm in SCRATCH else session in costs and costs <= {first, session}
+        )
 
 
 @pytest.mark.parametrize("arm", ["guidelines", "nsga2", "cma-es", "neat"])
@@ -114,14 +118,18 @@ def test_the_front_is_what_nothing_on_validation_dominates(lines, arm):
         values = [line["values"] for line in evaluations if line["values"]]
         front = [member["validation"] for member in last["front"]]
         assert front and all(member in values for member in front)
-        assert not any(comparison_arms.dominates(other, member) for member in front for other in values)
+        assert not any(
+            comparison_arms.dominates(other, member) for member in front for other in values
+        )
 
 
 @pytest.mark.parametrize("arm", ["adaptive", "cma-es", "neat"])
 def test_seconds_are_a_budget_too(arm, tmp_path, monkeypatch):
     if arm not in INSTALLED:
         pytest.skip("neat-python is not installed")
-    monkeypatch.setattr(comparison_arms, "perf_counter", count(0, 0.01).__next__)  # each look at the clock takes time
+    monkeypatch.setattr(
+        comparison_arms, "perf_counter", count(0, 0.01).__next__
+    )  # each look at the clock takes time
     compare.run_one(replace(SETTINGS, examples=None, seconds=0.8), arm, 1, tmp_path)
     *evaluations, last = lines_of(tmp_path, arm, 1)
     assert last["spent"] == "seconds"
@@ -134,13 +142,15 @@ def test_a_budget_without_room_for_an_evaluation_fails_and_leaves_no_run(tmp_pat
     assert not list(tmp_path.glob("*.jsonl"))
 
 
-# ---- the script ------------------------------------------------------------------------------------------------------
+# ---- the script ----------------------------------------------------------------------------------
 
 
 def start(folder, *options):
     environment = {**os.environ, "DEAP_VALP_SMALL": "1", "PYTHONPATH": str(EXAMPLES.parent)}
     command = [sys.executable, "-W", "error", str(SCRIPT), "--folder", str(folder), *options]
-    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    return subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
 
 
 class InThisProcess:
@@ -190,11 +200,16 @@ def test_a_killed_comparison_goes_on_without_repeating_finished_runs(finished, m
     assert len(times(finished)) == len(INSTALLED) * len(SEEDS)
     assert not list(finished.glob("*.part"))
     assert (finished / "table.md").read_text() in capsys.readouterr().out
-    assert all((finished / f"{name}.png").stat().st_size for name in ("objectives", "hypervolume", "attainment"))
+    assert all(
+        (finished / f"{name}.png").stat().st_size
+        for name in ("objectives", "hypervolume", "attainment")
+    )
 
 
 def test_runs_of_other_settings_are_refused(finished):
-    with pytest.raises(SystemExit, match=r"holds runs of other settings \(batches 5, asked for 6\)"):
+    with pytest.raises(
+        SystemExit, match=r"holds runs of other settings \(batches 5, asked for 6\)"
+    ):
         compare.open_folder(finished, replace(SETTINGS, batches=6))
 
 
@@ -220,13 +235,17 @@ def test_a_failed_run_costs_that_run(tmp_path, monkeypatch):
     assert list(times(tmp_path)) == ["random_search-1.jsonl"]
 
 
-# ---- the report ------------------------------------------------------------------------------------------------------
+# ---- the report ----------------------------------------------------------------------------------
 
 
 @pytest.mark.skipif("neat" not in INSTALLED, reason="neat-python is not installed")
 def test_the_table_says_what_neat_cannot_do(finished):
     analysis = report.analyse(report.read_folder(finished, compare.ARMS))
-    [row] = [line for line in report.table(analysis, {}).splitlines() if line.startswith("| neat") and "cannot" in line]
+    [row] = [
+        line
+        for line in report.table(analysis, {}).splitlines()
+        if line.startswith("| neat") and "cannot" in line
+    ]
     assert row.count("cannot generate") == 1
     assert row.count("not defined") == 2  # hypervolume and share of the front
 
@@ -242,7 +261,18 @@ def test_every_arm_has_a_row_and_a_comparison_with_the_controls(finished):
 def a_run(test, start=(1.0, 1.0)):
     points = np.array(test, dtype=float)
     count = np.arange(1, len(points) + 1)
-    return report.Found(("a", "b"), count, count, points, np.array(start), points, points.min(0), 1.0, "examples", {})
+    return report.Found(
+        ("a", "b"),
+        count,
+        count,
+        points,
+        np.array(start),
+        points,
+        points.min(0),
+        1.0,
+        "examples",
+        {},
+    )
 
 
 def test_the_same_values_are_no_difference():
@@ -259,7 +289,11 @@ def test_effects_have_the_sign_of_lower_is_better():
     assert report.vargha_delaney([3, 4], [1, 2]) == 0.0
     assert report.vargha_delaney([1, 3], [2, 2]) == 0.5
     ours, theirs = dict(enumerate(range(5))), dict(enumerate([1, 3, 5, 7, 9, 100]))
-    assert report.paired(ours, theirs) == (5, 0, 0.0625)  # five pairs cannot give less; the sixth has no partner
+    assert report.paired(ours, theirs) == (
+        5,
+        0,
+        0.0625,
+    )  # five pairs cannot give less; the sixth has no partner
 
 
 def test_groups_apart_differ_and_holm_makes_no_pair_surer():
@@ -278,9 +312,9 @@ def test_hypervolume_is_a_share_of_the_box():
     assert report.hypervolume(np.array([[1.0, 2.0]]), reference) == 0.25
     assert report.hypervolume(np.array([[0.0, 0.0]]), reference) == 1.0
     assert report.hypervolume(np.array([[3.0, 1.0], [np.nan, 1.0]]), reference) == 0.0
-    assert report.reference_of({"x": {1: a_run([[1, 1]], (1, 10)), 2: a_run([[1, 1]], (3, 30))}}) == pytest.approx(
-        [2.4, 24]
-    )
+    assert report.reference_of(
+        {"x": {1: a_run([[1, 1]], (1, 10)), 2: a_run([[1, 1]], (3, 30))}}
+    ) == pytest.approx([2.4, 24])
 
 
 def test_the_front_of_all_runs_is_shared_out():
@@ -305,7 +339,7 @@ def test_courses_hold_the_best_so_far():
     assert (values[positions >= 2] == 1).all()
 
 
-# ---- the separable strategy ------------------------------------------------------------------------------------------
+# ---- the separable strategy ----------------------------------------------------------------------
 
 
 def test_the_separable_strategy_begins_as_deaps_and_ends_at_the_minimum():

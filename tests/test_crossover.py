@@ -67,7 +67,9 @@ def test_both_receive_each_from_the_other_as_it_was(steps):
         random.setstate(state)
         valp.cxExclusiveSubgraph(*one_way, "image", reciprocal=False)
         valp.cxExclusiveSubgraph(*other_way, "image", reciprocal=False)
-        assert zoo_shape(host) == zoo_shape(one_way[0]) and zoo_shape(donor) == zoo_shape(other_way[0])
+        assert zoo_shape(host) == zoo_shape(one_way[0]) and zoo_shape(donor) == zoo_shape(
+            other_way[0]
+        )
 
 
 def zoo_shape(individual):
@@ -100,7 +102,9 @@ def test_homologous_components_are_read_through_the_donor_s_blocks():
 def test_nothing_changes_where_nothing_can_be_donated():
     host, donor = zoo.fan_out(), zoo.shared_provider()
     before, state = copy.deepcopy(host), random.getstate()
-    valp.cxExclusiveSubgraph(host, donor, "label", reciprocal=False)  # the donor's label has no exclusive subgraph
+    valp.cxExclusiveSubgraph(
+        host, donor, "label", reciprocal=False
+    )  # the donor's label has no exclusive subgraph
     assert host == before and host.seed == before.seed and random.getstate() == state
 
 
@@ -139,7 +143,9 @@ def test_individuals_of_different_problems_are_refused():
         valp.cxExclusiveSubgraph(zoo.fan_out(), zoo.smallest())
 
 
-@pytest.mark.parametrize("vary", [algorithms.varAnd, lambda p, t, cxpb, mutpb: algorithms.varOr(p, t, 12, cxpb, mutpb)])
+@pytest.mark.parametrize(
+    "vary", [algorithms.varAnd, lambda p, t, cxpb, mutpb: algorithms.varOr(p, t, 12, cxpb, mutpb)]
+)
 def test_it_works_in_deap_s_variations(vary):
     problem = zoo.mixed_problem()
     toolbox = base.Toolbox()

@@ -13,7 +13,7 @@ from test_populations import PROBLEM, aging, guided, hill_climbing, quick, stead
 
 import deap_valp as valp
 from deap_valp import plots
-from deap_valp.fitness import PENALTY
+from deap_valp.genome.fitness import PENALTY
 from deap_valp.selection.policies import nothing
 
 SEARCHES = pytest.mark.parametrize("search", [hill_climbing, guided, aging, steady])
@@ -29,7 +29,9 @@ def closed_figures():
 def entry(step, after, before=(), rule="R1", operator="clone_network", accepted=False, seed=None):
     move = valp.Move(operator, "gentle", "n0", "as a test wants it", rule)
     decision = valp.Decision(move, 0, NAMES if before else (), before) if operator else None
-    return valp.Entry(step, None, after, 1, decision, accepted, step if seed is None else seed, (), NAMES)
+    return valp.Entry(
+        step, None, after, 1, decision, accepted, step if seed is None else seed, (), NAMES
+    )
 
 
 START = entry(0, (0.4, 20.0), operator="", accepted=True, seed=7)
@@ -61,7 +63,9 @@ def test_the_improvement_is_the_part_of_the_value_before_that_is_gone():
     assert second.improvement == pytest.approx({"label": -0.5, "sample": 0.5})
     assert failed.failed and all(map(math.isnan, failed.improvement.values()))
     assert not unknown.failed and all(map(math.isnan, unknown.improvement.values()))
-    assert unchanged.move is None and unchanged.improvement == pytest.approx({"label": 0.5, "sample": 0.0})
+    assert unchanged.move is None and unchanged.improvement == pytest.approx(
+        {"label": 0.5, "sample": 0.0}
+    )
 
 
 def test_payoff_counts_and_averages_what_is_known():
@@ -77,24 +81,46 @@ def test_payoff_counts_and_averages_what_is_known():
 def test_both_print_as_tables():
     lines = str(valp.decisions(MADE)).splitlines()
     assert lines[0].split() == ["step", "rule", "move", "label", "sample", "accepted"]
-    assert lines[1].split("  ")[-1] == "yes" and "0.4 > 0.2" in lines[1] and "gentle clone_network(n0)" in lines[1]
+    assert (
+        lines[1].split("  ")[-1] == "yes"
+        and "0.4 > 0.2" in lines[1]
+        and "gentle clone_network(n0)" in lines[1]
+    )
     assert lines[3].count("failed") == 2 and "? > 0.3" in lines[4] and "no change" in lines[5]
     table = str(valp.payoff(MADE, by=("rule",))).splitlines()
-    assert table[0].split() == ["rule", "applied", "accepted", "failed", "label", "%", "sample", "%"]
-    assert table[1].split() == ["R1", "2", "1", "0", "+0.0", "+0.0"] and table[2].split() == ["R3", "2", "0", "1"]
+    assert table[0].split() == [
+        "rule",
+        "applied",
+        "accepted",
+        "failed",
+        "label",
+        "%",
+        "sample",
+        "%",
+    ]
+    assert table[1].split() == ["R1", "2", "1", "0", "+0.0", "+0.0"] and table[2].split() == [
+        "R3",
+        "2",
+        "0",
+        "1",
+    ]
 
 
 @SEARCHES
 def test_every_candidate_of_a_search_is_a_decision(search):
     archive = archive_of(search)
     found = valp.decisions(archive)
-    assert [outcome.step for outcome in found] == [entry.step for entry in archive if entry.step > 0]
+    assert [outcome.step for outcome in found] == [
+        entry.step for entry in archive if entry.step > 0
+    ]
     assert all(list(outcome.after) == list(PROBLEM.objectives) for outcome in found)
     assert sum(map(len, valp.payoff(archive).rows.values())) == len(found)
     by_seed = {entry.seed: entry.named for entry in archive}
     host = {entry.seed: entry.parents[0] for entry in archive if entry.parents}
     of_moves = [entry for entry in archive if entry.move is not None]
-    for entry, outcome in zip(of_moves, (outcome for outcome in found if outcome.move), strict=True):
+    for entry, outcome in zip(
+        of_moves, (outcome for outcome in found if outcome.move), strict=True
+    ):
         assert outcome.before == by_seed[host[entry.seed]]
 
 
@@ -108,7 +134,9 @@ def test_without_a_change_the_value_before_is_the_incumbents():
         incumbent = outcome.after if outcome.accepted else incumbent
 
 
-@pytest.mark.parametrize("function", [valp.decisions, valp.payoff, plots.decisions_data, plots.plot_decisions])
+@pytest.mark.parametrize(
+    "function", [valp.decisions, valp.payoff, plots.decisions_data, plots.plot_decisions]
+)
 def test_an_empty_archive_is_refused(function):
     with pytest.raises(valp.ValpError, match="decisions needs the archive of a search"):
         function([])
@@ -134,7 +162,9 @@ def test_the_picture_shows_what_the_table_says():
     axes = plots.plot_decisions(MADE, by=("rule", "operator"))
     assert [ax.get_xlabel() for ax in axes] == ["label, % better", "sample, % better"]
     drawn = [line.get_xdata() for line in axes[0].lines if line.get_marker() not in ("|", "None")]
-    assert sorted(x for line in drawn for x in line if np.isfinite(x)) == pytest.approx([-50, 50, 50])
+    assert sorted(x for line in drawn for x in line if np.isfinite(x)) == pytest.approx(
+        [-50, 50, 50]
+    )
     assert [tick.get_text() for tick in axes[0].get_yticklabels()] == list(data.groups)
     axes[0].figure.draw_without_rendering()
 

@@ -57,7 +57,9 @@ def took(tmp_path_factory):
     root, folder = str(Path(deap_valp.__file__).parents[1]), str(tmp_path_factory.mktemp("locks"))
     environment = {**os.environ, "TMPDIR": folder, "PYTHONPATH": root}
     command = [sys.executable, "-c", HOLDERS]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=100, env=environment)
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, timeout=100, env=environment
+    )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
@@ -90,7 +92,9 @@ def gpus(monkeypatch, tmp_path):
 def test_a_process_keeps_its_gpu_and_another_takes_the_next(gpus):
     assert [devices.choose("auto") for _ in range(3)] == [torch.device("cuda:0")] * 3
     assert devices._slot_of(-1) == 1  # as a fork would
-    assert devices.choose("cuda:0") == torch.device("cuda:0") and devices.choose("cpu") == torch.device("cpu")
+    assert devices.choose("cuda:0") == torch.device("cuda:0") and devices.choose(
+        "cpu"
+    ) == torch.device("cpu")
 
 
 def test_gpus_are_known_by_what_the_host_calls_them(gpus, tmp_path):
@@ -116,7 +120,9 @@ def test_without_a_gpu_nothing_is_locked(monkeypatch):
 @pytest.mark.parametrize("limit", ["0", "-1", "two"])
 def test_a_limit_that_is_no_number_of_processes_is_refused(gpus, limit):
     gpus.setenv(devices.WORKERS_PER_GPU, limit)
-    with pytest.raises(EvaluationError, match="DEAP_VALP_WORKERS_PER_GPU needs to be a number from 1 on"):
+    with pytest.raises(
+        EvaluationError, match="DEAP_VALP_WORKERS_PER_GPU needs to be a number from 1 on"
+    ):
         devices.choose("auto")
 
 

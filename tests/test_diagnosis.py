@@ -10,13 +10,22 @@ import torch
 import zoo
 
 import deap_valp as valp
-from deap_valp.diagnosis import CAP, Subject, _cells, fit_slope, loss_ratio, measure
+from deap_valp.diagnosis.metrics import (
+    CAP,
+    Subject,
+    _cells,
+    fit_slope,
+    loss_ratio,
+    measure,
+)
 from deap_valp.errors import EvaluationError, RegistrationError
 
 
 def relevance(individual, problem):
     model = valp.decode(individual, device=zoo.DEVICE)
-    return measure(Subject(model, problem, {}, individual.seed), ["module_intervention"]).relevance, model
+    return measure(
+        Subject(model, problem, {}, individual.seed), ["module_intervention"]
+    ).relevance, model
 
 
 def test_relevance_is_given_for_every_output_that_is_reached(zoo_member, problem):
@@ -27,7 +36,10 @@ def test_relevance_is_given_for_every_output_that_is_reached(zoo_member, problem
 
 def test_weights_are_restored_bit_for_bit(zoo_member, problem):
     _, model = relevance(zoo_member, problem)
-    assert all(torch.equal(model.weights()[key].cpu(), tensor) for key, tensor in zoo_member.weights.items())
+    assert all(
+        torch.equal(model.weights()[key].cpu(), tensor)
+        for key, tensor in zoo_member.weights.items()
+    )
 
 
 def test_what_no_receiver_reads_has_relevance_exactly_one(zoo_name):
@@ -49,12 +61,16 @@ def test_the_only_path_is_relevant():
 
 
 def test_only_what_lies_behind_is_computed_again(monkeypatch):
-    from deap_valp.model import Model
+    from deap_valp.training.model import Model
 
     individual, problem, orders = zoo.fan_out(), zoo.mixed_problem(), []
     run = Model.run
     monkeypatch.setattr(
-        Model, "run", lambda self, known, latents, order=None: orders.append(order) or run(self, known, latents, order)
+        Model,
+        "run",
+        lambda self, known, latents, order=None: (
+            orders.append(order) or run(self, known, latents, order)
+        ),
     )
     relevance(individual, problem)
     intact, *changed = orders
@@ -66,7 +82,9 @@ def test_a_generation_output_is_measured_in_reconstruction():
     """In ``generate`` nothing before the latent could matter, and every encoder would look irrelevant."""
     x = torch.randn(400, 6, generator=torch.Generator().manual_seed(0))
     problem = valp.Problem({"x": x}, {"image": valp.Generation(x)})
-    individual = zoo.build(problem, {"n0": zoo.generic(12), "n1": zoo.decoder(6, 12)}, "x->n0 n0->n1 n1->image")
+    individual = zoo.build(
+        problem, {"n0": zoo.generic(12), "n1": zoo.decoder(6, 12)}, "x->n0 n0->n1 n1->image"
+    )
     individual.optimizers["image"] = valp.Optimizer("adam", 1e-2)
     individual.fitness.values = valp.evaluate(individual, problem, first_batches=800)
     assert individual.evaluation.diagnosis.relevance["n0", "image"] > 1.2
@@ -121,7 +139,10 @@ def test_diagnosing_again_gives_the_same(zoo_member, problem):
 def test_it_prints_a_row_for_each_sub_network(zoo_member, problem):
     zoo_member.fitness.values = valp.evaluate(zoo_member, problem, first_batches=10)
     text = str(zoo_member.evaluation.diagnosis)
-    assert all(f"module_intervention {name}" in text for name in zoo_member.networks) and "loss_slope" in text
+    assert (
+        all(f"module_intervention {name}" in text for name in zoo_member.networks)
+        and "loss_slope" in text
+    )
 
 
 def test_only_what_was_evaluated_can_be_diagnosed():
@@ -136,11 +157,13 @@ def test_an_unknown_metric_is_named():
         valp.diagnose(individual, zoo.plain_problem(), metrics=["mood"])
 
 
-# ---- input intervention, dependency, mutual information ------------------------------------------------------
+# ---- input intervention, dependency, mutual information ------------------------------------------
 
 
 def subject_of(individual, problem, **options):
-    return Subject(valp.decode(individual, device=zoo.DEVICE), problem, {}, individual.seed, **options)
+    return Subject(
+        valp.decode(individual, device=zoo.DEVICE), problem, {}, individual.seed, **options
+    )
 
 
 def test_a_permuted_input_that_nothing_reads_is_exactly_irrelevant(zoo_name):
@@ -167,14 +190,18 @@ def test_features_are_told_apart():
     first[2:] = 0
     individual.connect("x", "n0", first)
     features = {"x": {"used": [0, 1], "unused": range(2, 6)}}
-    found = measure(subject_of(individual, problem, features=features), ["input_intervention"]).input_relevance
+    found = measure(
+        subject_of(individual, problem, features=features), ["input_intervention"]
+    ).input_relevance
     assert found["x[unused]", "y"] == 1.0
     assert found["x[used]", "y"] != 1.0 and found["x", "y"] != 1.0
     individual.fitness.values = valp.evaluate(individual, problem, first_batches=5)
     assert ("x[used]", "y") in valp.diagnose(individual, problem, features=features).input_relevance
     with pytest.raises(valp.ProblemError, match=r"inputs among \['x'\], got 'z'"):
         valp.diagnose(individual, problem, features={"z": {"all": [0]}})
-    with pytest.raises(valp.ProblemError, match=r"'far' of input x needs columns from 0 to 5, got \[6\]"):
+    with pytest.raises(
+        valp.ProblemError, match=r"'far' of input x needs columns from 0 to 5, got \[6\]"
+    ):
         valp.diagnose(individual, problem, features={"x": {"far": [0, 6]}})
 
 
@@ -183,9 +210,15 @@ def planted():
     """n0 passes the signal on, n1 hides it."""
     x = torch.randn(2000, 5, generator=torch.Generator().manual_seed(0))
     label = (x[:, 0] > 0).long()
-    problem = valp.Problem({"x": x}, {"y": valp.Regression(x[:, :1]), "c": valp.Classification(label)})
+    problem = valp.Problem(
+        {"x": x}, {"y": valp.Regression(x[:, :1]), "c": valp.Classification(label)}
+    )
     edges = "x->n0 x->n1 n0->y n1->y n0->c n1->c n0->n2 n2->y"
-    networks = {"n0": zoo.generic(3, activation="identity"), "n1": zoo.generic(3), "n2": zoo.generic(2)}
+    networks = {
+        "n0": zoo.generic(3, activation="identity"),
+        "n1": zoo.generic(3),
+        "n2": zoo.generic(2),
+    }
     individual = zoo.build(problem, networks, edges)
     signal, hidden = torch.zeros(3, 5), torch.zeros(3, 5)
     signal[:, 0] = torch.tensor([1.0, -2.0, 0.5])
@@ -201,7 +234,9 @@ def test_the_scale_of_a_result_tells_nothing(scale):
     assert np.array_equal(_cells(values * scale, 2), _cells(values, 2))
 
 
-@pytest.mark.parametrize(("metric", "much", "little"), [("dependency", 0.5, 0.05), ("mutual_information", 0.4, 0.05)])
+@pytest.mark.parametrize(
+    ("metric", "much", "little"), [("dependency", 0.5, 0.05), ("mutual_information", 0.4, 0.05)]
+)
 def test_a_planted_linear_signal_is_found(metric, much, little, planted):
     found = measure(subject_of(*planted), [metric]).measured[metric]
     for output in ("y", "c"):
@@ -220,17 +255,20 @@ def test_dependency_is_given_for_every_output_that_is_reached(zoo_member, proble
 
 
 def test_a_user_s_metric_is_measured_with_the_others(monkeypatch):
-    from deap_valp import diagnosis
+    from deap_valp.diagnosis import metrics as diagnosis
 
     monkeypatch.setattr(diagnosis, "METRICS", dict(diagnosis.METRICS))
 
     @valp.metric
     def head_norm(subject):
         return {
-            output: float(subject.model.tensors_of(output)[f"{output}.bias"].norm()) for output in subject.model.outputs
+            output: float(subject.model.tensors_of(output)[f"{output}.bias"].norm())
+            for output in subject.model.outputs
         }
 
     individual = zoo.smallest()
-    individual.fitness.values = valp.evaluate(individual, zoo.plain_problem(), first_batches=3, metrics=("head_norm",))
+    individual.fitness.values = valp.evaluate(
+        individual, zoo.plain_problem(), first_batches=3, metrics=("head_norm",)
+    )
     assert individual.evaluation.diagnosis.measured["head_norm"]["y"] > 0
     assert "head_norm" in str(individual.evaluation.diagnosis)

@@ -17,13 +17,17 @@ slow = pytest.mark.slow
 
 
 def needs(module):
-    return pytest.mark.skipif(importlib.util.find_spec(module) is None, reason=f"{module} is not installed")
+    return pytest.mark.skipif(
+        importlib.util.find_spec(module) is None, reason=f"{module} is not installed"
+    )
 
 
 def scoop(launcher, workers, script, *arguments):
     done = run("-m", launcher, "-q", "-n", workers, SCRIPTS / script, *arguments)
     assert done.status == 0, done.output
-    return json.loads([line for line in done.output.splitlines() if line.startswith("{")][-1]) | vars(done)
+    return json.loads(
+        [line for line in done.output.splitlines() if line.startswith("{")][-1]
+    ) | vars(done)
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +37,9 @@ def tasks(tmp_path_factory):
 
 def test_both_processes_work_and_results_are_in_order(tasks):
     assert [item for item, _ in tasks["met"]] == list(range(8))
-    assert len({pid for _, pid in tasks["met"]}) == 2 and tasks["origin"] in {pid for _, pid in tasks["met"]}
+    assert len({pid for _, pid in tasks["met"]}) == 2 and tasks["origin"] in {
+        pid for _, pid in tasks["met"]
+    }
     assert tasks["two_iterables"] == [[3, 1], [2, 1]] and tasks["nothing"] == []
 
 
@@ -54,7 +60,10 @@ def test_what_does_not_pickle_is_named(tasks):
     results = tasks["failure"][2]
     assert "results and exceptions that pickle, got the result function" in results[3]
     assert "got the exception Awkward" in results[4]
-    assert "a function and arguments that pickle, got <function main.<locals>.<lambda>" in tasks["lambda"][0]
+    assert (
+        "a function and arguments that pickle, got <function main.<locals>.<lambda>"
+        in tasks["lambda"][0]
+    )
 
 
 def test_large_individuals_are_started_first(tasks):
@@ -71,7 +80,7 @@ def test_one_bar_counts_the_whole_run_under_scoop(tasks):
     assert "12/12" in tasks["output"] and "evaluations" in tasks["output"]
 
 
-# ---- the same search under every map -------------------------------------------------------------------------
+# ---- the same search under every map -------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -84,12 +93,16 @@ def search(tmp_path_factory):
         if key not in found:
             notes = tmp_path_factory.mktemp(kind)
             if launcher:
-                found[key] = scoop(launcher, processes, "small_search.py", kind, processes, notes, *options)
+                found[key] = scoop(
+                    launcher, processes, "small_search.py", kind, processes, notes, *options
+                )
             else:
                 done = run(SCRIPTS / "small_search.py", kind, processes, notes, **environment)
                 assert done.status == 0, done.output
                 found[key] = json.loads(done.output.splitlines()[-1]) | vars(done)
-            found[key]["evaluated"] = [line.split() for line in (notes / "evaluations").read_text().splitlines()]
+            found[key]["evaluated"] = [
+                line.split() for line in (notes / "evaluations").read_text().splitlines()
+            ]
         return found[key]
 
     return get
@@ -120,14 +133,18 @@ def test_the_threads_of_a_process_change_nothing(search):
     assert search("serial", OMP_NUM_THREADS="1")["digest"] == search("serial")["digest"]
 
 
-@pytest.mark.parametrize(("kind", "processes", "launcher"), [pytest.param("serial", 1, None, id="serial"), *MAPS])
+@pytest.mark.parametrize(
+    ("kind", "processes", "launcher"), [pytest.param("serial", 1, None, id="serial"), *MAPS]
+)
 def test_each_individual_is_trained_once(search, kind, processes, launcher):
     found = search(kind, processes, launcher=launcher)
     assert len(found["evaluated"]) == found["evaluations"]
     assert len({seed for _, seed in found["evaluated"]}) == found["evaluations"]
 
 
-@pytest.mark.parametrize(("kind", "processes", "launcher"), [pytest.param("serial", 1, None, id="serial"), *MAPS])
+@pytest.mark.parametrize(
+    ("kind", "processes", "launcher"), [pytest.param("serial", 1, None, id="serial"), *MAPS]
+)
 def test_weights_are_inherited_across_processes(search, kind, processes, launcher):
     for first, of_parent, of_fresh in search(kind, processes, launcher=launcher)["first_losses"]:
         assert first == pytest.approx(of_parent, rel=0.01)
@@ -145,7 +162,9 @@ KILLS = [
 def test_a_killed_worker_changes_nothing(search, processes, launcher):
     killed = search("scoop", processes, "deadly", launcher=launcher)
     assert killed["digest"] == search("serial")["digest"]
-    assert len(killed["evaluated"]) == killed["evaluations"] + 1  # what it had begun was done again, and no more
+    assert (
+        len(killed["evaluated"]) == killed["evaluations"] + 1
+    )  # what it had begun was done again, and no more
     assert "is gone, so task" in killed["output"]
 
 
@@ -179,7 +198,7 @@ def test_a_worker_killed_while_idle_costs_no_result(tmp_path, launcher, said):
     assert said in done.output, done.output
 
 
-# ---- the launcher --------------------------------------------------------------------------------------------
+# ---- the launcher --------------------------------------------------------------------------------
 
 ENDS = """
 import logging, os, signal, sys
@@ -240,7 +259,9 @@ wait $child
 
 
 @slow
-@pytest.mark.parametrize("hosts", [("127.0.0.1", "elsewhere"), ("elsewhere", "127.0.0.1")], ids="-".join)
+@pytest.mark.parametrize(
+    "hosts", [("127.0.0.1", "elsewhere"), ("elsewhere", "127.0.0.1")], ids="-".join
+)
 def test_the_exit_status_comes_from_any_host(ends, tmp_path, hosts):
     ssh = tmp_path / "ssh"
     ssh.write_text(SSH)
@@ -280,15 +301,19 @@ if __name__ == "__main__":
     scoopMap(work, range(4), progress=False)
     direct = int(scoop.worker.decode().rsplit(":", 1)[1])
     rows = [row.split() for row in open("/proc/net/tcp6")][1:]
-    ours = [row[1] for row in rows if int(row[1].split(":")[1], 16) in (direct, *scoop.BROKER[1:3]) and row[3] == "0A"]
-    print("listening", *sorted(address.split(":")[0] for address in ours))
+    ours = [row[1] for row in rows if int(row[1].split(":")[1], 16) in (direct, *scoop.BROKER[1:3])
+    and row[3] == "0A"] print("listening", *sorted(address.split(":")[0] for address in ours))
 """
 
 
 @slow
-@pytest.mark.skipif(not Path("/proc/net/tcp6").exists(), reason="needs /proc/net/tcp6 to see who listens where")
+@pytest.mark.skipif(
+    not Path("/proc/net/tcp6").exists(), reason="needs /proc/net/tcp6 to see who listens where"
+)
 @pytest.mark.parametrize(
-    ("launcher", "address"), [(PLAIN, "0" * 32), (OURS, "0000000000000000FFFF00000100007F")], ids=["plain", "ours"]
+    ("launcher", "address"),
+    [(PLAIN, "0" * 32), (OURS, "0000000000000000FFFF00000100007F")],
+    ids=["plain", "ours"],
 )
 def test_our_launcher_listens_on_loopback_alone(tmp_path, launcher, address):
     script = tmp_path / "script.py"

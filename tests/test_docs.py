@@ -26,4 +26,6 @@ def test_the_tables_are_the_registries(page, tables):
 
 def test_every_table_stands_on_a_page(tables):
     text = "".join(page.read_text() for page in PAGES)
-    assert all(f"<!-- {name} -->" in text and f"<!-- end of {name} -->" in text for name in tables.tables())
+    assert all(
+        f"<!-- {name} -->" in text and f"<!-- end of {name} -->" in text for name in tables.tables()
+    )

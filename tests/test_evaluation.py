@@ -17,14 +17,16 @@ import torch
 import zoo
 
 import deap_valp as valp
-from deap_valp import evaluation
 from deap_valp.errors import EvaluationError, StructureError, ValpError
-from deap_valp.optimizers import OPTIMIZERS
-from deap_valp.training import train
+from deap_valp.evaluation import evaluate as evaluation
+from deap_valp.genome.optimizers import OPTIMIZERS
+from deap_valp.training.loop import train
 
 
 def evaluated(individual, problem, **budget):
-    individual.fitness.values = valp.evaluate(individual, problem, **{"batches": 20, "first_batches": 20, **budget})
+    individual.fitness.values = valp.evaluate(
+        individual, problem, **{"batches": 20, "first_batches": 20, **budget}
+    )
     return individual
 
 
@@ -36,16 +38,24 @@ def both(zoo_name):
 def test_an_evaluation_has_one_finite_number_for_each_objective(both):
     individual, problem = both
     evaluation = valp.evaluate(individual, problem, batches=5, first_batches=5)
-    assert len(evaluation) == len(problem.objectives) and evaluation.objectives == problem.objectives
+    assert (
+        len(evaluation) == len(problem.objectives) and evaluation.objectives == problem.objectives
+    )
     assert all(np.isfinite(evaluation)) and evaluation.ok
     assert set(evaluation.history) == set(problem.outputs)
-    assert all(losses.shape == (5,) and losses.dtype == np.float32 for losses in evaluation.history.values())
+    assert all(
+        losses.shape == (5,) and losses.dtype == np.float32
+        for losses in evaluation.history.values()
+    )
     assert set(evaluation.seconds) == {"train", "score", "diagnose"}
 
 
 def test_evaluating_changes_nothing_of_the_individual(both):
     individual, problem = both
-    before, values = copy.deepcopy(individual), {k: v.clone() for k, v in individual.weights.items()}
+    before, values = (
+        copy.deepcopy(individual),
+        {k: v.clone() for k, v in individual.weights.items()},
+    )
     valp.evaluate(individual, problem, batches=5, first_batches=5)
     assert individual == before and individual.seed == before.seed and not individual.trained
     assert all(torch.equal(individual.weights[key], value) for key, value in values.items())
@@ -57,7 +67,9 @@ def test_evaluation_is_a_pure_function(both):
     first = valp.evaluate(individual, problem, batches=8, first_batches=8)
     torch.manual_seed(1)
     torch.rand(3)
-    second = valp.evaluate(pickle.loads(pickle.dumps(individual)), problem, batches=8, first_batches=8)
+    second = valp.evaluate(
+        pickle.loads(pickle.dumps(individual)), problem, batches=8, first_batches=8
+    )
     assert tuple(first) == tuple(second)
     assert all(torch.equal(first.weights[key], second.weights[key]) for key in first.weights)
     assert all(np.array_equal(first.history[key], second.history[key]) for key in first.history)
@@ -68,9 +80,19 @@ def test_global_random_states_are_left_alone(both):
     import random
 
     individual, problem = both
-    states = random.getstate(), torch.get_rng_state(), np.random.get_state()[1].tolist(), torch.get_num_threads()
+    states = (
+        random.getstate(),
+        torch.get_rng_state(),
+        np.random.get_state()[1].tolist(),
+        torch.get_num_threads(),
+    )
     valp.evaluate(individual, problem, batches=2, first_batches=2)
-    after = random.getstate(), torch.get_rng_state(), np.random.get_state()[1].tolist(), torch.get_num_threads()
+    after = (
+        random.getstate(),
+        torch.get_rng_state(),
+        np.random.get_state()[1].tolist(),
+        torch.get_num_threads(),
+    )
     assert states[0] == after[0] and torch.equal(states[1], after[1]) and states[2:] == after[2:]
 
 
@@ -126,7 +148,7 @@ def test_an_evaluation_belongs_to_the_individual_it_was_made_for(both):
     assert all(torch.equal(changed.weights[k], v) for k, v in individual.evaluation.weights.items())
 
 
-# ---- failures ------------------------------------------------------------------------------------------------
+# ---- failures ------------------------------------------------------------------------------------
 
 
 def nan_loss(head, target):
@@ -149,7 +171,9 @@ def infinite_score(prediction, target):
 
 def problem_with(**options):
     x = np.random.default_rng(1).normal(size=(160, 4))
-    return valp.Problem({"x": x}, {"y": valp.Regression(x[:, :1] ** 2, **options)}, splits=(0.5, 0.25, 0.25))
+    return valp.Problem(
+        {"x": x}, {"y": valp.Regression(x[:, :1] ** 2, **options)}, splits=(0.5, 0.25, 0.25)
+    )
 
 
 def test_a_loss_that_is_not_finite_costs_the_evaluation(caplog):
@@ -160,7 +184,9 @@ def test_a_loss_that_is_not_finite_costs_the_evaluation(caplog):
     assert tuple(evaluation) == (valp.PENALTY,)
     assert evaluation.status == "the loss of y is nan at batch 0" and evaluation.diagnosis is None
     assert "the loss of y is nan" in caplog.text
-    assert all(torch.equal(evaluation.weights[k], v) for k, v in individual.weights.items() if k != "n0->y")
+    assert all(
+        torch.equal(evaluation.weights[k], v) for k, v in individual.weights.items() if k != "n0->y"
+    )
 
 
 @pytest.mark.parametrize(
@@ -199,10 +225,12 @@ def test_after_a_failure_the_individual_starts_from_where_it_was():
     individual.fitness.values = valp.evaluate(individual, problem, first_batches=3)
     assert not individual.evaluation.ok
     valp.mutCloneNetwork(individual)
-    assert not individual.trained  # nothing of it was ever trained, so it gets the first session again
+    assert (
+        not individual.trained
+    )  # nothing of it was ever trained, so it gets the first session again
 
 
-# ---- out of memory -------------------------------------------------------------------------------------------
+# ---- out of memory -------------------------------------------------------------------------------
 
 
 def no_room_on_the_host():
@@ -262,7 +290,9 @@ def test_out_of_memory_twice_it_costs_this_evaluation_and_no_more(short_of_memor
     evaluation = valp.evaluate(individual, problem, first_batches=3)
     assert parts == [1, 2] and tuple(evaluation) == (valp.PENALTY,) * len(problem.objectives)
     assert evaluation.status.startswith("out of memory, with half the micro-batch too: ")
-    assert all(torch.equal(evaluation.weights[key], tensor) for key, tensor in individual.weights.items())
+    assert all(
+        torch.equal(evaluation.weights[key], tensor) for key, tensor in individual.weights.items()
+    )
     assert valp.evaluate(individual, problem, first_batches=3).ok
 
 
@@ -271,7 +301,9 @@ def test_no_other_exception_is_tried_again(short_of_memory):
         raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
 
     parts = short_of_memory(raises, attempts=1)
-    assert not valp.evaluate(zoo.fan_out(), zoo.mixed_problem(), first_batches=3).ok and parts == [1]
+    assert not valp.evaluate(zoo.fan_out(), zoo.mixed_problem(), first_batches=3).ok and parts == [
+        1
+    ]
 
 
 SHORT = """
@@ -282,10 +314,10 @@ import deap_valp as valp
 logging.basicConfig()
 x = np.random.default_rng(0).normal(size=(40_000, 4)).astype(np.float32)
 ends = (0, 39_800, 39_900, 40_000)
-splits = {name: slice(*part) for name, part in zip(("train", "validation", "test"), zip(ends, ends[1:]))}
-problem = valp.Problem({"x": x}, {"y": valp.Regression(x[:, :1])}, splits=splits)
-individual = zoo.build(problem, {"n0": zoo.generic(500, 500), "n1": zoo.generic(4)}, "x->n0 n0->n1 n1->y")
-valp.evaluate(individual, problem, first_batches=1)
+splits = {name: slice(*part) for name, part in zip(("train", "validation", "test"), zip(ends,
+ends[1:]))} problem = valp.Problem({"x": x}, {"y": valp.Regression(x[:, :1])}, splits=splits)
+individual = zoo.build(problem, {"n0": zoo.generic(500, 500), "n1": zoo.generic(4)}, "x->n0 n0->n1
+n1->y") valp.evaluate(individual, problem, first_batches=1)
 individual.batch_size = 32_000
 taken = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (taken + int(sys.argv[1]) * 2**20,) * 2)
@@ -294,18 +326,29 @@ print(valp.evaluate(individual, problem, first_batches=2).status)
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs /proc/self/statm to see what is taken")
+@pytest.mark.skipif(
+    not Path("/proc/self/statm").exists(), reason="needs /proc/self/statm to see what is taken"
+)
 @pytest.mark.parametrize(
     ("megabytes", "status", "warned"),
-    [(1000, "ok", False), (350, "ok", True), (80, "out of memory, with half the micro-batch too: ", True)],
+    [
+        (1000, "ok", False),
+        (350, "ok", True),
+        (80, "out of memory, with half the micro-batch too: ", True),
+    ],
 )
 def test_memory_runs_out_for_real(megabytes, status, warned):
     """The signals of a whole batch take 400 MB."""
     command = [sys.executable, "-c", SHORT, str(megabytes)]
     path = os.pathsep.join([str(Path(__file__).parent), str(Path(valp.__file__).parents[1])])
     environment = {**os.environ, "PYTHONPATH": path}
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=200, env=environment)
-    assert done.stdout.startswith(status) and ("again with half the micro-batch" in done.stderr) == warned
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=True, timeout=200, env=environment
+    )
+    assert (
+        done.stdout.startswith(status)
+        and ("again with half the micro-batch" in done.stderr) == warned
+    )
 
 
 @pytest.mark.parametrize("budget", [{"batches": 0}, {"first_batches": -1}])
@@ -317,7 +360,8 @@ def test_a_budget_is_positive(budget):
 @pytest.mark.parametrize("metrics", [("loss_slop",), "module"])
 def test_a_metric_that_is_not_there_is_the_caller_s_error(metrics):
     with pytest.raises(
-        valp.RegistrationError, match=r"needs metrics among \['loss_slope', .*, got \['(loss_slop|module)'\]"
+        valp.RegistrationError,
+        match=r"needs metrics among \['loss_slope', .*, got \['(loss_slop|module)'\]",
     ):
         valp.evaluate(zoo.smallest(), zoo.plain_problem(), 1, 1, metrics=metrics)
 
@@ -329,7 +373,7 @@ def test_the_problem_must_be_the_individual_s():
         valp.score(zoo.smallest(), zoo.mixed_problem())
 
 
-# ---- per-output hyperparameters ------------------------------------------------------------------------------
+# ---- per-output hyperparameters ------------------------------------------------------------------
 
 
 def test_a_rate_of_zero_leaves_the_exclusive_subgraph_bit_equal():
@@ -337,7 +381,10 @@ def test_a_rate_of_zero_leaves_the_exclusive_subgraph_bit_equal():
     individual.optimizers["label"] = valp.Optimizer("adam", 0.0)
     after = valp.evaluate(individual, problem, first_batches=10).weights
     for key, before in individual.weights.items():
-        exclusive = any(key.startswith(f"{name}.") or f"->{name}" in key for name in individual.exclusive("label"))
+        exclusive = any(
+            key.startswith(f"{name}.") or f"->{name}" in key
+            for name in individual.exclusive("label")
+        )
         if exclusive or key in ("n1->label", "label.bias"):
             assert torch.equal(after[key], before), key
     assert not torch.equal(after["n2->value"], individual.weights["n2->value"])
@@ -356,7 +403,7 @@ def test_every_algorithm_trains(name):
     assert separate.history["value"][-10:].mean() < separate.history["value"][:5].mean()
 
 
-# ---- decode and score ----------------------------------------------------------------------------------------
+# ---- decode and score ----------------------------------------------------------------------------
 
 
 def test_decoded_models_predict_in_the_user_s_units(both):
@@ -370,7 +417,10 @@ def test_decoded_models_predict_in_the_user_s_units(both):
     for mode in ("reconstruct", "train", "generate"):
         predictions = model(inputs, mode=mode)
         assert set(predictions) == set(problem.outputs)
-        assert all(predictions[name].shape == (data.size, problem.outputs[name].port.width) for name in predictions)
+        assert all(
+            predictions[name].shape == (data.size, problem.outputs[name].port.width)
+            for name in predictions
+        )
     for name, output in problem.outputs.items():
         if output.port.kind == "classification":
             assert torch.allclose(predictions[name].sum(1), torch.ones(data.size))
@@ -379,7 +429,11 @@ def test_decoded_models_predict_in_the_user_s_units(both):
 def test_generating_needs_no_inputs(both):
     individual, problem = both
     generated = valp.decode(individual).generate(7, torch.Generator().manual_seed(0))
-    expected = {name: (7, out.port.width) for name, out in problem.outputs.items() if out.port.kind == "generation"}
+    expected = {
+        name: (7, out.port.width)
+        for name, out in problem.outputs.items()
+        if out.port.kind == "generation"
+    }
     assert {name: tuple(value.shape) for name, value in generated.items()} == expected
 
 
@@ -429,7 +483,9 @@ def test_validation_scores_are_the_fitness(both):
     individual, problem = both
     evaluated(individual, problem)
     scores = valp.score(individual, problem, split="validation")
-    assert [scores[name] for name in problem.outputs] == pytest.approx(list(individual.fitness.values))
+    assert [scores[name] for name in problem.outputs] == pytest.approx(
+        list(individual.fitness.values)
+    )
     assert set(valp.score(individual, problem)) == set(problem.outputs)
 
 

@@ -17,7 +17,10 @@ from launching import OURS, PLAIN, SCRIPTS, finish, run, start
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.timeout(400),
-    pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="needs /proc to tell workers from the origin"),
+    pytest.mark.skipif(
+        not Path("/proc/self/cmdline").exists(),
+        reason="needs /proc to tell workers from the origin",
+    ),
 ]
 
 WORKERS = 3
@@ -29,11 +32,17 @@ def processes_of(launched):
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             words = (folder / "cmdline").read_text().split("\0")
-            if os.getpgid(int(folder.name)) == launched.pid and words[1:4] == ["-m", OURS, "--worker"]:
+            if os.getpgid(int(folder.name)) == launched.pid and words[1:4] == [
+                "-m",
+                OURS,
+                "--worker",
+            ]:
                 found[int(folder.name)] = "--origin" in words
         except (OSError, ValueError):
             continue  # it ended
-    return [pid for pid, origin in found.items() if origin], [pid for pid, origin in found.items() if not origin]
+    return [pid for pid, origin in found.items() if origin], [
+        pid for pid, origin in found.items() if not origin
+    ]
 
 
 def search(folder, kind="scoop", **environment):
@@ -69,7 +78,7 @@ def whole(tmp_path_factory):
     return digest_of(folder)
 
 
-# ---- workers ---------------------------------------------------------------------------------------------------------
+# ---- workers -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -129,9 +138,12 @@ if __name__ == "__main__":
 
 
 @pytest.mark.parametrize(
-    ("launcher", "timeout", "said"), [(OURS, 0, "is gone"), (OURS, 3, "has had it for 3 s"), (PLAIN, 3, "has had it")]
+    ("launcher", "timeout", "said"),
+    [(OURS, 0, "is gone"), (OURS, 3, "has had it for 3 s"), (PLAIN, 3, "has had it")],
 )
-def test_a_worker_that_is_stopped_is_not_waited_for_and_may_come_back(launcher, timeout, said, tmp_path):
+def test_a_worker_that_is_stopped_is_not_waited_for_and_may_come_back(
+    launcher, timeout, said, tmp_path
+):
     script = tmp_path / "script.py"
     script.write_text(STOPS)
     done = run("-m", launcher, "-q", "-n", 2, script, tmp_path, timeout)
@@ -156,7 +168,8 @@ def work(item):
     return item
 
 if __name__ == "__main__":
-    print("right", all(scoopMap(work, range(50), progress=False) == list(range(50)) for _ in range(300)))
+    print("right", all(scoopMap(work, range(50), progress=False) == list(range(50)) for _ in
+    range(300)))
 """
 
 
@@ -191,7 +204,9 @@ def test_the_sockets_of_workers_are_not_those_that_zeromq_aborts(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(SOCKETS)
     done = run("-m", OURS, "-q", "-n", 2, script)
-    assert done.status == 0 and done.output == "sockets [(False, 0, 0), (True, 1, 10000)]\n", done.output
+    assert done.status == 0 and done.output == "sockets [(False, 0, 0), (True, 1, 10000)]\n", (
+        done.output
+    )
 
 
 LATE = """
@@ -237,7 +252,7 @@ def test_a_steady_state_keeps_both_workers_busy_and_survives_them(kills, tmp_pat
     assert {int(pid) for pid, _ in begun} == {*workers, *([origin] if kills == 2 else [])}
 
 
-# ---- the origin ------------------------------------------------------------------------------------------------------
+# ---- the origin ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("evaluations", [1, 6, 11])
@@ -253,7 +268,7 @@ def test_after_the_origin_is_killed_the_same_command_goes_on(evaluations, whole,
     assert digest_of(tmp_path) == whole
 
 
-# ---- the data --------------------------------------------------------------------------------------------------------
+# ---- the data ------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -286,7 +301,7 @@ def test_a_data_file_cut_while_a_run_goes_on_kills_the_run_and_no_more(whole, im
     assert digest_of(tmp_path) == whole
 
 
-# ---- the disk --------------------------------------------------------------------------------------------------------
+# ---- the disk ------------------------------------------------------------------------------------
 
 FULL = """
 import logging, random, sys
@@ -318,8 +333,8 @@ def search(path):
     toolbox.register("selMutation", valp.selMutation)
     random.seed(3)
     start = valp.initVALP(creator.Individual, problem, networks=(3, 4), width=(8, 16))
-    best, logbook = valp.hillClimbing(start, toolbox, 6, progress=False, checkpoint=valp.Checkpoint(path))
-    return best.seed, tuple(best.fitness.values), list(logbook)
+    best, logbook = valp.hillClimbing(start, toolbox, 6, progress=False,
+    checkpoint=valp.Checkpoint(path)) return best.seed, tuple(best.fitness.values), list(logbook)
 
 if __name__ == "__main__":
     found = search(disk / "checkpoint")
@@ -350,7 +365,14 @@ def test_a_disk_that_fills_up_costs_the_states_that_do_not_fit(tmp_path):
         else None
     )
     if tried is None or tried.returncode:
-        pytest.skip("makes a small file system, in a mount namespace of Linux" + (f": {tried.stderr}" if tried else ""))
+        pytest.skip(
+            "makes a small file system, in a mount namespace of Linux"
+            + (f": {tried.stderr}" if tried else "")
+        )
     done = run(script, disk, within=small)
-    assert done.status == 0 and "left [] True" in done.output and "goes on True" in done.output, done.output
-    assert "No space left on device" in done.output and "could not be written" in done.output, done.output
+    assert done.status == 0 and "left [] True" in done.output and "goes on True" in done.output, (
+        done.output
+    )
+    assert "No space left on device" in done.output and "could not be written" in done.output, (
+        done.output
+    )

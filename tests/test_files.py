@@ -25,10 +25,9 @@ import torch
 import zoo
 
 import deap_valp as valp
-from deap_valp import files
 from deap_valp.errors import FileFormatError, ValpError
-from deap_valp.files import KEY, load, save
-from deap_valp.genome import Layout, Limits, Optimizer
+from deap_valp.genome.valp import Layout, Limits, Optimizer, files
+from deap_valp.genome.files import KEY, load, save
 
 
 @pytest.fixture
@@ -43,12 +42,14 @@ def saved_and_loaded(individual, path):
 
 def assert_same_predictions(one, other, problem):
     """Bit by bit, in every mode, losses included."""
-    before, after = (zoo.predictions(individual, problem, dtype=torch.float32) for individual in (one, other))
+    before, after = (
+        zoo.predictions(individual, problem, dtype=torch.float32) for individual in (one, other)
+    )
     assert before.keys() == after.keys()
     assert all(torch.equal(before[key], after[key]) for key in before)
 
 
-# ---- what comes back -----------------------------------------------------------------------------------------
+# ---- what comes back -----------------------------------------------------------------------------
 
 
 def test_loaded_equals_saved(zoo_member, path):
@@ -79,14 +80,18 @@ def test_every_field_comes_back(zoo_member, path):
     loaded = saved_and_loaded(zoo_member, path)
     for name in ("limits", "layout", "batch_size", "optimizers", "trained"):
         assert getattr(loaded, name) == getattr(zoo_member, name), name
-    assert isinstance(loaded.limits.batch_size, tuple) and isinstance(loaded.layout.activations, tuple)
+    assert isinstance(loaded.limits.batch_size, tuple) and isinstance(
+        loaded.layout.activations, tuple
+    )
 
 
 def test_ids_of_63_bits_come_back(path):
     individual = zoo.shared_latent()
     nodes = individual.graph.nodes
     nodes["n0"]["component"] = replace(individual.component("n0"), id=2**63 - 1)
-    nodes["n3"]["component"] = replace(individual.component("n3"), id=0, latent=valp.networks.Latent(2**63 - 2, 2))
+    nodes["n3"]["component"] = replace(
+        individual.component("n3"), id=0, latent=valp.networks.Latent(2**63 - 2, 2)
+    )
     loaded = saved_and_loaded(individual, path)
     assert loaded.component("n0").id == 2**63 - 1
     assert loaded.component("n3") == individual.component("n3")
@@ -113,7 +118,11 @@ def test_operators_draw_the_same_on_the_loaded(zoo_member, path, seed):
 
 
 def test_saving_changes_nothing(zoo_member, path):
-    before, random_state, torch_state = copy.deepcopy(zoo_member), random.getstate(), torch.get_rng_state()
+    before, random_state, torch_state = (
+        copy.deepcopy(zoo_member),
+        random.getstate(),
+        torch.get_rng_state(),
+    )
     seed = zoo_member.seed
     save(zoo_member, path)
     assert zoo_member == before and zoo_member.seed == seed
@@ -163,7 +172,9 @@ def test_round_trip_after_evolution(zoo_name, problem, path, seed):
     individual, other = zoo.member(zoo_name), zoo.random_valp(problem)
     for step in range(12):
         if step == 5:
-            individual.fitness.values = valp.evaluate(individual, problem, batches=2, first_batches=3, device="cpu")
+            individual.fitness.values = valp.evaluate(
+                individual, problem, batches=2, first_batches=3, device="cpu"
+            )
         if step % 4 == 3:
             valp.cxExclusiveSubgraph(individual, other)
         valp.mutRandom(individual, operators="all")
@@ -174,7 +185,9 @@ def test_round_trip_after_evolution(zoo_name, problem, path, seed):
 
 
 def test_an_evaluated_individual_comes_back_trained(zoo_member, problem, path):
-    zoo_member.fitness.values = valp.evaluate(zoo_member, problem, batches=2, first_batches=3, device="cpu")
+    zoo_member.fitness.values = valp.evaluate(
+        zoo_member, problem, batches=2, first_batches=3, device="cpu"
+    )
     before = zoo_member.weights
     loaded = saved_and_loaded(zoo_member, path)
     assert zoo_member.weights is before and not zoo_member.trained  # saving takes nothing over
@@ -187,7 +200,11 @@ def test_an_evaluated_individual_comes_back_trained(zoo_member, problem, path):
 def test_a_failed_evaluation_leaves_it_untrained(path):
     individual, problem = zoo.smallest(), zoo.plain_problem()
     individual.fitness.values = valp.Evaluation(
-        [valp.PENALTY], objectives=problem.objectives, seed=individual.seed, weights=individual.weights, status="failed"
+        [valp.PENALTY],
+        objectives=problem.objectives,
+        seed=individual.seed,
+        weights=individual.weights,
+        status="failed",
     )
     assert not saved_and_loaded(individual, path).trained
 
@@ -206,8 +223,8 @@ from deap_valp.files import load
 creator.create("F", base.Fitness, weights=(-1.0,))
 creator.create("I", valp.VALP, fitness=creator.F)
 individual = load(sys.argv[1], creator.I)
-inputs = {name: torch.linspace(-1, 1, 3 * individual.component(name).width).view(3, -1) for name in individual.inputs}
-for name, value in valp.decode(individual)(inputs).items():
+inputs = {name: torch.linspace(-1, 1, 3 * individual.component(name).width).view(3, -1) for name in
+individual.inputs} for name, value in valp.decode(individual)(inputs).items():
     print(name, value.detach().numpy().tobytes().hex())
 """
 
@@ -217,10 +234,17 @@ def test_another_process_predicts_the_same_bits(path):
     save(individual, path)
     environment = {**os.environ, "PYTHONPATH": str(Path(valp.__file__).parents[1])}
     done = subprocess.run(
-        [sys.executable, "-c", ELSEWHERE, path], capture_output=True, text=True, env=environment, check=False
+        [sys.executable, "-c", ELSEWHERE, path],
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
-    inputs = {n: torch.linspace(-1, 1, 3 * individual.component(n).width).view(3, -1) for n in individual.inputs}
+    inputs = {
+        n: torch.linspace(-1, 1, 3 * individual.component(n).width).view(3, -1)
+        for n in individual.inputs
+    }
     expected = valp.decode(individual)(inputs)
     assert dict(line.split() for line in done.stdout.splitlines()) == {
         name: value.detach().numpy().tobytes().hex() for name, value in expected.items()
@@ -273,14 +297,31 @@ VERSION_1 = {
         "batch_size": [25, 1600],
         "learning_rate": [1e-05, 0.1],
     },
-    "layout": {"layers": [1, 4], "width": [8, 96], "latent": [4, 32], "activations": ["relu", "tanh"]},
+    "layout": {
+        "layers": [1, 4],
+        "width": [8, 96],
+        "latent": [4, 32],
+        "activations": ["relu", "tanh"],
+    },
     "trained": True,
 }
 
 
 def test_version_1_stays_readable(path):
-    shapes = {"x->n0": [2, 2], "n0.0.bias": [2], "n0->n1": [2, 2], "n1.latent.bias": [2], "n1.0.weight": [1, 1]}
-    shapes |= {"n1.0.bias": [1], "n1->n2": [1, 1], "n2.0.bias": [1], "n2->image": [1, 1], "image.bias": [1]}
+    shapes = {
+        "x->n0": [2, 2],
+        "n0.0.bias": [2],
+        "n0->n1": [2, 2],
+        "n1.latent.bias": [2],
+        "n1.0.weight": [1, 1],
+    }
+    shapes |= {
+        "n1.0.bias": [1],
+        "n1->n2": [1, 1],
+        "n2.0.bias": [1],
+        "n2->image": [1, 1],
+        "image.bias": [1],
+    }
     shapes |= {"n0->n3": [2, 2], "n3.0.bias": [2], "n3->label": [2, 2], "label.bias": [2]}
     header, size = laid_out(shapes)
     path.write_bytes(assembled(header, VERSION_1, np.arange(size // 4, dtype="<f4").tobytes()))
@@ -290,7 +331,7 @@ def test_version_1_stays_readable(path):
     assert saved_and_loaded(loaded, path) == loaded
 
 
-# ---- writing -------------------------------------------------------------------------------------------------
+# ---- writing -------------------------------------------------------------------------------------
 
 
 def fail(error):
@@ -301,7 +342,9 @@ def fail(error):
 
 
 @pytest.mark.parametrize("step", ["fsync", "replace"])
-@pytest.mark.parametrize("error", [OSError("disk full"), KeyboardInterrupt()], ids=lambda error: type(error).__name__)
+@pytest.mark.parametrize(
+    "error", [OSError("disk full"), KeyboardInterrupt()], ids=lambda error: type(error).__name__
+)
 def test_a_failed_write_leaves_the_old_file_alone(path, monkeypatch, step, error):
     save(zoo.smallest(), path)
     before = path.read_bytes()
@@ -353,10 +396,22 @@ def test_a_reader_sees_one_whole_file_or_another(path):
 @pytest.mark.parametrize(
     ("weight", "message"),
     [
-        (torch.tensor([1.0, float("nan"), 1.0, 1.0]), r"tensor n0\.0\.bias must be finite, got nan"),
-        (torch.tensor([1.0, float("-inf"), 1.0, 1.0]), r"tensor n0\.0\.bias must be finite, got -inf"),
-        (torch.zeros(4, dtype=torch.float64), r"tensor n0\.0\.bias must be torch\.float32, got torch\.float64"),
-        (torch.zeros(4, dtype=torch.bfloat16), r"tensor n0\.0\.bias must be torch\.float32, got torch\.bfloat16"),
+        (
+            torch.tensor([1.0, float("nan"), 1.0, 1.0]),
+            r"tensor n0\.0\.bias must be finite, got nan",
+        ),
+        (
+            torch.tensor([1.0, float("-inf"), 1.0, 1.0]),
+            r"tensor n0\.0\.bias must be finite, got -inf",
+        ),
+        (
+            torch.zeros(4, dtype=torch.float64),
+            r"tensor n0\.0\.bias must be torch\.float32, got torch\.float64",
+        ),
+        (
+            torch.zeros(4, dtype=torch.bfloat16),
+            r"tensor n0\.0\.bias must be torch\.float32, got torch\.bfloat16",
+        ),
         (torch.zeros(5), r"n0\.0\.bias: expected shape \(4,\), got \(5,\)"),
     ],
 )
@@ -384,7 +439,7 @@ def test_a_folder_or_a_pipe_is_no_file(tmp_path):
             load(odd, valp.VALP)
 
 
-# ---- malformed files -----------------------------------------------------------------------------------------
+# ---- malformed files -----------------------------------------------------------------------------
 
 
 def taken_apart(data):
@@ -423,7 +478,9 @@ def refused(path, data, message):
     path.write_bytes(data)
     with pytest.raises(FileFormatError, match=message) as caught:
         load(path, valp.VALP)
-    assert str(caught.value).startswith(f"{path}: ") and len(str(caught.value)) < 1_200 + len(str(path))
+    assert str(caught.value).startswith(f"{path}: ") and len(str(caught.value)) < 1_200 + len(
+        str(path)
+    )
 
 
 class Bomb:
@@ -434,14 +491,26 @@ class Bomb:
 BYTES = {
     "empty": (lambda data: b"", r"the file must be of 8 to \d+ bytes, got 0"),
     "shorter than the length": (lambda data: data[:7], "the file must be of 8"),
-    "length only": (lambda data: data[:8], r"header's length must be at most 0 in this file, got \d+"),
+    "length only": (
+        lambda data: data[:8],
+        r"header's length must be at most 0 in this file, got \d+",
+    ),
     "header cut": (lambda data: data[:100], "header's length must be at most 92 in this file"),
-    "header longer than the file": (lambda data: struct.pack("<Q", len(data)) + data[8:], "header's length"),
+    "header longer than the file": (
+        lambda data: struct.pack("<Q", len(data)) + data[8:],
+        "header's length",
+    ),
     "header of 2**63": (lambda data: struct.pack("<Q", 2**63) + data[8:], "header's length"),
     "header of 2**64 - 1": (lambda data: b"\xff" * 8 + data[8:], "header's length"),
-    "header longer than any": (lambda data: framed(b" " * (files.LARGEST_HEADER + 1)), "at most 16777216 in this file"),
+    "header longer than any": (
+        lambda data: framed(b" " * (files.LARGEST_HEADER + 1)),
+        "at most 16777216 in this file",
+    ),
     "header of nothing": (lambda data: bytes(8) + data[8:], "the header must be JSON"),
-    "header not UTF-8": (lambda data: data[:9] + b"\xff" + data[10:], "must be UTF-8: invalid start byte at byte 1"),
+    "header not UTF-8": (
+        lambda data: data[:9] + b"\xff" + data[10:],
+        "must be UTF-8: invalid start byte at byte 1",
+    ),
     "header not JSON": (lambda data: framed("{'a': 1}"), "header must be JSON: .* at character 1"),
     "header after a byte order mark": (lambda data: framed("\ufeff{}"), "header must be JSON"),
     "header an array": (lambda data: framed("[]"), r"header must be an object, got \[\]"),
@@ -449,9 +518,18 @@ BYTES = {
     "weights cut": (lambda data: data[:-1], r"tensors must be of \d+ bytes together, .* got \d+"),
     "weights longer": (lambda data: data + b"\0", r"tensors must be of \d+ bytes together"),
     "deep": (lambda data: framed("[" * 5_000 + "]" * 5_000), "nested at most 16 deep, got 5000"),
-    "deep objects": (lambda data: framed('{"a":' * 17 + "1" + "}" * 17), "nested at most 16 deep, got 17"),
-    "deep behind strings": (lambda data: framed('["]]\\"]\\\\",' * 17 + "1" + "]" * 17), "16 deep, got 17"),
-    "many objects": (lambda data: framed("[" + "{}," * 400_001 + "1]"), "at most 400000 objects and arrays"),
+    "deep objects": (
+        lambda data: framed('{"a":' * 17 + "1" + "}" * 17),
+        "nested at most 16 deep, got 17",
+    ),
+    "deep behind strings": (
+        lambda data: framed('["]]\\"]\\\\",' * 17 + "1" + "]" * 17),
+        "16 deep, got 17",
+    ),
+    "many objects": (
+        lambda data: framed("[" + "{}," * 400_001 + "1]"),
+        "at most 400000 objects and arrays",
+    ),
     "a pickle": (lambda data: pickle.dumps(Bomb()), "must be"),
     "text": (lambda data: b"Dear reader, this is no VALP.", "header's length"),
 }
@@ -479,42 +557,102 @@ def entry(header, **changes):
 
 
 HEADERS = {
-    "no metadata": (lambda h: h.update({"__metadata__": {}}), f"text '{KEY}': is this a saved VALP"),
+    "no metadata": (
+        lambda h: h.update({"__metadata__": {}}),
+        f"text '{KEY}': is this a saved VALP",
+    ),
     "metadata no object": (lambda h: h.update({"__metadata__": "x"}), "is this a saved VALP"),
-    "metadata of others": (lambda h: h.update({"__metadata__": {KEY: "{}", "format": "pt"}}), "is this a saved VALP"),
+    "metadata of others": (
+        lambda h: h.update({"__metadata__": {KEY: "{}", "format": "pt"}}),
+        "is this a saved VALP",
+    ),
     "metadata no text": (lambda h: h.update({"__metadata__": {KEY: {}}}), "is this a saved VALP"),
-    "entry no object": (lambda h: h.update({"n0.0.bias": 3}), r"tensor n0\.0\.bias: must be an object, got 3"),
-    "entry without dtype": (lambda h: h["n0.0.bias"].pop("dtype"), r"exactly \['dtype', .* unknown, got \['dtype'\]"),
+    "entry no object": (
+        lambda h: h.update({"n0.0.bias": 3}),
+        r"tensor n0\.0\.bias: must be an object, got 3",
+    ),
+    "entry without dtype": (
+        lambda h: h["n0.0.bias"].pop("dtype"),
+        r"exactly \['dtype', .* unknown, got \['dtype'\]",
+    ),
     "entry with more": (lambda h: entry(h, code="x"), r"missing or unknown, got \['code'\]"),
-    "dtype F64": (lambda h: entry(h, dtype="F64"), r"n0\.0\.bias: dtype must be one of \['F32'\], got 'F64'"),
+    "dtype F64": (
+        lambda h: entry(h, dtype="F64"),
+        r"n0\.0\.bias: dtype must be one of \['F32'\], got 'F64'",
+    ),
     "dtype I32": (lambda h: entry(h, dtype="I32"), "dtype must be one of"),
     "dtype no text": (lambda h: entry(h, dtype=None), "dtype must be one of .* got None"),
     "shape a number": (lambda h: entry(h, shape=4), "shape must be an array, got 4"),
     "shape empty": (lambda h: entry(h, shape=[]), "shape must be of 1 to"),
     "shape with zero": (lambda h: entry(h, shape=[0]), r"shape\[0\] must be a whole number from 1"),
     "shape negative": (lambda h: entry(h, shape=[-2, -2]), r"shape\[0\] must be a whole number"),
-    "shape huge": (lambda h: entry(h, shape=[2**31]), r"shape\[0\] must be a whole number from 1 to 2147483647"),
-    "shape of large product": (lambda h: entry(h, shape=[2**31 - 1] * 8), r"bias: data_offsets must be \[16, \d{60,}"),
+    "shape huge": (
+        lambda h: entry(h, shape=[2**31]),
+        r"shape\[0\] must be a whole number from 1 to 2147483647",
+    ),
+    "shape of large product": (
+        lambda h: entry(h, shape=[2**31 - 1] * 8),
+        r"bias: data_offsets must be \[16, \d{60,}",
+    ),
     "shape of a million": (
         lambda h: entry(h, shape=[2**31 - 1] * 10**6),
         "shape must be of 1 to 8 elements, got 10000",
     ),
     "shape a fraction": (lambda h: entry(h, shape=[4.0]), r"shape\[0\] must be a whole number"),
-    "shape a truth": (lambda h: entry(h, shape=[True]), r"shape\[0\] must be a whole number .* got True"),
-    "shape of other rank": (lambda h: entry(h, shape=[2, 2]), r"n0\.0\.bias: expected shape \(4,\), got \(2, 2\)"),
-    "offsets of a hole": (lambda h: entry(h, data_offsets=[4, 20]), r"data_offsets must be \[16, 32\] for its shape"),
-    "offsets of an overlap": (lambda h: entry(h, data_offsets=[0, 16]), "data_offsets must be .* for its"),
-    "offsets of a short tensor": (lambda h: entry(h, data_offsets=[16, 28]), r"must be \[16, 32\] for its shape"),
-    "offsets reversed": (lambda h: entry(h, data_offsets=[16, 0]), "must be a range, its lower end first"),
-    "offsets negative": (lambda h: entry(h, data_offsets=[-4, 12]), r"data_offsets\[0\] must be a whole number from 0"),
-    "offsets beyond the file": (lambda h: entry(h, data_offsets=[2**29, 2**29 + 16]), "for its shape"),
-    "offsets beyond any file": (lambda h: entry(h, data_offsets=[0, 2**40]), r"data_offsets\[1\] must be a whole"),
+    "shape a truth": (
+        lambda h: entry(h, shape=[True]),
+        r"shape\[0\] must be a whole number .* got True",
+    ),
+    "shape of other rank": (
+        lambda h: entry(h, shape=[2, 2]),
+        r"n0\.0\.bias: expected shape \(4,\), got \(2, 2\)",
+    ),
+    "offsets of a hole": (
+        lambda h: entry(h, data_offsets=[4, 20]),
+        r"data_offsets must be \[16, 32\] for its shape",
+    ),
+    "offsets of an overlap": (
+        lambda h: entry(h, data_offsets=[0, 16]),
+        "data_offsets must be .* for its",
+    ),
+    "offsets of a short tensor": (
+        lambda h: entry(h, data_offsets=[16, 28]),
+        r"must be \[16, 32\] for its shape",
+    ),
+    "offsets reversed": (
+        lambda h: entry(h, data_offsets=[16, 0]),
+        "must be a range, its lower end first",
+    ),
+    "offsets negative": (
+        lambda h: entry(h, data_offsets=[-4, 12]),
+        r"data_offsets\[0\] must be a whole number from 0",
+    ),
+    "offsets beyond the file": (
+        lambda h: entry(h, data_offsets=[2**29, 2**29 + 16]),
+        "for its shape",
+    ),
+    "offsets beyond any file": (
+        lambda h: entry(h, data_offsets=[0, 2**40]),
+        r"data_offsets\[1\] must be a whole",
+    ),
     "one offset": (lambda h: entry(h, data_offsets=[0]), "data_offsets must be an array of two"),
-    "three offsets": (lambda h: entry(h, data_offsets=[0, 16, 16]), "data_offsets must be an array of two"),
+    "three offsets": (
+        lambda h: entry(h, data_offsets=[0, 16, 16]),
+        "data_offsets must be an array of two",
+    ),
     "missing tensor": (lambda h: h.pop("y.bias"), "tensors must be of|data_offsets"),
-    "other name": (lambda h: h.update({"n0.1.bias": h.pop("n0.0.bias")}), r"missing: \['n0\.0\.bias', 'n0\.1\.bias'\]"),
-    "transposed": (lambda h: h["n0->y"].update(shape=[4, 1]), r"n0->y: expected shape \(1, 4\), got \(4, 1\)"),
-    "an odd name": (lambda h: h.update({"\n\x1b[2J" * 999: h.pop("y.bias")}), r"wrong or missing: \['\\n\\x1b\[2J"),
+    "other name": (
+        lambda h: h.update({"n0.1.bias": h.pop("n0.0.bias")}),
+        r"missing: \['n0\.0\.bias', 'n0\.1\.bias'\]",
+    ),
+    "transposed": (
+        lambda h: h["n0->y"].update(shape=[4, 1]),
+        r"n0->y: expected shape \(1, 4\), got \(4, 1\)",
+    ),
+    "an odd name": (
+        lambda h: h.update({"\n\x1b[2J" * 999: h.pop("y.bias")}),
+        r"wrong or missing: \['\\n\\x1b\[2J",
+    ),
 }
 
 
@@ -544,26 +682,48 @@ def test_doubled_names_of_tensors_are_refused(path):
     header, structure, body = taken_apart(data)
     text = assembled(header, structure, b"")[8:].decode()
     doubled = text[:-1] + ', "y.bias": ' + json.dumps(header["y.bias"]) + "}"
-    refused(path, framed(doubled, body), "the header: keys must be different from each other, got 'y.bias'")
+    refused(
+        path,
+        framed(doubled, body),
+        "the header: keys must be different from each other, got 'y.bias'",
+    )
 
 
 TEXTS = {
     "nothing": (lambda text: "", "structure must be JSON: Expecting value at character 0"),
     "cut": (lambda text: text[:-1], "structure must be JSON: .* at character"),
     "an array": (lambda text: "[]", r"structure must be an object, got \[\]"),
-    "a doubled key": (lambda text: text.replace('"id":', '"id": 1, "id":'), "structure: keys must be .* got 'id'"),
+    "a doubled key": (
+        lambda text: text.replace('"id":', '"id": 1, "id":'),
+        "structure: keys must be .* got 'id'",
+    ),
     "a doubled component": (
         lambda text: text.replace('"components": {', '"components": {"n0": 1, '),
         "structure: keys must be different from each other, got 'n0'",
     ),
     "NaN": (lambda text: text.replace("0.001", "NaN"), "numbers must be finite .* got 'NaN'"),
-    "Infinity": (lambda text: text.replace("0.001", "-Infinity"), "numbers must be finite .* got '-Infinity'"),
+    "Infinity": (
+        lambda text: text.replace("0.001", "-Infinity"),
+        "numbers must be finite .* got '-Infinity'",
+    ),
     "1e999": (lambda text: text.replace("0.001", "1e999"), "numbers must be finite .* got '1e999'"),
-    "an endless number": (lambda text: text.replace("0.001", "9" * 100_000), "at most 40 characters"),
-    "an endless fraction": (lambda text: text.replace("0.001", "0." + "9" * 100_000), "at most 40 characters"),
-    "deep": (lambda text: text.replace("0.001", "[" * 999 + "]" * 999), "structure must be nested at most 16 deep"),
+    "an endless number": (
+        lambda text: text.replace("0.001", "9" * 100_000),
+        "at most 40 characters",
+    ),
+    "an endless fraction": (
+        lambda text: text.replace("0.001", "0." + "9" * 100_000),
+        "at most 40 characters",
+    ),
+    "deep": (
+        lambda text: text.replace("0.001", "[" * 999 + "]" * 999),
+        "structure must be nested at most 16 deep",
+    ),
     "a control character": (lambda text: text.replace("adam", "ad\nam"), "structure must be JSON"),
-    "half a surrogate": (lambda text: text.replace("adam", "\\ud800"), r"name must be one of .* got '\\ud800'"),
+    "half a surrogate": (
+        lambda text: text.replace("adam", "\\ud800"),
+        r"name must be one of .* got '\\ud800'",
+    ),
 }
 
 
@@ -577,7 +737,9 @@ def renamed(structure, old, new):
     """The name of a component, wherever it stands."""
     text = json.dumps(structure)
     structure.clear()
-    structure.update(json.loads(text.replace(f'"{old}"', f'"{new}"').replace(f'"{old}->', f'"{new}->')))
+    structure.update(
+        json.loads(text.replace(f'"{old}"', f'"{new}"').replace(f'"{old}->', f'"{new}->'))
+    )
 
 
 def network(structure, name, **changes):
@@ -590,28 +752,70 @@ def port(structure, **changes):
 
 LAYER = {"width": 6, "activation": "relu"}
 STRUCTURES = {
-    "of version 2": (lambda s: s.update(version=2), r"version must be one of \[1\], which .* reads, got 2"),
+    "of version 2": (
+        lambda s: s.update(version=2),
+        r"version must be one of \[1\], which .* reads, got 2",
+    ),
     "of version 1.0": (lambda s: s.update(version=1.0), "version must be a whole number"),
     "of version true": (lambda s: s.update(version=True), "version must be one of"),
     "of version '1'": (lambda s: s.update(version="1"), "version must be one of"),
     "without version": (lambda s: s.pop("version"), "version must be one of .* got None"),
-    "without connections": (lambda s: s.pop("connections"), r"missing or unknown, got \['connections'\]"),
-    "with more": (lambda s: s.update(fitness=[0.0]), r"structure: must be .* unknown, got \['fitness'\]"),
-    "components no object": (lambda s: s.update(components=[]), r"components must be an object, got \[\]"),
-    "no components": (lambda s: s.update(components={}), "components must be of 1 to 2000 elements, got 0"),
+    "without connections": (
+        lambda s: s.pop("connections"),
+        r"missing or unknown, got \['connections'\]",
+    ),
+    "with more": (
+        lambda s: s.update(fitness=[0.0]),
+        r"structure: must be .* unknown, got \['fitness'\]",
+    ),
+    "components no object": (
+        lambda s: s.update(components=[]),
+        r"components must be an object, got \[\]",
+    ),
+    "no components": (
+        lambda s: s.update(components={}),
+        "components must be of 1 to 2000 elements, got 0",
+    ),
     "too many components": (
         lambda s: s["components"].update({f"p{i}": s["components"]["left"] for i in range(2_000)}),
         r"components must be of 1 to 2000 elements, got \d+",
     ),
-    "component no object": (lambda s: s["components"].update(n0=None), "component n0: must be an object, got None"),
-    "component without kind": (lambda s: s["components"]["n0"].pop("kind"), "n0: kind must be one of .* got None"),
-    "unknown kind": (lambda s: network(s, "n0", kind="lstm"), r"n0: kind must be one of \['input', .* got 'lstm'"),
-    "kind a list": (lambda s: network(s, "n0", kind=[]), r"component n0: kind must be one of .* got \[\]"),
-    "another kind's fields": (lambda s: network(s, "n2", kind="refiner"), "unknown, got .'latent', 'share'"),
-    "without layers": (lambda s: s["components"]["n0"].pop("layers"), r"n0: must be .* got \['layers'\]"),
-    "no layers": (lambda s: network(s, "n0", layers=[]), "component n0: layers must be of 1 to .* got 0"),
-    "layers no array": (lambda s: network(s, "n0", layers={}), "component n0: layers must be an array"),
-    "layer no object": (lambda s: network(s, "n0", layers=[[6, "relu"]]), r"n0: layers\[0\] must be an object"),
+    "component no object": (
+        lambda s: s["components"].update(n0=None),
+        "component n0: must be an object, got None",
+    ),
+    "component without kind": (
+        lambda s: s["components"]["n0"].pop("kind"),
+        "n0: kind must be one of .* got None",
+    ),
+    "unknown kind": (
+        lambda s: network(s, "n0", kind="lstm"),
+        r"n0: kind must be one of \['input', .* got 'lstm'",
+    ),
+    "kind a list": (
+        lambda s: network(s, "n0", kind=[]),
+        r"component n0: kind must be one of .* got \[\]",
+    ),
+    "another kind's fields": (
+        lambda s: network(s, "n2", kind="refiner"),
+        "unknown, got .'latent', 'share'",
+    ),
+    "without layers": (
+        lambda s: s["components"]["n0"].pop("layers"),
+        r"n0: must be .* got \['layers'\]",
+    ),
+    "no layers": (
+        lambda s: network(s, "n0", layers=[]),
+        "component n0: layers must be of 1 to .* got 0",
+    ),
+    "layers no array": (
+        lambda s: network(s, "n0", layers={}),
+        "component n0: layers must be an array",
+    ),
+    "layer no object": (
+        lambda s: network(s, "n0", layers=[[6, "relu"]]),
+        r"n0: layers\[0\] must be an object",
+    ),
     "layer with more": (
         lambda s: network(s, "n0", layers=[LAYER | {"bias": 1}]),
         r"layers\[0\] must be .* got \['bias",
@@ -632,12 +836,30 @@ STRUCTURES = {
         lambda s: s["components"]["n1"]["layers"][1].update(activation="relu"),
         r"n1: layers\[1\]\.activation must be one of \['softmax'\] in a discrete, got 'relu'",
     ),
-    "width 0": (lambda s: network(s, "n0", layers=[LAYER | {"width": 0}]), r"layers\[0\]\.width must be a whole .* 0"),
-    "width negative": (lambda s: network(s, "n0", layers=[LAYER | {"width": -6}]), "width must be a whole .* got -6"),
-    "width a truth": (lambda s: network(s, "n0", layers=[LAYER | {"width": True}]), "width must be .* got True"),
-    "width a fraction": (lambda s: network(s, "n0", layers=[LAYER | {"width": 6.0}]), "width must be .* got 6.0"),
-    "width a text": (lambda s: network(s, "n0", layers=[LAYER | {"width": "6"}]), "width must be .* got '6'"),
-    "width 2**31": (lambda s: network(s, "n0", layers=[LAYER | {"width": 2**31}]), "width must be a whole number"),
+    "width 0": (
+        lambda s: network(s, "n0", layers=[LAYER | {"width": 0}]),
+        r"layers\[0\]\.width must be a whole .* 0",
+    ),
+    "width negative": (
+        lambda s: network(s, "n0", layers=[LAYER | {"width": -6}]),
+        "width must be a whole .* got -6",
+    ),
+    "width a truth": (
+        lambda s: network(s, "n0", layers=[LAYER | {"width": True}]),
+        "width must be .* got True",
+    ),
+    "width a fraction": (
+        lambda s: network(s, "n0", layers=[LAYER | {"width": 6.0}]),
+        "width must be .* got 6.0",
+    ),
+    "width a text": (
+        lambda s: network(s, "n0", layers=[LAYER | {"width": "6"}]),
+        "width must be .* got '6'",
+    ),
+    "width 2**31": (
+        lambda s: network(s, "n0", layers=[LAYER | {"width": 2**31}]),
+        "width must be a whole number",
+    ),
     "width of more weights than there are": (
         lambda s: network(s, "n0", layers=[LAYER | {"width": 2**31 - 1}]),
         r"expected shape \(2147483647",
@@ -646,82 +868,183 @@ STRUCTURES = {
         lambda s: network(s, "n0", layers=[LAYER] * 100_000),
         "one tensor for each of its connections and layers",
     ),
-    "id negative": (lambda s: network(s, "n0", id=-1), "component n0: id must be a whole number from 0"),
-    "id of 64 bits": (lambda s: network(s, "n0", id=2**63), "component n0: id must be a whole number"),
-    "latent null": (lambda s: network(s, "n2", latent=None), "component n2: latent must be an object, got None"),
-    "latent without id": (lambda s: s["components"]["n2"]["latent"].pop("id"), r"n2: latent must be .* got \['id'\]"),
-    "latent of dimension 0": (lambda s: s["components"]["n2"]["latent"].update(dim=0), r"n2: latent\.dim must be"),
-    "share 0": (lambda s: network(s, "n2", share=0), "component n2: share must be a number from .* to 1.0, got 0"),
+    "id negative": (
+        lambda s: network(s, "n0", id=-1),
+        "component n0: id must be a whole number from 0",
+    ),
+    "id of 64 bits": (
+        lambda s: network(s, "n0", id=2**63),
+        "component n0: id must be a whole number",
+    ),
+    "latent null": (
+        lambda s: network(s, "n2", latent=None),
+        "component n2: latent must be an object, got None",
+    ),
+    "latent without id": (
+        lambda s: s["components"]["n2"]["latent"].pop("id"),
+        r"n2: latent must be .* got \['id'\]",
+    ),
+    "latent of dimension 0": (
+        lambda s: s["components"]["n2"]["latent"].update(dim=0),
+        r"n2: latent\.dim must be",
+    ),
+    "share 0": (
+        lambda s: network(s, "n2", share=0),
+        "component n2: share must be a number from .* to 1.0, got 0",
+    ),
     "share 2": (lambda s: network(s, "n2", share=2.0), "component n2: share must be a number"),
-    "shift of other length": (lambda s: port(s, shift=[0.0] * 3), "left: shift must be of length 1 or 5, .* got 3"),
-    "scale of other length": (lambda s: port(s, scale=[1.0] * 6), "left: scale must be of length 1 or 5, .* got 6"),
+    "shift of other length": (
+        lambda s: port(s, shift=[0.0] * 3),
+        "left: shift must be of length 1 or 5, .* got 3",
+    ),
+    "scale of other length": (
+        lambda s: port(s, scale=[1.0] * 6),
+        "left: scale must be of length 1 or 5, .* got 6",
+    ),
     "shift empty": (lambda s: port(s, shift=[]), "component left: shift must be of 1"),
     "shift a number": (lambda s: port(s, shift=0.0), "component left: shift must be an array"),
-    "shift of text": (lambda s: port(s, shift=["0"]), r"component left: shift\[0\] must be a number"),
-    "scale past float32": (lambda s: port(s, scale=[1e39]), r"component left: scale\[0\] must be a number"),
+    "shift of text": (
+        lambda s: port(s, shift=["0"]),
+        r"component left: shift\[0\] must be a number",
+    ),
+    "scale past float32": (
+        lambda s: port(s, scale=[1e39]),
+        r"component left: scale\[0\] must be a number",
+    ),
     "port no identifier": (
         lambda s: renamed(s, "left", "../left"),
         r"component '\.\./left': must be named by an ident",
     ),
-    "port without name": (lambda s: renamed(s, "left", ""), "component '': must be named by an identifier"),
-    "port like a sub-network": (lambda s: renamed(s, "left", "n77"), r"other than n<digits>, as it is a port"),
-    "sub-network like a port": (lambda s: renamed(s, "n0", "first"), "component first: must be named n<digits>"),
-    "sub-network of other digits": (lambda s: renamed(s, "n0", "n\u0663"), "must be named n<digits>"),
-    "sub-network of many digits": (lambda s: renamed(s, "n0", "n" + "1" * 5000), "must be named n<digits>"),
+    "port without name": (
+        lambda s: renamed(s, "left", ""),
+        "component '': must be named by an identifier",
+    ),
+    "port like a sub-network": (
+        lambda s: renamed(s, "left", "n77"),
+        r"other than n<digits>, as it is a port",
+    ),
+    "sub-network like a port": (
+        lambda s: renamed(s, "n0", "first"),
+        "component first: must be named n<digits>",
+    ),
+    "sub-network of other digits": (
+        lambda s: renamed(s, "n0", "n\u0663"),
+        "must be named n<digits>",
+    ),
+    "sub-network of many digits": (
+        lambda s: renamed(s, "n0", "n" + "1" * 5000),
+        "must be named n<digits>",
+    ),
     "connections no array": (lambda s: s.update(connections={}), "connections must be an array"),
-    "connection no text": (lambda s: s["connections"].append(["n0", "n1"]), r"connections\[\d+\] must be a text"),
+    "connection no text": (
+        lambda s: s["connections"].append(["n0", "n1"]),
+        r"connections\[\d+\] must be a text",
+    ),
     "connection from nowhere": (
         lambda s: s["connections"].append("n99->n1"),
         r"connections\[\d+\] must be .* 'n99->n1",
     ),
-    "connection to nowhere": (lambda s: s["connections"].append("n1->n99"), r"connections\[\d+\] must be .*n1->n99"),
+    "connection to nowhere": (
+        lambda s: s["connections"].append("n1->n99"),
+        r"connections\[\d+\] must be .*n1->n99",
+    ),
     "connection to nothing": (
         lambda s: s["connections"].append("n1"),
         r"connections\[\d+\] must be provider->receiver",
     ),
-    "connection of three": (lambda s: s["connections"].append("n0->n1->n2"), r"connections\[\d+\] must be provider"),
-    "connection twice": (lambda s: s["connections"].append("n0->n2"), "each pair once, got 'n0->n2'"),
+    "connection of three": (
+        lambda s: s["connections"].append("n0->n1->n2"),
+        r"connections\[\d+\] must be provider",
+    ),
+    "connection twice": (
+        lambda s: s["connections"].append("n0->n2"),
+        "each pair once, got 'n0->n2'",
+    ),
     "too many connections": (
         lambda s: s.update(connections=["n0->n2"] * 20_001),
         "connections must be of 1 to 20000 elements",
     ),
-    "connection to itself": (lambda s: s["connections"].append("n0->n0"), "no recurrence, got the cycle n0"),
-    "cycle": (lambda s: s["connections"].append("n5->n0"), "a VALP has no recurrence, got the cycle"),
+    "connection to itself": (
+        lambda s: s["connections"].append("n0->n0"),
+        "no recurrence, got the cycle n0",
+    ),
+    "cycle": (
+        lambda s: s["connections"].append("n5->n0"),
+        "a VALP has no recurrence, got the cycle",
+    ),
     "input to output": (
         lambda s: s["connections"].append("left->label"),
         r"left->label: label \(classification\) does",
     ),
-    "output as provider": (lambda s: s["connections"].append("label->n0"), "n0 .generic. does not take what label"),
-    "values to a refiner": (lambda s: s["connections"].append("n0->n4"), r"n0->n4: n4 \(refiner\) does not take"),
+    "output as provider": (
+        lambda s: s["connections"].append("label->n0"),
+        "n0 .generic. does not take what label",
+    ),
+    "values to a refiner": (
+        lambda s: s["connections"].append("n0->n4"),
+        r"n0->n4: n4 \(refiner\) does not take",
+    ),
     "no provider": (
         lambda s: s.update(connections=[c for c in s["connections"] if not c.endswith("->value")]),
         r"value \(regression\) has no provider",
     ),
     "no consumer": (
-        lambda s: s.update(connections=[c for c in s["connections"] if not c.startswith("right->")]),
+        lambda s: s.update(
+            connections=[c for c in s["connections"] if not c.startswith("right->")]
+        ),
         r"right \(input\) has no consumer",
     ),
-    "connection left out": (lambda s: s["connections"].remove("n1->n2"), r"wrong or missing: \['n1->n2'\]"),
+    "connection left out": (
+        lambda s: s["connections"].remove("n1->n2"),
+        r"wrong or missing: \['n1->n2'\]",
+    ),
     "optimizer left out": (lambda s: s["optimizers"].pop("label"), "an optimizer for each output"),
     "optimizer of no output": (
         lambda s: s["optimizers"].update(n0=s["optimizers"]["label"]),
         "an optimizer for each output",
     ),
-    "optimizer unknown": (lambda s: s["optimizers"]["label"].update(name="lion"), "label: name must be one of .'adam'"),
-    "optimizer a text": (lambda s: s["optimizers"].update(label="adam"), "optimizer label: must be an object"),
-    "learning rate negative": (lambda s: s["optimizers"]["label"].update(learning_rate=-1), "rate must be a number"),
+    "optimizer unknown": (
+        lambda s: s["optimizers"]["label"].update(name="lion"),
+        "label: name must be one of .'adam'",
+    ),
+    "optimizer a text": (
+        lambda s: s["optimizers"].update(label="adam"),
+        "optimizer label: must be an object",
+    ),
+    "learning rate negative": (
+        lambda s: s["optimizers"]["label"].update(learning_rate=-1),
+        "rate must be a number",
+    ),
     "batch size 0": (lambda s: s.update(batch_size=0), "batch_size must be a whole number from 1"),
-    "batch size null": (lambda s: s.update(batch_size=None), "batch_size must be a whole number .* got None"),
+    "batch size null": (
+        lambda s: s.update(batch_size=None),
+        "batch_size must be a whole number .* got None",
+    ),
     "limits null": (lambda s: s.update(limits=None), "limits must be an object, got None"),
-    "limits without width": (lambda s: s["limits"].pop("width"), r"limits must be .* got \['width'\]"),
-    "limit of width 0": (lambda s: s["limits"].update(width=0), r"limits\.width must be a whole number from 1"),
-    "range reversed": (lambda s: s["limits"].update(batch_size=[9, 8]), r"limits\.batch_size must be a range"),
-    "range of one": (lambda s: s["layout"].update(layers=[1]), r"layout\.layers must be an array of two"),
+    "limits without width": (
+        lambda s: s["limits"].pop("width"),
+        r"limits must be .* got \['width'\]",
+    ),
+    "limit of width 0": (
+        lambda s: s["limits"].update(width=0),
+        r"limits\.width must be a whole number from 1",
+    ),
+    "range reversed": (
+        lambda s: s["limits"].update(batch_size=[9, 8]),
+        r"limits\.batch_size must be a range",
+    ),
+    "range of one": (
+        lambda s: s["layout"].update(layers=[1]),
+        r"layout\.layers must be an array of two",
+    ),
     "layout of unknown activation": (
         lambda s: s["layout"].update(activations=["sin"]),
         r"layout\.activations\[0\] must",
     ),
-    "layout with softmax": (lambda s: s["layout"].update(activations=["softmax"]), r"layout\.activations\[0\] must"),
+    "layout with softmax": (
+        lambda s: s["layout"].update(activations=["softmax"]),
+        r"layout\.activations\[0\] must",
+    ),
     "layout without activations": (
         lambda s: s["layout"].update(activations=[]),
         r"layout\.activations must be of 1 to",
@@ -751,10 +1074,12 @@ def test_every_field_is_needed(path):
 def test_a_sub_network_named_like_no_other_is_found(path):
     """The network of every kind, saved under its kind."""
     for kind in valp.networks.KINDS:
-        assert any(kind == c["kind"] for c in VERSION_1["components"].values()), f"{kind} is not in VERSION_1"
+        assert any(kind == c["kind"] for c in VERSION_1["components"].values()), (
+            f"{kind} is not in VERSION_1"
+        )
 
 
-# ---- cost ----------------------------------------------------------------------------------------------------
+# ---- cost ----------------------------------------------------------------------------------------
 
 
 def cost(path):
@@ -814,20 +1139,83 @@ def test_sizes_are_not_taken_from_the_structure(path, field):
     assert cost(path)[1] < 24 * MEGABYTE
 
 
-# ---- fuzzing -------------------------------------------------------------------------------------------------
+# ---- fuzzing -------------------------------------------------------------------------------------
 
 ODD_VALUES = (
-    *(None, True, False, 0, 1, -1, 2, 3, 5, 255, 2**31 - 1, 2**31, 2**63 - 1, 2**63, -(2**63), 10**30, 10**50, 10**400),
+    *(
+        None,
+        True,
+        False,
+        0,
+        1,
+        -1,
+        2,
+        3,
+        5,
+        255,
+        2**31 - 1,
+        2**31,
+        2**63 - 1,
+        2**63,
+        -(2**63),
+        10**30,
+        10**50,
+        10**400,
+    ),
     *(0.0, -0.0, 0.5, 1e-320, 1e38, 1e39, 1e308, -1e308, float("nan"), float("inf"), float("-inf")),
-    *("", "n0", "n1", "left", "label", "x", "y", "n0->n1", "n1->n0", "relu", "softmax", "input", "generic", "decoder"),
-    *("classification", "adam", "F32", "F16", "é", "\x00", "\ud800", "__metadata__", "a" * 10_000, "__class__"),
-    *([], {}, [0], [[]], [1, 2], [2, 1], [0.0] * 5, {"": ""}, [[[[[[]]]]]], ["relu"], {"kind": "input"}),
+    *(
+        "",
+        "n0",
+        "n1",
+        "left",
+        "label",
+        "x",
+        "y",
+        "n0->n1",
+        "n1->n0",
+        "relu",
+        "softmax",
+        "input",
+        "generic",
+        "decoder",
+    ),
+    *(
+        "classification",
+        "adam",
+        "F32",
+        "F16",
+        "é",
+        "\x00",
+        "\ud800",
+        "__metadata__",
+        "a" * 10_000,
+        "__class__",
+    ),
+    *(
+        [],
+        {},
+        [0],
+        [[]],
+        [1, 2],
+        [2, 1],
+        [0.0] * 5,
+        {"": ""},
+        [[[[[[]]]]]],
+        ["relu"],
+        {"kind": "input"},
+    ),
 )
 
 
 def places_in(value, before=()):
     """Paths to everything inside a JSON value."""
-    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    items = (
+        value.items()
+        if isinstance(value, dict)
+        else enumerate(value)
+        if isinstance(value, list)
+        else ()
+    )
     for key, inside in items:
         yield (*before, key)
         yield from places_in(inside, (*before, key))
@@ -850,9 +1238,13 @@ def leave_out(holder, key, value, rng):
 
 def add(holder, key, value, rng):
     if isinstance(holder, list):
-        holder.insert(rng.randrange(len(holder) + 1), copy.deepcopy(rng.choice([value, *ODD_VALUES])))
+        holder.insert(
+            rng.randrange(len(holder) + 1), copy.deepcopy(rng.choice([value, *ODD_VALUES]))
+        )
     else:
-        holder[rng.choice(["n7", "x", "extra", str(key) + "_", *map(str, holder)])] = copy.deepcopy(value)
+        holder[rng.choice(["n7", "x", "extra", str(key) + "_", *map(str, holder)])] = copy.deepcopy(
+            value
+        )
 
 
 def rename(holder, key, value, rng):
@@ -870,9 +1262,13 @@ def swap(holder, key, value, rng):
 
 def nudge(holder, key, value, rng):
     if isinstance(value, int | float):
-        holder[key] = rng.choice([value + 1, value - 1, -value, value * 2, value / 2, value * 10**9])
+        holder[key] = rng.choice(
+            [value + 1, value - 1, -value, value * 2, value / 2, value * 10**9]
+        )
     elif isinstance(value, str) and "->" in value:
-        holder[key] = rng.choice(["->".join(reversed(value.split("->"))), f"{value.split('->')[0]}->n0", value + "0"])
+        holder[key] = rng.choice(
+            ["->".join(reversed(value.split("->"))), f"{value.split('->')[0]}->n0", value + "0"]
+        )
 
 
 EDITS = (put, put, leave_out, add, rename, swap, nudge, nudge)
@@ -920,23 +1316,35 @@ def edit_bytes(data, rng):
     for _ in range(rng.choice([1, 1, 2, 8])):
         part = head if head and rng.random() < 0.8 else body
         at, count = rng.randrange(len(part) + 1), rng.choice([1, 1, 2, 4, 9, 64])
-        some = rng.randbytes(count) if rng.random() < 0.2 else bytes(rng.choices(PRINTABLE, k=count))
-        kind = rng.choice(["flip", "flip", "insert", "delete", "overwrite", "overwrite", "repeat", "cut"])
+        some = (
+            rng.randbytes(count) if rng.random() < 0.2 else bytes(rng.choices(PRINTABLE, k=count))
+        )
+        kind = rng.choice(
+            ["flip", "flip", "insert", "delete", "overwrite", "overwrite", "repeat", "cut"]
+        )
         if kind == "flip" and at < len(part):
             part[at] ^= 1 << rng.randrange(8)
         elif kind == "cut" and rng.random() < 0.3:
             del part[at:]
         else:
-            given = {"insert": some, "overwrite": some, "repeat": bytes(part[at : at + count]) * 2}.get(kind, b"")
+            given = {
+                "insert": some,
+                "overwrite": some,
+                "repeat": bytes(part[at : at + count]) * 2,
+            }.get(kind, b"")
             part[at : at if kind == "insert" else at + count] = given
     lengths = [0, 1, length - 1, length + 1, len(head) + len(body), 2**40, 2**64 - 1]
-    said = rng.choice(lengths) if rng.random() < 0.15 else len(head) if rng.random() < 0.9 else length
+    said = (
+        rng.choice(lengths) if rng.random() < 0.15 else len(head) if rng.random() < 0.9 else length
+    )
     return struct.pack("<Q", max(0, said)) + bytes(head) + bytes(body)
 
 
 def mutated(data, rng):
     """A valid file with some random damage: to its bytes, its header, its structure or its graph."""
-    where = rng.choice(["bytes", "bytes", "header", "structure", "structure", "structure", "graph", "all"])
+    where = rng.choice(
+        ["bytes", "bytes", "header", "structure", "structure", "structure", "graph", "all"]
+    )
     header, structure, body = taken_apart(data)
     if where == "bytes":
         return edit_bytes(data, rng)
@@ -973,7 +1381,8 @@ def hold_to_the_rules(loaded, path):
     model = valp.decode(loaded)
     with torch.no_grad():
         predictions = model(
-            {name: torch.zeros(2, loaded.component(name).width) for name in loaded.inputs}, mode="train"
+            {name: torch.zeros(2, loaded.component(name).width) for name in loaded.inputs},
+            mode="train",
         )
     assert {n: tuple(p.shape) for n, p in predictions.items()} == {
         n: (2, loaded.component(n).width) for n in loaded.outputs
@@ -994,7 +1403,9 @@ def fuzz(path, seed, count):
 def check_fuzzing(path, seed, count):
     outcomes = fuzz(path, seed, count)
     assert set(outcomes) <= {FileFormatError, None}
-    assert count / 2 < outcomes.count(FileFormatError) < count  # damage is found, and the rest was held to the rules
+    assert (
+        count / 2 < outcomes.count(FileFormatError) < count
+    )  # damage is found, and the rest was held to the rules
 
 
 @pytest.mark.parametrize("seed", range(10))

@@ -17,7 +17,7 @@ from test_populations import PROBLEM, aging, guided, hill_climbing, quick, stead
 
 import deap_valp as valp
 from deap_valp import plots
-from deap_valp.fitness import PENALTY
+from deap_valp.genome.fitness import PENALTY
 
 SEARCHES = pytest.mark.parametrize("search", [hill_climbing, guided, aging, steady])
 
@@ -57,7 +57,10 @@ def test_nodes_are_the_individuals_and_edges_what_made_them(search, toolbox):
         assert (node["step"] == 0) == (not graph.pred[seed])
     for parent, child, edge in graph.edges(data=True):
         move, host = by_seed[child].move, by_seed[child].parents[0]
-        assert (edge["operator"], edge["version"], edge["place"], edge["rule"]) == (*move.key, move.rule)
+        assert (edge["operator"], edge["version"], edge["place"], edge["rule"]) == (
+            *move.key,
+            move.rule,
+        )
         assert edge["role"] == ("host" if parent == host else "donor")
         assert edge["after"] == graph.nodes[child]["values"]
         assert edge["before"] == by_seed[host].named
@@ -114,13 +117,15 @@ def test_an_archive_is_small(toolbox):
     assert all(not hasattr(value, "numel") for entry in archive for value in vars(entry).values())
 
 
-# ---- the picture ---------------------------------------------------------------------------------------------
+# ---- the picture ---------------------------------------------------------------------------------
 
 
 def entry(seed, step, value, parents=(), accepted=True, operator="add_layer"):
     move = valp.Move(operator, "gentle", "n0")
     decision = valp.Decision(move, parents[0]) if parents else None
-    return valp.Entry(step, nx.DiGraph(), (value, 1.0), 10, decision, accepted, seed, parents, ("a", "b"))
+    return valp.Entry(
+        step, nx.DiGraph(), (value, 1.0), 10, decision, accepted, seed, parents, ("a", "b")
+    )
 
 
 FAMILY = [
@@ -137,10 +142,19 @@ def test_genealogy_data():
     data = plots.genealogy_data(FAMILY)
     assert data.objective == "a" and data.seeds == (1, 2, 3, 4, 5, 6)
     np.testing.assert_array_equal(data.values, [0.9, 0.8, 0.5, math.nan, 0.2, 0.4])
-    assert data.operators[:3] == ("", "", "clone_network") and data.steps.tolist() == [0, 0, 1, 1, 2, 3]
+    assert data.operators[:3] == ("", "", "clone_network") and data.steps.tolist() == [
+        0,
+        0,
+        1,
+        1,
+        2,
+        3,
+    ]
     assert data.accepted.tolist() == [True, True, True, False, True, False]
     assert data.ancestry.tolist() == [True, True, True, False, True, False]
-    edges = {tuple(edge): bool(donated) for edge, donated in zip(data.edges, data.donations, strict=True)}
+    edges = {
+        tuple(edge): bool(donated) for edge, donated in zip(data.edges, data.donations, strict=True)
+    }
     assert edges == {(0, 2): False, (1, 3): False, (2, 4): False, (1, 4): True, (4, 5): False}
     assert plots.genealogy_data(valp.genealogy(FAMILY), "b").values.tolist() == [1.0] * 6
 
@@ -154,10 +168,21 @@ def test_what_cannot_be_drawn_is_named(archive, objective):
 def test_plot_genealogy_draws_every_individual():
     ax = plots.plot_genealogy(FAMILY)
     ax.figure.canvas.draw()
-    drawn = {(float(x), float(y)) for line in ax.lines for x, y in zip(*line.get_data(), strict=True) if y == y}
+    drawn = {
+        (float(x), float(y))
+        for line in ax.lines
+        for x, y in zip(*line.get_data(), strict=True)
+        if y == y
+    }
     assert drawn == {(0.0, 0.9), (0.0, 0.8), (1.0, 0.5), (2.0, 0.2), (3.0, 0.4)}
     legend = [text.get_text() for text in ax.get_legend().get_texts()]
-    assert {"start", "clone_network", "way to the best", "donated to the best", "left out, failed: 1"} <= set(legend)
+    assert {
+        "start",
+        "clone_network",
+        "way to the best",
+        "donated to the best",
+        "left out, failed: 1",
+    } <= set(legend)
     assert len(legend) == len(set(legend))
 
 

@@ -15,16 +15,20 @@ from deap import base, creator, tools
 
 import deap_valp as valp
 from deap_valp.errors import StructureError
-from deap_valp.genome import build_graph, check
-from deap_valp.networks import Generic, Layer
+from deap_valp.genome.valp import build_graph, check
+from deap_valp.genome.kinds import Generic, Layer
 
 
 def figure_2():
     """The example of the paper's Fig. 2."""
     x = torch.randn(60, 3, generator=torch.Generator().manual_seed(0))
-    problem = valp.Problem({"i": x}, {"o1": valp.Regression(x[:, :1] * 2), "o2": valp.Regression(x[:, 1:2] + 1)})
+    problem = valp.Problem(
+        {"i": x}, {"o1": valp.Regression(x[:, :1] * 2), "o2": valp.Regression(x[:, 1:2] + 1)}
+    )
     networks = {f"n{k}": zoo.generic(2) for k in range(1, 7)}
-    return zoo.build(problem, networks, "i->n1 n1->n3 n3->n5 n5->o1 i->n6 n6->n2 n2->n3 n2->n4 n4->o2")
+    return zoo.build(
+        problem, networks, "i->n1 n1->n3 n3->n5 n5->o1 i->n6 n6->n2 n2->n3 n2->n4 n4->o2"
+    )
 
 
 def test_subgraphs_of_the_paper_s_figure_2():
@@ -38,11 +42,13 @@ def test_subgraphs_of_the_paper_s_figure_2():
 def test_exclusive_subgraphs_are_those_no_other_output_needs(zoo_member):
     for output in zoo_member.outputs:
         others = [zoo_member.subgraph(other) for other in zoo_member.outputs if other != output]
-        expected = {n for n in zoo_member.subgraph(output) if not any(n in other for other in others)}
+        expected = {
+            n for n in zoo_member.subgraph(output) if not any(n in other for other in others)
+        }
         assert zoo_member.exclusive(output) == expected
 
 
-# ---- copies, equality, pickling ------------------------------------------------------------------------------
+# ---- copies, equality, pickling ------------------------------------------------------------------
 
 
 def large():
@@ -77,12 +83,16 @@ def test_a_clone_of_a_million_weights_is_small():
 
 
 def test_pickling_keeps_everything(zoo_member):
-    zoo_member.fitness.values = valp.evaluate(zoo_member, _problem(zoo_member), batches=1, first_batches=1)
+    zoo_member.fitness.values = valp.evaluate(
+        zoo_member, _problem(zoo_member), batches=1, first_batches=1
+    )
     copy_ = pickle.loads(pickle.dumps(zoo_member))
     assert copy_ == zoo_member and copy_.seed == zoo_member.seed
     assert copy_.fitness == zoo_member.fitness
     trained = zoo_member.evaluation.weights
-    assert all(torch.equal(copy_.evaluation.weights[key], tensor) for key, tensor in trained.items())
+    assert all(
+        torch.equal(copy_.evaluation.weights[key], tensor) for key, tensor in trained.items()
+    )
     assert copy_.order == zoo_member.order and copy_.connections == zoo_member.connections
     check(copy_)
 
@@ -95,9 +105,12 @@ def test_pickles_hold_tensors_once_and_as_bytes():
     individual = large()
     assert len(pickle.dumps(individual)) < 4.1 * individual.weight_count
     individual.weights = {
-        key: tensor.repeat(2, *[1] * (tensor.dim() - 1))[: len(tensor)] for key, tensor in individual.weights.items()
+        key: tensor.repeat(2, *[1] * (tensor.dim() - 1))[: len(tensor)]
+        for key, tensor in individual.weights.items()
     }
-    assert len(pickle.dumps(individual)) < 4.1 * individual.weight_count  # views do not carry their buffers
+    assert (
+        len(pickle.dumps(individual)) < 4.1 * individual.weight_count
+    )  # views do not carry their buffers
 
 
 def test_equality_is_a_plain_bool(zoo_member):
@@ -133,11 +146,13 @@ def test_deap_s_containers_take_them(zoo_member):
 def test_it_prints_the_graph_in_a_few_lines(zoo_member):
     lines = str(zoo_member).splitlines()
     assert len(lines) == 1 + len(zoo_member.graph)
-    assert all(any(line.strip().startswith(f"{name}:") for line in lines) for name in zoo_member.graph)
+    assert all(
+        any(line.strip().startswith(f"{name}:") for line in lines) for name in zoo_member.graph
+    )
     assert f"{zoo_member.weight_count} weights" in repr(zoo_member)
 
 
-# ---- validity ------------------------------------------------------------------------------------------------
+# ---- validity ------------------------------------------------------------------------------------
 
 
 def test_every_member_is_valid(zoo_name):
@@ -158,13 +173,31 @@ def with_edges(individual, add=(), remove=()):
 @pytest.mark.parametrize(
     ("broken", "message"),
     [
-        (lambda: with_edges(zoo.smallest(), remove=[("n0", "y")]), r"n0 \(generic\) has no consumer"),
+        (
+            lambda: with_edges(zoo.smallest(), remove=[("n0", "y")]),
+            r"n0 \(generic\) has no consumer",
+        ),
         (lambda: with_edges(zoo.smallest(), remove=[("x", "n0")]), r"x \(input\) has no consumer"),
-        (lambda: with_edges(zoo.one_discrete(), remove=[("n0", "n1")]), r"has no (provider|consumer)"),
-        (lambda: with_edges(zoo.one_discrete(), add=[("n1", "n0")]), r"no recurrence, got the cycle"),
-        (lambda: with_edges(zoo.one_discrete(), add=[("n0", "y")]), r"n0->y: y \(regression\) does not take"),
-        (lambda: with_edges(zoo.smallest(), add=[("x", "y")]), r"x->y: y \(regression\) does not take"),
-        (lambda: with_edges(zoo.fan_out(), add=[("left", "n3")]), r"left->n3: n3 \(decoder\) does not take"),
+        (
+            lambda: with_edges(zoo.one_discrete(), remove=[("n0", "n1")]),
+            r"has no (provider|consumer)",
+        ),
+        (
+            lambda: with_edges(zoo.one_discrete(), add=[("n1", "n0")]),
+            r"no recurrence, got the cycle",
+        ),
+        (
+            lambda: with_edges(zoo.one_discrete(), add=[("n0", "y")]),
+            r"n0->y: y \(regression\) does not take",
+        ),
+        (
+            lambda: with_edges(zoo.smallest(), add=[("x", "y")]),
+            r"x->y: y \(regression\) does not take",
+        ),
+        (
+            lambda: with_edges(zoo.fan_out(), add=[("left", "n3")]),
+            r"left->n3: n3 \(decoder\) does not take",
+        ),
         (lambda: with_edges(zoo.fan_out(), add=[("n1", "image")]), r"n1->image"),
         (lambda: with_edges(zoo.fan_out(), add=[("label", "n1")]), r"label->n1"),
         (lambda: with_edges(zoo.fan_out(), add=[("n0", "left")]), r"n0->left"),
@@ -197,7 +230,9 @@ def test_weights_fit_the_structure():
 
 def test_an_invalid_graph_makes_no_individual():
     problem = zoo.plain_problem()
-    graph = build_graph({**problem.inputs, "n0": zoo.generic(3), "y": problem.outputs["y"].port}, [("x", "n0")])
+    graph = build_graph(
+        {**problem.inputs, "n0": zoo.generic(3), "y": problem.outputs["y"].port}, [("x", "n0")]
+    )
     with pytest.raises(StructureError, match="n0"):
         valp.VALP(graph, {}, {"y": valp.Optimizer()})
 
@@ -219,9 +254,18 @@ def with_component(individual, name, **changes):
 @pytest.mark.parametrize(
     ("broken", "message"),
     [
-        (lambda: with_component(zoo.smallest(), "n0", layers=(Layer(4, "softmax"),)), "n0 .generic. needs layers with"),
-        (lambda: with_component(zoo.smallest(), "n0", layers=(Layer(4, "sin"),)), "n0 .generic. needs layers with"),
-        (lambda: with_component(zoo.one_discrete(), "n0", layers=(Layer(4, "elu"),)), "the last softmax"),
+        (
+            lambda: with_component(zoo.smallest(), "n0", layers=(Layer(4, "softmax"),)),
+            "n0 .generic. needs layers with",
+        ),
+        (
+            lambda: with_component(zoo.smallest(), "n0", layers=(Layer(4, "sin"),)),
+            "n0 .generic. needs layers with",
+        ),
+        (
+            lambda: with_component(zoo.one_discrete(), "n0", layers=(Layer(4, "elu"),)),
+            "the last softmax",
+        ),
         (lambda: with_component(zoo.fan_out(), "n3", share=0.0), "a positive share"),
     ],
 )
@@ -238,7 +282,9 @@ def test_weights_are_float32():
 
 
 def test_sub_networks_have_their_names():
-    with pytest.raises(StructureError, match=r"a sub-network is named n0, n1, \.\.\., got .encoder."):
+    with pytest.raises(
+        StructureError, match=r"a sub-network is named n0, n1, \.\.\., got .encoder."
+    ):
         zoo.build(zoo.plain_problem(), {"encoder": zoo.generic(3)}, "x->encoder encoder->y")
 
 
@@ -250,7 +296,7 @@ def test_optimizers_have_known_names(name):
         check(individual)
 
 
-# ---- initVALP ------------------------------------------------------------------------------------------------
+# ---- initVALP ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("bounds", [(2, 2), (3, 3), (3, 6), (10, 10), (30, 30)])
@@ -290,7 +336,14 @@ def test_the_layout_is_kept():
     cls, problem = zoo.individual_class(zoo.mixed_problem().weights), zoo.mixed_problem()
     for _ in range(20):
         individual = valp.initVALP(
-            cls, problem, (4, 8), layers=(2, 3), width=(5, 7), latent=(3, 4), activations=("elu",), batch_size=64
+            cls,
+            problem,
+            (4, 8),
+            layers=(2, 3),
+            width=(5, 7),
+            latent=(3, 4),
+            activations=("elu",),
+            batch_size=64,
         )
         assert individual.batch_size == 64
         for component in map(individual.component, individual.networks):
@@ -343,14 +396,14 @@ def test_initial_signals_neither_vanish_nor_explode():
             activations=(activation,),
         )
         model = valp.decode(individual)
-        from deap_valp.model import Latents
+        from deap_valp.training.model import Latents
 
         results = model.run(features, Latents("train", model.draw_noise(len(features["left"]))))
         for output in model.outputs:
             assert 0.02 < float(results[output].detach().std()) < 50, activation
 
 
-# ---- the class as DEAP makes it ------------------------------------------------------------------------------
+# ---- the class as DEAP makes it ------------------------------------------------------------------
 
 
 def test_it_works_with_a_plain_deap_fitness():

@@ -50,17 +50,34 @@ mount --bind {folder}/hosts /etc/hosts
 mount -t tmpfs none /run
 mkdir /run/sshd
 """
-# What a shell does in a mount and UTS namespace to be a host; the SSH server drops its rights in the last folder.
+# What a shell does in a mount and UTS namespace to be a host; the SSH server drops its rights in
+# the last folder.
 
 
 def missing():
     """Why there can be no hosts here, or None."""
     if sys.platform != "linux" or os.getuid() != 0:
         return "makes network namespaces, as root on Linux only"
-    lacking = [name for name in ("ip", "ssh", "sshd", "ssh-keygen", "unshare", "mount") if shutil.which(name) is None]
+    lacking = [
+        name
+        for name in ("ip", "ssh", "sshd", "ssh-keygen", "unshare", "mount")
+        if shutil.which(name) is None
+    ]
     if lacking:
         return f"needs {', '.join(lacking)}"
-    attempt = ["unshare", "--net", "--mount", "--uts", "ip", "link", "add", "name", "bridge", "type", "bridge"]
+    attempt = [
+        "unshare",
+        "--net",
+        "--mount",
+        "--uts",
+        "ip",
+        "link",
+        "add",
+        "name",
+        "bridge",
+        "type",
+        "bridge",
+    ]
     tried = subprocess.run(attempt, capture_output=True, text=True, check=False)
     return f"no bridge in a network namespace: {tried.stderr.strip()}" if tried.returncode else None
 
@@ -77,11 +94,16 @@ class Hosts:
     def make(self):
         addresses = {host: f"10.0.0.{number}" for number, host in enumerate(HOSTS, 1)}
         (self.folder / "hosts").write_text(
-            "127.0.0.1 localhost\n" + "".join(f"{address} {host}\n" for host, address in addresses.items())
+            "127.0.0.1 localhost\n"
+            + "".join(f"{address} {host}\n" for host, address in addresses.items())
         )
-        (self.folder / "hosts.txt").write_text("".join(f"{host} {number}\n" for host, number in HOSTS.items()))
+        (self.folder / "hosts.txt").write_text(
+            "".join(f"{host} {number}\n" for host, number in HOSTS.items())
+        )
         (self.folder / "ssh_config").write_text(SSH_CLIENT.format(folder=self.folder))
-        (self.folder / "ssh").write_text(f'#!/bin/sh\nexec ssh -F {shlex.quote(str(self.folder))}/ssh_config "$@"\n')
+        (self.folder / "ssh").write_text(
+            f'#!/bin/sh\nexec ssh -F {shlex.quote(str(self.folder))}/ssh_config "$@"\n'
+        )
         (self.folder / "ssh").chmod(0o755)
         for key in ("key", "host_key"):
             call("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", self.folder / key)
@@ -95,7 +117,21 @@ class Hosts:
     def _add(self, host, address):
         name = self.namespaces[host]
         call("ip", "netns", "add", name)
-        call("ip", "link", "add", "eth0", "netns", name, "type", "veth", "peer", "name", host, "netns", self.switch)
+        call(
+            "ip",
+            "link",
+            "add",
+            "eth0",
+            "netns",
+            name,
+            "type",
+            "veth",
+            "peer",
+            "name",
+            host,
+            "netns",
+            self.switch,
+        )
         call("ip", "-n", self.switch, "link", "set", host, "up", "master", "bridge")
         call("ip", "-n", name, "link", "set", "lo", "up")
         call("ip", "-n", name, "link", "set", "eth0", "up")
@@ -104,26 +140,46 @@ class Hosts:
         settings.write_text(SSH_SERVER.format(folder=self.folder, host=host))
         server = [*self.on(host), shutil.which("sshd"), "-D", "-e", "-f", settings]
         with (self.folder / f"log-{host}").open("w") as log:
-            self.servers.append(subprocess.Popen(server, stdin=subprocess.DEVNULL, stderr=log, start_new_session=True))
+            self.servers.append(
+                subprocess.Popen(
+                    server, stdin=subprocess.DEVNULL, stderr=log, start_new_session=True
+                )
+            )
 
     def _wait_for(self, host):
         log = self.folder / f"log-{host}"
         reach = [*self.on(FIRST), self.folder / "ssh", host, "hostname"]
         end = time.monotonic() + 20
-        while (found := subprocess.run(reach, capture_output=True, text=True)).stdout != f"{host}\n":
+        while (
+            found := subprocess.run(reach, capture_output=True, text=True)
+        ).stdout != f"{host}\n":
             assert time.monotonic() < end, found.stderr + log.read_text()
             time.sleep(0.1)
 
     def on(self, host):
         """The command before one that is to run on a host."""
         shell = OWN_FILES.format(host=host, folder=shlex.quote(str(self.folder))) + 'exec "$@"'
-        return ["ip", "netns", "exec", self.namespaces[host], "unshare", "--mount", "--uts", "sh", "-ec", shell, "sh"]
+        return [
+            "ip",
+            "netns",
+            "exec",
+            self.namespaces[host],
+            "unshare",
+            "--mount",
+            "--uts",
+            "sh",
+            "-ec",
+            shell,
+            "sh",
+        ]
 
     def launch(self, *arguments, launcher=FIRST, **environment):
         """Start SCOOP with its launcher on a host."""
         options = ("--hostfile", self.folder / "hosts.txt", "--ssh-executable", self.folder / "ssh")
         environment.setdefault("DEAP_VALP_CACHE", str(self.folder / f"cache-{launcher}"))
-        return start("-m", OURS, "-q", *options, *arguments, within=self.on(launcher), **environment)
+        return start(
+            "-m", OURS, "-q", *options, *arguments, within=self.on(launcher), **environment
+        )
 
     def processes(self, host):
         """Numbers of the launcher's and of what it started, on a host."""
@@ -131,7 +187,11 @@ class Hosts:
 
     def workers(self, host):
         """Numbers of the processes that run the script."""
-        return [pid for pid in self.processes(host) if command_of(pid).split("\0")[1:4] == ["-m", OURS, "--worker"]]
+        return [
+            pid
+            for pid in self.processes(host)
+            if command_of(pid).split("\0")[1:4] == ["-m", OURS, "--worker"]
+        ]
 
     def cut(self, host):
         """Pull the plug of its network."""
@@ -156,7 +216,9 @@ def call(*command):
 
 def within(namespace):
     """Numbers of the processes in a namespace."""
-    found = subprocess.run(["ip", "netns", "pids", namespace], capture_output=True, text=True, check=False)
+    found = subprocess.run(
+        ["ip", "netns", "pids", namespace], capture_output=True, text=True, check=False
+    )
     return [int(pid) for pid in found.stdout.split()]
 
 
@@ -167,7 +229,9 @@ def remove(namespace):
 
 def remove_old():
     """Remove the namespaces of a test that was killed."""
-    for line in subprocess.run(["ip", "netns"], capture_output=True, text=True, check=True).stdout.splitlines():
+    for line in subprocess.run(
+        ["ip", "netns"], capture_output=True, text=True, check=True
+    ).stdout.splitlines():
         name, pid = line.split()[0], line.split()[0].rpartition("-")[2]
         if name.startswith("valp-") and not Path("/proc", pid).exists():
             remove(name)
@@ -228,7 +292,10 @@ def test_a_search_on_several_hosts_finds_what_one_process_finds(launcher, hosts,
     alone.mkdir()
     together.mkdir()
     serial = run(SCRIPTS / "small_search.py", "serial", 1, alone)
-    done = ended(hosts, hosts.launch(SCRIPTS / "small_search.py", "scoop", PROCESSES, together, launcher=launcher))
+    done = ended(
+        hosts,
+        hosts.launch(SCRIPTS / "small_search.py", "scoop", PROCESSES, together, launcher=launcher),
+    )
     assert done.status == 0, done.output
     found = [json.loads(line) for line in done.output.splitlines() if line.startswith("{")]
     assert found == [json.loads(serial.output.splitlines()[-1])]
@@ -241,7 +308,9 @@ def test_a_search_on_several_hosts_finds_what_one_process_finds(launcher, hosts,
 @pytest.mark.parametrize("victims", [OTHERS[1:], OTHERS], ids=len)
 def test_all_workers_of_hosts_killed_change_nothing(victims, launcher, hosts, whole, tmp_path):
     process = hosts.launch(SCRIPTS / "resume.py", "eaGuided", tmp_path, "scoop", launcher=launcher)
-    wait_until(lambda: all(hosts.workers(host) for host in HOSTS) and evaluated(tmp_path) >= 4, process)
+    wait_until(
+        lambda: all(hosts.workers(host) for host in HOSTS) and evaluated(tmp_path) >= 4, process
+    )
     time.sleep(0.2)  # in the middle of the next generation
     for host in victims:
         kill(hosts.workers(host))
@@ -252,7 +321,9 @@ def test_all_workers_of_hosts_killed_change_nothing(victims, launcher, hosts, wh
 
 def test_a_host_whose_network_fails_changes_nothing(hosts, whole, tmp_path):
     process = hosts.launch(SCRIPTS / "resume.py", "eaGuided", tmp_path, "scoop")
-    wait_until(lambda: all(hosts.workers(host) for host in HOSTS) and evaluated(tmp_path) >= 4, process)
+    wait_until(
+        lambda: all(hosts.workers(host) for host in HOSTS) and evaluated(tmp_path) >= 4, process
+    )
     time.sleep(0.2)
     hosts.cut(OTHERS[-1])
     done = finish(process)

@@ -17,20 +17,22 @@ import deap_valp
 
 PACKAGE = Path(deap_valp.__file__).parent
 
-# A module imports from the rows above its own alone, save for annotations. One that became a folder keeps its row.
+# A module imports from the rows above its own alone, save for annotations. One that became a folder
+# keeps its row.
 LEVELS = (
-    {"errors", "text"},
-    {"data", "device", "networks", "optimizers", "weights"},
-    {"fitness", "scores"},
+    {"errors", "text", "device"},
+    {"genome"},
     {"problem"},
-    {"genome", "problems"},
-    {"init", "operators"},
-    {"mutation", "crossover", "model", "files"},
-    {"training", "diagnosis"},
+    {"problems"},
+    {"variation"},
+    {"training"},
+    {"diagnosis"},
     {"evaluation"},
-    {"selection", "distributed", "checkpoint", "genealogy"},
-    {"decisions"},
-    {"algorithms", "plots", "scoop"},
+    {"selection"},
+    {"search"},
+    {"distributed"},
+    {"plots"},
+    {"scoop"},
     {"__init__"},
 )
 LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
@@ -64,7 +66,10 @@ def running(node: ast.AST, functions: bool = True) -> Iterator[ast.AST]:
     for child in ast.iter_child_nodes(node):
         if not functions and isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
             continue
-        if isinstance(child, ast.If) and ast.unparse(child.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING"):
+        if isinstance(child, ast.If) and ast.unparse(child.test) in (
+            "TYPE_CHECKING",
+            "typing.TYPE_CHECKING",
+        ):
             child = ast.Module(body=child.orelse, type_ignores=[])
         yield child
         yield from running(child, functions)
@@ -103,7 +108,9 @@ def test_imports_go_strictly_downwards(module):
         for line, other in rooms_imported(module)
         if other != room and other in LEVEL and LEVEL[other] >= LEVEL[room]
     }
-    assert not upward, f"deap_valp/{module.as_posix()} is on level {LEVEL[room]}, but {'; '.join(sorted(upward))}"
+    assert not upward, (
+        f"deap_valp/{module.as_posix()} is on level {LEVEL[room]}, but {'; '.join(sorted(upward))}"
+    )
 
 
 @each_module
@@ -113,7 +120,9 @@ def test_heavy_libraries_are_imported_inside_functions(module):
         for line, name in imports_of(module, functions=False)
         if name.split(".")[0] in HEAVY
     ]
-    assert not heavy, f"deap_valp/{module.as_posix()}: {'; '.join(heavy)} when the module is imported"
+    assert not heavy, (
+        f"deap_valp/{module.as_posix()}: {'; '.join(heavy)} when the module is imported"
+    )
 
 
 @pytest.fixture(scope="module")

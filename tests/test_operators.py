@@ -14,11 +14,14 @@ from hypothesis import strategies as st
 
 import deap_valp as valp
 from deap_valp.errors import PlaceError, RegistrationError
-from deap_valp.genome import ends, same_structure
-from deap_valp.operators import moves
+from deap_valp.genome.valp import ends, same_structure
+from deap_valp.variation.operators import moves
 
 ALL = [  # a donation needs a donor and has tests of its own
-    (name, version) for name, op in valp.operators().items() if op.scope != "crossover" for version in op.versions
+    (name, version)
+    for name, op in valp.operators().items()
+    if op.scope != "crossover"
+    for version in op.versions
 ]
 GENTLE = [(name, version) for name, version in ALL if version == "gentle"]
 BOTH = pytest.mark.parametrize(("name", "version"), ALL)
@@ -57,7 +60,9 @@ def untouched_keys(name, place, individual):
     if "->" in place:
         return set(individual.weights) - {place}
     network = place.split(".")[0]
-    return {k for k in individual.weights if network not in ends(k) and not k.startswith(f"{network}.")}
+    return {
+        k for k in individual.weights if network not in ends(k) and not k.startswith(f"{network}.")
+    }
 
 
 @BOTH
@@ -86,7 +91,10 @@ def test_untouched_blocks_stay_bit_equal(name, version, zoo_member):
 @BOTH
 def test_a_clone_of_the_parent_does_not_change(name, version, zoo_member):
     for place, individual in each_place(name, version, zoo_member):
-        clone, values = copy.deepcopy(individual), {k: v.clone() for k, v in individual.weights.items()}
+        clone, values = (
+            copy.deepcopy(individual),
+            {k: v.clone() for k, v in individual.weights.items()},
+        )
         apply(name, version, individual, place)
         assert clone == zoo_member
         assert all(torch.equal(clone.weights[key], value) for key, value in values.items())
@@ -108,7 +116,9 @@ def test_effect_on_size_is_the_declared_one(name, version, zoo_member):
     for place, individual in each_place(name, version, zoo_member):
         apply(name, version, individual, place)
         grown = size(individual) - size(zoo_member)
-        if name == "delete_network":  # one component less, though a bypass may need more connections
+        if (
+            name == "delete_network"
+        ):  # one component less, though a bypass may need more connections
             grown = len(individual.networks) - len(zoo_member.networks)
         if name == "remove_layer":
             continue  # the receivers' blocks may grow; the layers themselves are counted below
@@ -123,7 +133,10 @@ def test_weight_count_follows_where_the_paper_says_so(name, version, zoo_member)
     for place, individual in each_place(name, version, zoo_member):
         apply(name, version, individual, place)
         more = individual.weight_count - zoo_member.weight_count
-        if name in ALWAYS_HEAVIER or (name, version) in {("insert_network", "gentle"), ("add_layer", "gentle")}:
+        if name in ALWAYS_HEAVIER or (name, version) in {
+            ("insert_network", "gentle"),
+            ("add_layer", "gentle"),
+        }:
             assert more > 0, place
         if name == "delete_connection":
             assert more < 0, place
@@ -133,7 +146,10 @@ def test_remove_layer_removes_one_layer(zoo_member):
     for place, individual in each_place("remove_layer", "aggressive", zoo_member):
         network = place.split(".")[0]
         apply("remove_layer", "aggressive", individual, place)
-        assert len(individual.component(network).layers) == len(zoo_member.component(network).layers) - 1
+        assert (
+            len(individual.component(network).layers)
+            == len(zoo_member.component(network).layers) - 1
+        )
 
 
 @BOTH
@@ -230,7 +246,9 @@ def test_zero_blocks_receive_gradient(zoo_name, problem):
 
 def test_new_latent_dimensions_receive_gradient(zoo_name, problem):
     individual = zoo.member(zoo_name)
-    for place in [p for p in places_of("extend_layer", "gentle", individual) if p.endswith("latent")]:
+    for place in [
+        p for p in places_of("extend_layer", "gentle", individual) if p.endswith("latent")
+    ]:
         grown = copy.deepcopy(individual)
         valp.mutExtendLayer(grown, place)
         network = place.split(".")[0]
@@ -261,7 +279,9 @@ def test_gentle_sequences_leave_every_output_unchanged(seed, name):
     assert zoo.largest_difference(before, zoo.predictions(individual, problem)) <= 1e-9
 
 
-@pytest.mark.parametrize("name", [name for name in zoo.NAMES if zoo.problem_of(name) is zoo.mixed_problem()])
+@pytest.mark.parametrize(
+    "name", [name for name in zoo.NAMES if zoo.problem_of(name) is zoo.mixed_problem()]
+)
 def test_fifty_gentle_operators_then_training_goes_on_where_it_was(name):
     individual, problem = zoo.member(name), zoo.problem_of(name)
     individual.optimizers = dict.fromkeys(individual.outputs, valp.Optimizer("adam", 3e-3))
@@ -297,7 +317,10 @@ def run_applications(valps: range, applications: int) -> None:
             if individual.seed != before.seed:
                 for key in untouched_keys(individual.move.operator, individual.move.place, before):
                     after = individual.weights.get(key)
-                    assert after is None or torch.equal(after, before.weights[key]), (individual.move, key)
+                    assert after is None or torch.equal(after, before.weights[key]), (
+                        individual.move,
+                        key,
+                    )
 
 
 def test_random_applications_over_random_valps():
@@ -310,15 +333,26 @@ def test_a_hundred_thousand_random_applications(part):
     run_applications(range(100 * part, 100 * (part + 1)), applications=10_000)
 
 
-# ---- the registry --------------------------------------------------------------------------------------------
+# ---- the registry --------------------------------------------------------------------------------
 
 
 def test_the_table_has_the_paper_s_operators():
     assert set(valp.operators()) >= {
-        *("add_layer", "remove_layer", "extend_layer", "add_connection", "delete_connection", "insert_network"),
+        *(
+            "add_layer",
+            "remove_layer",
+            "extend_layer",
+            "add_connection",
+            "delete_connection",
+            "insert_network",
+        ),
         *("delete_network", "clone_network", "change_lr", "change_sgd", "change_bs"),
     }
-    assert not [name for name, op in valp.operators().items() if op.effect == "reducer" and "gentle" in op.versions]
+    assert not [
+        name
+        for name, op in valp.operators().items()
+        if op.effect == "reducer" and "gentle" in op.versions
+    ]
 
 
 def test_the_table_prints_every_operator():
@@ -346,7 +380,12 @@ def test_a_wrong_declaration_is_refused(declaration, message):
     def mutNothing(individual, place):
         """Nothing."""
 
-    right = {"scope": "macro", "effect": "neutral", "versions": ("gentle",), "places": lambda i, g: []}
+    right = {
+        "scope": "macro",
+        "effect": "neutral",
+        "versions": ("gentle",),
+        "places": lambda i, g: [],
+    }
     with pytest.raises(RegistrationError, match=message):
         valp.operator(**{**right, **declaration})(mutNothing)
 
@@ -356,14 +395,18 @@ def test_a_name_is_taken_once():
         """Another one."""
 
     with pytest.raises(RegistrationError, match="registered already"):
-        valp.operator(scope="macro", effect="neutral", versions=("gentle",), places=lambda i, g: [])(mutAddConnection)
+        valp.operator(
+            scope="macro", effect="neutral", versions=("gentle",), places=lambda i, g: []
+        )(mutAddConnection)
 
 
-# ---- limits --------------------------------------------------------------------------------------------------
+# ---- limits --------------------------------------------------------------------------------------
 
 
 def test_no_operator_passes_a_limit():
-    limits = valp.Limits(networks=6, layers=3, width=12, latent=4, batch_size=(40, 100), learning_rate=(5e-4, 2e-3))
+    limits = valp.Limits(
+        networks=6, layers=3, width=12, latent=4, batch_size=(40, 100), learning_rate=(5e-4, 2e-3)
+    )
     for seed in range(10):
         random.seed(seed)
         individual = zoo.fan_out()
@@ -375,9 +418,14 @@ def test_no_operator_passes_a_limit():
         assert len(components) <= limits.networks
         assert max(len(c.layers) for c in components) <= limits.layers
         assert max(layer.width for c in components for layer in c.layers) <= limits.width
-        assert max((c.latent.dim for c in components if c.kind == "decoder"), default=0) <= limits.latent
+        assert (
+            max((c.latent.dim for c in components if c.kind == "decoder"), default=0)
+            <= limits.latent
+        )
         assert 40 <= individual.batch_size <= 100
-        assert all(5e-4 * 0.999 <= o.learning_rate <= 2e-3 * 1.001 for o in individual.optimizers.values())
+        assert all(
+            5e-4 * 0.999 <= o.learning_rate <= 2e-3 * 1.001 for o in individual.optimizers.values()
+        )
 
 
 def test_structure_apart_from_hyperparameters(zoo_member):

@@ -19,9 +19,9 @@ from matplotlib.offsetbox import TextArea
 
 import deap_valp as valp
 from deap_valp import plots
-from deap_valp.diagnosis import Dependency, Diagnosis, Slope
+from deap_valp.diagnosis.metrics import Dependency, Diagnosis, Slope
 from deap_valp.errors import EvaluationError, ValpError
-from deap_valp.genome import ends
+from deap_valp.genome.valp import ends
 from deap_valp.plots import layout, style
 
 OUTPUTS = ("label", "value", "image", "texture")
@@ -38,7 +38,9 @@ def evaluated():
     """One member of the zoo after a short training; plots do not change it."""
     random.seed(2)
     individual = zoo.fan_out()
-    individual.fitness.values = valp.evaluate(individual, zoo.mixed_problem(), batches=30, first_batches=30)
+    individual.fitness.values = valp.evaluate(
+        individual, zoo.mixed_problem(), batches=30, first_batches=30
+    )
     assert individual.evaluation.ok
     return individual
 
@@ -46,7 +48,9 @@ def evaluated():
 def evaluation_of(individual, values, **options):
     """What an evaluation with these values would have left."""
     names = [f"o{index}" for index in range(len(values))]
-    return valp.Evaluation(values, objectives=names, seed=individual.seed, weights=individual.weights, **options)
+    return valp.Evaluation(
+        values, objectives=names, seed=individual.seed, weights=individual.weights, **options
+    )
 
 
 def grown(count: int, seed: int = 0):
@@ -75,7 +79,7 @@ def labels_drawn(ax) -> list:
     return [text for text in ax.texts if getattr(text, "get_text", str)()] + boxes
 
 
-# ---- the graph -----------------------------------------------------------------------------------------------
+# ---- the graph -----------------------------------------------------------------------------------
 
 
 @pytest.fixture(params=[*zoo.NAMES, "of 12", "of 20", "of 30"])
@@ -92,7 +96,9 @@ def test_valp_data_describes_every_component(pictured):
     assert graph.kinds == {name: pictured.component(name).kind for name in pictured.networks}
     assert graph.relevance == {}
     for output in pictured.outputs:
-        assert {name for name, owner in graph.owners.items() if owner == output} == pictured.exclusive(output)
+        assert {
+            name for name, owner in graph.owners.items() if owner == output
+        } == pictured.exclusive(output)
 
 
 def test_providers_stand_left_of_their_receivers_between_inputs_and_outputs(pictured):
@@ -154,7 +160,11 @@ def test_many_layers_take_several_lines():
 @pytest.mark.parametrize("with_relevance", [True, False], ids=["with relevance", "without"])
 def test_labels_of_a_graph_neither_overlap_nor_leave_the_figure(pictured, with_relevance):
     if with_relevance:
-        measured = {(name, output): 14.3 for name in pictured.networks for output in pictured.outputs_of(name)}
+        measured = {
+            (name, output): 14.3
+            for name in pictured.networks
+            for output in pictured.outputs_of(name)
+        }
         diagnosis = Diagnosis({"module_intervention": measured})
         values = [1.0] * len(pictured.outputs)
         pictured.fitness.values = evaluation_of(pictured, values, diagnosis=diagnosis)
@@ -172,7 +182,12 @@ def test_relevance_is_bold_above_the_threshold_of_its_output():
     def weights(relevance: float) -> list[str]:
         own = {name: valp.Thresholds(relevance=relevance) for name in evaluated().outputs}
         ax = plots.plot_valp(evaluated(), thresholds=own)
-        numbers = [area for box in ax.artists if hasattr(box, "offsetbox") for area in box.findobj(TextArea)]
+        numbers = [
+            area
+            for box in ax.artists
+            if hasattr(box, "offsetbox")
+            for area in box.findobj(TextArea)
+        ]
         return [text.get_fontweight() for area in numbers for text in area.get_children()]
 
     pairs = len(evaluated().evaluation.diagnosis.relevance)
@@ -206,9 +221,17 @@ def test_fonts_shrink_in_a_small_axes():
     figure.canvas.draw()
 
 
-# ---- Pareto --------------------------------------------------------------------------------------------------
+# ---- Pareto --------------------------------------------------------------------------------------
 
-ROWS = [(1, 4, 2, 1), (2, 3, 2, 1), (2, 4, 2, 1), (4, 1, 9, 1), (5, 5, 1, 1), (5, 5, 5, 1), (4, 1, 9, 1)]
+ROWS = [
+    (1, 4, 2, 1),
+    (2, 3, 2, 1),
+    (2, 4, 2, 1),
+    (4, 1, 9, 1),
+    (5, 5, 1, 1),
+    (5, 5, 5, 1),
+    (4, 1, 9, 1),
+]
 FRONT = [True, True, False, True, True, False, True]
 FAILED = (valp.PENALTY,) * 4
 
@@ -238,9 +261,19 @@ def test_pareto_data_marks_what_nothing_dominates(form):
 
 def test_objectives_are_named_by_evaluation_or_entry_if_not_by_the_caller():
     assert plots.pareto_data(individuals(ROWS)).objectives == ("o0", "o1", "o2", "o3")
-    assert plots.pareto_data(ROWS).objectives == ("objective0", "objective1", "objective2", "objective3")
+    assert plots.pareto_data(ROWS).objectives == (
+        "objective0",
+        "objective1",
+        "objective2",
+        "objective3",
+    )
     assert plots.pareto_data(individuals(ROWS), OUTPUTS).objectives == OUTPUTS
-    assert plots.pareto_data([SimpleNamespace(values=row, objectives=OUTPUTS) for row in ROWS]).objectives == OUTPUTS
+    assert (
+        plots.pareto_data(
+            [SimpleNamespace(values=row, objectives=OUTPUTS) for row in ROWS]
+        ).objectives
+        == OUTPUTS
+    )
 
 
 def test_the_front_is_that_of_all_methods_together():
@@ -255,7 +288,9 @@ def test_failed_and_unevaluated_individuals_are_left_out_and_counted():
     data = plots.pareto_data([*entries(rows), unevaluated])
     assert data.left_out == {"": 3}
     assert data.front[""].tolist() == [True, False]
-    assert any("3" in line for line in legend_of(plots.plot_pareto([*entries(rows), unevaluated])[-1]))
+    assert any(
+        "3" in line for line in legend_of(plots.plot_pareto([*entries(rows), unevaluated])[-1])
+    )
 
 
 @pytest.mark.parametrize("points", [[], [FAILED], {}, {"a": [], "b": [FAILED]}], ids=str)
@@ -281,7 +316,7 @@ def test_pareto_names_must_fit_the_points():
         plots.plot_pareto([(1,), (2,)])
 
 
-# ---- searches ------------------------------------------------------------------------------------------------
+# ---- searches ------------------------------------------------------------------------------------
 
 SCRIPT = [(4, 4, 4, 4), (3, 3, 3, 5), (9, 9, 1, 9), FAILED, (2, 2, 2, 2), (5, 900, 5, 5)]
 
@@ -292,7 +327,9 @@ def climbed(**options):
     toolbox = base.Toolbox()
     toolbox.register("evaluate", lambda individual: evaluation_of(individual, next(values)))
     toolbox.register("selMutation", valp.selMutation, policy="random")
-    return valp.hillClimbing(zoo.fan_out(), toolbox, nsteps=len(SCRIPT) - 1, progress=False, **options)[1]
+    return valp.hillClimbing(
+        zoo.fan_out(), toolbox, nsteps=len(SCRIPT) - 1, progress=False, **options
+    )[1]
 
 
 def test_search_data_follows_the_incumbent():
@@ -353,7 +390,9 @@ def test_generations_data_gives_minimum_and_average_of_what_succeeded():
 
 def test_search_by_generations_has_a_panel_for_each_objective():
     axes = plots.plot_search(evolved())
-    assert [ax.get_ylabel().split()[0] for ax in axes] == list(plots.generations_data(evolved()).minimum)
+    assert [ax.get_ylabel().split()[0] for ax in axes] == list(
+        plots.generations_data(evolved()).minimum
+    )
     assert legend_of(axes[-1]) == ["minimum", "average"]
     assert_inside(axes)
     assert len(plots.plot_search(evolved(), ["image"])) == 1
@@ -369,12 +408,15 @@ def test_a_logbook_of_neither_sort_is_refused():
 
 def test_an_operator_looks_the_same_in_every_search():
     everything = plots.search._styles(valp.operators())
-    assert plots.search._styles(["start", "clone_network"])["clone_network"] == everything["clone_network"]
+    assert (
+        plots.search._styles(["start", "clone_network"])["clone_network"]
+        == everything["clone_network"]
+    )
     looks = [(look["color"], look["marker"]) for look in everything.values()]
     assert len(set(looks)) == len(looks)
 
 
-# ---- diagnosis and losses ------------------------------------------------------------------------------------
+# ---- diagnosis and losses ------------------------------------------------------------------------
 
 DIAGNOSIS = Diagnosis(
     {
@@ -415,7 +457,10 @@ IN_FULL = Diagnosis(
     {
         **DIAGNOSIS.measured,
         "input_intervention": {("x", "label"): 1.0, ("x", "value"): 1.5},
-        "dependency": {("n0", "label"): Dependency(0.5, 0.75), ("n2", "label"): Dependency(0.9, 0.5)},
+        "dependency": {
+            ("n0", "label"): Dependency(0.5, 0.75),
+            ("n2", "label"): Dependency(0.9, 0.5),
+        },
         "mutual_information": {("n0", "value"): Dependency(2.5, 1.0)},
     }
 )
@@ -432,30 +477,48 @@ def test_dependency_shows_what_is_told_and_what_that_adds():
     data = plots.dependency_data(IN_FULL)
     np.testing.assert_allclose(data.own, [[0.5], [0.9]])
     np.testing.assert_allclose(data.gain, [[-0.25], [0.4]])
-    shown = {text.get_text(): text.get_fontweight() for text in plots.plot_dependency(IN_FULL).texts}
+    shown = {
+        text.get_text(): text.get_fontweight() for text in plots.plot_dependency(IN_FULL).texts
+    }
     assert shown == {"0.50 (-0.25)": "normal", "0.90 (+0.40)": "bold"}
     ax = plots.plot_dependency(IN_FULL, metric="mutual_information")
-    assert [text.get_text() for text in ax.texts] == ["2.50 (+1.50)"] and ax.get_title() == "mutual information"
+    assert [text.get_text() for text in ax.texts] == [
+        "2.50 (+1.50)"
+    ] and ax.get_title() == "mutual information"
     with pytest.raises(EvaluationError, match="dependency"):
         plots.plot_dependency(DIAGNOSIS)
 
 
 def test_all_that_was_measured_is_drawn():
     axes = plots.plot_diagnosis(IN_FULL)
-    assert [ax.get_title().split()[0] for ax in axes] == ["relevance", "slope", "dependency", "mutual"]
+    assert [ax.get_title().split()[0] for ax in axes] == [
+        "relevance",
+        "slope",
+        "dependency",
+        "mutual",
+    ]
     assert_inside(axes)
 
 
 def test_slopes_data_names_the_states_of_the_thresholds():
     data = plots.slopes_data(DIAGNOSIS)
-    assert data.states == {"label": "steep", "value": "moderate", "image": "stuck", "texture": "stuck"}
-    own = {name: valp.Thresholds(deviations=None) for name in data.slopes} | {"value": valp.Thresholds(steep=-1e-6)}
+    assert data.states == {
+        "label": "steep",
+        "value": "moderate",
+        "image": "stuck",
+        "texture": "stuck",
+    }
+    own = {name: valp.Thresholds(deviations=None) for name in data.slopes} | {
+        "value": valp.Thresholds(steep=-1e-6)
+    }
     assert plots.slopes_data(DIAGNOSIS, own).states["value"] == "steep"
     drawn(plots.plot_slopes(DIAGNOSIS, thresholds=own))
 
 
 @pytest.mark.parametrize(
-    "subject", [DIAGNOSIS, "individual", "evaluation"], ids=["diagnosis", "individual", "evaluation"]
+    "subject",
+    [DIAGNOSIS, "individual", "evaluation"],
+    ids=["diagnosis", "individual", "evaluation"],
 )
 def test_diagnosis_draws_relevance_and_slopes(subject):
     known = {"individual": evaluated, "evaluation": lambda: evaluated().evaluation}
@@ -492,7 +555,7 @@ def test_what_was_not_measured_is_refused():
         plots.plot_relevance(Diagnosis({"loss_slope": {"y": Slope(0.0, 1.0)}}))
 
 
-# ---- samples -------------------------------------------------------------------------------------------------
+# ---- samples -------------------------------------------------------------------------------------
 
 
 def test_samples_stand_in_rows():
@@ -513,7 +576,12 @@ def test_samples_keep_the_order_of_pixels():
 
 @pytest.mark.parametrize(
     ("images", "shape"),
-    [(np.ones((3, 6)), None), (np.ones((3, 6)), (2, 2)), (np.ones((0, 4)), None), (np.ones(4), None)],
+    [
+        (np.ones((3, 6)), None),
+        (np.ones((3, 6)), (2, 2)),
+        (np.ones((0, 4)), None),
+        (np.ones(4), None),
+    ],
 )
 def test_samples_that_make_no_images_are_refused(images, shape):
     with pytest.raises(ValpError, match="images"):
@@ -527,7 +595,7 @@ def test_generated_samples_are_drawn():
     drawn(ax)
 
 
-# ---- axes ----------------------------------------------------------------------------------------------------
+# ---- axes ----------------------------------------------------------------------------------------
 
 
 def assert_inside(axes):
@@ -556,7 +624,9 @@ PANELS = {
 
 @pytest.mark.parametrize(("draw", "count"), PANELS.values(), ids=PANELS.keys())
 def test_every_plot_draws_on_the_axes_it_is_given(draw, count):
-    figure, axes = plt.subplots(2, count, figsize=(4 * count, 6), layout="constrained", squeeze=False)
+    figure, axes = plt.subplots(
+        2, count, figsize=(4 * count, 6), layout="constrained", squeeze=False
+    )
     given = draw(axes[0, 0] if count == 1 else axes[0])
     assert [*np.ravel(given)] == [*axes[0]]
     assert plt.get_fignums() == [figure.number]

@@ -13,7 +13,7 @@ from deap import algorithms, base, tools
 from digests import digest, random_state
 
 import deap_valp as valp
-from deap_valp.fitness import PENALTY
+from deap_valp.genome.fitness import PENALTY
 
 PROBLEM = zoo.mixed_problem()
 
@@ -36,7 +36,14 @@ def toolbox():
     toolbox = base.Toolbox()
     toolbox.register("individual", zoo.random_valp, PROBLEM)
     toolbox.register("population", tools.initRepeat, list, toolbox.individual)
-    toolbox.register("evaluate", valp.evaluate, problem=PROBLEM, batches=3, first_batches=5, metrics=valp.ALL_METRICS)
+    toolbox.register(
+        "evaluate",
+        valp.evaluate,
+        problem=PROBLEM,
+        batches=3,
+        first_batches=5,
+        metrics=valp.ALL_METRICS,
+    )
     toolbox.register("selMutation", valp.selMutation, policy="principles")
     toolbox.register("mate", valp.cxExclusiveSubgraph)
     toolbox.register("select", tools.selNSGA2)
@@ -101,7 +108,9 @@ def quick_toolbox(toolbox):
         tools.selSPEA2,
         tools.selBest,
         partial(tools.selTournament, tournsize=2),
-        partial(tools.selNSGA3, ref_points=tools.uniform_reference_points(len(PROBLEM.objectives), 2)),
+        partial(
+            tools.selNSGA3, ref_points=tools.uniform_reference_points(len(PROBLEM.objectives), 2)
+        ),
         tools.selLexicase,
     ],
     ids=lambda select: getattr(select, "func", select).__name__,
@@ -120,10 +129,18 @@ def hill_climbing(population, toolbox, **options):
 @pytest.mark.parametrize("search", [hill_climbing, guided, aging, steady])
 def test_feedback_hears_of_every_candidate_once_it_is_evaluated(search, quick_toolbox):
     heard, archive = [], []
-    quick_toolbox.register("feedback", lambda i: heard.append((i.seed, tuple(i.fitness.values), i.decision)))
+    quick_toolbox.register(
+        "feedback", lambda i: heard.append((i.seed, tuple(i.fitness.values), i.decision))
+    )
     search(quick_toolbox.population(6), quick_toolbox, archive=archive)
-    assert heard == [(entry.seed, entry.values, entry.decision) for entry in archive if entry.step > 0]
-    assert all(decision.before and decision.objectives == PROBLEM.objectives for _, _, decision in heard if decision)
+    assert heard == [
+        (entry.seed, entry.values, entry.decision) for entry in archive if entry.step > 0
+    ]
+    assert all(
+        decision.before and decision.objectives == PROBLEM.objectives
+        for _, _, decision in heard
+        if decision
+    )
 
 
 @SEARCHES
@@ -156,14 +173,20 @@ def test_a_selection_may_choose_a_donation(search, quick_toolbox):
     def select(individual, population):
         donors = [p for p in population if p.seed != individual.seed and p.exclusive("image")]
         donor = random.choice(donors) if donors else None
-        return donor and valp.Move("exclusive_subgraph_crossover", "aggressive", "image", rule="test", donor=donor)
+        return donor and valp.Move(
+            "exclusive_subgraph_crossover", "aggressive", "image", rule="test", donor=donor
+        )
 
     quick_toolbox.register("selMutation", select)
     quick_toolbox.register("mate", lambda host, donor: (host, donor))
     search(quick_toolbox.population(6), quick_toolbox, archive=archive)
     donated = [entry for entry in archive if entry.move is not None]
-    assert donated and all(entry.move.rule == "test" and entry.move.donor is None for entry in donated)
-    assert all(len(entry.parents) == 2 and entry.parents[0] == entry.decision.parent for entry in donated)
+    assert donated and all(
+        entry.move.rule == "test" and entry.move.donor is None for entry in donated
+    )
+    assert all(
+        len(entry.parents) == 2 and entry.parents[0] == entry.decision.parent for entry in donated
+    )
 
 
 @SEARCHES
@@ -186,16 +209,22 @@ def test_a_failed_evaluation_costs_one_candidate(search, quick_toolbox):
     def evaluate(individual):
         if individual.seed % 3 == 0:
             failed = [PENALTY] * len(PROBLEM.objectives)
-            options = {"objectives": PROBLEM.objectives, "seed": individual.seed, "weights": individual.weights}
+            options = {
+                "objectives": PROBLEM.objectives,
+                "seed": individual.seed,
+                "weights": individual.weights,
+            }
             return valp.Evaluation(failed, **options, status="exploded")
         return quick(individual)
 
     quick_toolbox.register("evaluate", evaluate)
-    population, _ = search(quick_toolbox.population(6), quick_toolbox, stats=valp.statistics(PROBLEM))
+    population, _ = search(
+        quick_toolbox.population(6), quick_toolbox, stats=valp.statistics(PROBLEM)
+    )
     assert len(population) == 6 and all(np.isfinite(i.fitness.values).all() for i in population)
 
 
-# ---- one by one ----------------------------------------------------------------------------------------------
+# ---- one by one ----------------------------------------------------------------------------------
 
 
 def test_guided_is_deap_s_mu_plus_lambda_where_the_choice_ignores_the_population(quick_toolbox):
@@ -205,7 +234,9 @@ def test_guided_is_deap_s_mu_plus_lambda_where_the_choice_ignores_the_population
         random.seed(5)
         front = tools.ParetoFront()
         options = {"stats": valp.statistics(PROBLEM), "halloffame": front, "verbose": False}
-        population, logbook = search(quick_toolbox.population(5), quick_toolbox, 5, 7, 0.4, 0.4, 4, **options)
+        population, logbook = search(
+            quick_toolbox.population(5), quick_toolbox, 5, 7, 0.4, 0.4, 4, **options
+        )
         for individual in (*population, *front):
             individual.decision = None  # ours keeps one of matings too
         left.append(digest(population, logbook, front, random_state()))
@@ -217,7 +248,16 @@ def test_printed_columns_are_deap_s(quick_toolbox, capsys):
     for search in (valp.eaGuided, algorithms.eaMuPlusLambda):
         random.seed(5)
         quick_toolbox.register("mutate", valp.mutGuided, select=quick_toolbox.selMutation)
-        search(quick_toolbox.population(4), quick_toolbox, 4, 4, 0.4, 0.4, 2, stats=valp.statistics(PROBLEM))
+        search(
+            quick_toolbox.population(4),
+            quick_toolbox,
+            4,
+            4,
+            0.4,
+            0.4,
+            2,
+            stats=valp.statistics(PROBLEM),
+        )
         printed.append(capsys.readouterr().out)
     assert printed[0] == printed[1] and "nevals" in printed[0]
 
@@ -226,7 +266,9 @@ def test_printed_columns_are_deap_s(quick_toolbox, capsys):
 def test_aging_keeps_the_youngest_in_order_of_age(lambda_, quick_toolbox):
     start, archive = quick_toolbox.population(4), []
     seeds = [individual.seed for individual in start]
-    population, _ = valp.eaAging(start, quick_toolbox, 5, lambda_=lambda_, archive=archive, verbose=False)
+    population, _ = valp.eaAging(
+        start, quick_toolbox, 5, lambda_=lambda_, archive=archive, verbose=False
+    )
     born = seeds + [entry.seed for entry in archive if entry.step > 0]
     assert [individual.seed for individual in population] == born[-4:]
     assert len(born) == 4 + 5 * lambda_ and all(entry.accepted for entry in archive[-4:])
@@ -240,9 +282,13 @@ def test_aging_mutates_the_best_of_a_sample(quick_toolbox):
         return tools.selBest(sample, k)
 
     quick_toolbox.register("select", select)
-    valp.eaAging(quick_toolbox.population(6), quick_toolbox, 5, sample_size=3, archive=archive, verbose=False)
+    valp.eaAging(
+        quick_toolbox.population(6), quick_toolbox, 5, sample_size=3, archive=archive, verbose=False
+    )
     assert [size for size, _ in samples] == [3] * 5
-    assert [best for _, best in samples] == [entry.parents[0] for entry in archive if entry.step > 0]
+    assert [best for _, best in samples] == [
+        entry.parents[0] for entry in archive if entry.step > 0
+    ]
 
 
 class Workers:
@@ -292,20 +338,26 @@ def test_no_more_than_the_workers_are_under_way_at_the_start_either(quick_toolbo
     workers = Workers()
     quick_toolbox.register("submit", workers.submit)
     quick_toolbox.register("evaluate", quick)
-    population, _ = valp.eaSteadyState(quick_toolbox.population(4), quick_toolbox, 2, workers=3, verbose=False)
+    population, _ = valp.eaSteadyState(
+        quick_toolbox.population(4), quick_toolbox, 2, workers=3, verbose=False
+    )
     assert workers.most == 3 and len(population) == 4
 
 
 def test_steady_state_runs_on_an_executor(toolbox):
     with ThreadPoolExecutor(2) as pool:
         toolbox.register("submit", pool.submit)
-        population, logbook = valp.eaSteadyState(toolbox.population(4), toolbox, 6, verbose=False, workers=2)
+        population, logbook = valp.eaSteadyState(
+            toolbox.population(4), toolbox, 6, verbose=False, workers=2
+        )
     assert len(population) == 4 and logbook.select("nevals") == [4] + [1] * 6
 
 
 def test_only_individuals_without_a_fitness_are_mapped(toolbox):
     seen = []
-    toolbox.register("map", lambda f, individuals: [seen.append(i.fitness.valid) or f(i) for i in individuals])
+    toolbox.register(
+        "map", lambda f, individuals: [seen.append(i.fitness.valid) or f(i) for i in individuals]
+    )
     guided(toolbox.population(6), toolbox)
     assert seen and not any(seen)
 
@@ -317,7 +369,10 @@ def test_islands_can_exchange_individuals(search, quick_toolbox):
         islands = [search(island, quick_toolbox)[0] for island in islands]
         best = [tools.selBest(island, 1)[0].seed for island in islands]
         tools.migRing(islands, 1, tools.selBest)
-        assert all(seed in {i.seed for i in island} for seed, island in zip(reversed(best), islands, strict=True))
+        assert all(
+            seed in {i.seed for i in island}
+            for seed, island in zip(reversed(best), islands, strict=True)
+        )
     assert all(len(island) == 6 and all(i.fitness.valid for i in island) for island in islands)
 
 

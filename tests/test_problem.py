@@ -19,9 +19,17 @@ import pandas as pd
 import pytest
 import torch
 
-from deap_valp.data.splits import SPLITS
 from deap_valp.errors import ProblemError
-from deap_valp.problem import OUTPUT_KINDS, Classification, Generation, Input, Output, Problem, Regression
+from deap_valp.problem import (
+    OUTPUT_KINDS,
+    Classification,
+    Generation,
+    Input,
+    Output,
+    Problem,
+    Regression,
+)
+from deap_valp.problem.data.splits import SPLITS
 
 SIZE = 120
 
@@ -54,7 +62,9 @@ def frame() -> pd.DataFrame:
             "length": rng().normal(size=SIZE),
             "flag": rng().random(SIZE) > 0.5,
             "colour": np.array(["red", "blue", "green"])[np.arange(SIZE) % 3],
-            "grade": pd.Categorical(np.array(["b", "a"])[np.arange(SIZE) % 2], categories=["b", "a", "never"]),
+            "grade": pd.Categorical(
+                np.array(["b", "a"])[np.arange(SIZE) % 2], categories=["b", "a", "never"]
+            ),
         }
     )
 
@@ -93,7 +103,11 @@ KINDS = {
     "generation": partial(Generation, table(4)),
 }
 OWN_LOSS = {"classification": misses, "regression": weighted_error, "generation": weighted_error}
-OWN_SCORE = {"classification": share_wrong, "regression": largest_error, "generation": largest_error}
+OWN_SCORE = {
+    "classification": share_wrong,
+    "regression": largest_error,
+    "generation": largest_error,
+}
 each_kind = pytest.mark.parametrize("kind", KINDS)
 
 
@@ -132,7 +146,11 @@ def test_ports_are_small_hashable_values(kind):
 
 def test_what_each_kind_takes():
     taken = {kind: set(Output(kind, 1).takes) for kind in OUTPUT_KINDS}
-    assert taken == {"classification": {"values", "discrete"}, "regression": {"values"}, "generation": {"samples"}}
+    assert taken == {
+        "classification": {"values", "discrete"},
+        "regression": {"values"},
+        "generation": {"samples"},
+    }
     assert Input.gives == "features"
 
 
@@ -142,7 +160,11 @@ def test_what_each_kind_takes():
 def test_prediction_keeps_dtype_and_device(kind, dtype, device):
     port = problem_of(kind).outputs["y"].port
     predicted = port.predict(torch.zeros(5, port.width, dtype=dtype, device=device))
-    assert predicted.dtype is dtype and predicted.device.type == device and predicted.shape == (5, port.width)
+    assert (
+        predicted.dtype is dtype
+        and predicted.device.type == device
+        and predicted.shape == (5, port.width)
+    )
 
 
 # --- Losses, scores, performances
@@ -161,16 +183,22 @@ def test_no_other_constant_does_better_than_the_baseline(kind):
     output = problem_of(kind).outputs["y"]
     target = output.targets["train"]
     for seed in range(5):
-        other = output.constant_head() + 0.1 * torch.randn(output.port.width, generator=torch.manual_seed(seed))
+        other = output.constant_head() + 0.1 * torch.randn(
+            output.port.width, generator=torch.manual_seed(seed)
+        )
         assert output.loss(other.expand(len(target), -1), target).item() > output.baseline
 
 
 def test_baselines_are_entropy_and_variance():
-    assert problem_of("classification").outputs["y"].baseline == pytest.approx(math.log(3), rel=1e-2)
+    assert problem_of("classification").outputs["y"].baseline == pytest.approx(
+        math.log(3), rel=1e-2
+    )
     for kind in ("regression", "generation"):
         assert problem_of(kind).outputs["y"].baseline == pytest.approx(1, rel=1e-5)  # standardised
     raw = problem_of("regression", standardize=False).outputs["y"]
-    assert raw.baseline == pytest.approx(raw.targets["train"].var(0, correction=0).mean().item(), rel=1e-5)
+    assert raw.baseline == pytest.approx(
+        raw.targets["train"].var(0, correction=0).mean().item(), rel=1e-5
+    )
 
 
 @each_kind
@@ -195,7 +223,9 @@ def test_loss_runs_without_data_and_without_a_host(kind):
 def test_squared_error_is_that_of_torch():
     problem = problem_of("regression")
     head, target = heads(problem)
-    assert torch.allclose(problem.outputs["y"].loss(head, target), torch.nn.functional.mse_loss(head, target))
+    assert torch.allclose(
+        problem.outputs["y"].loss(head, target), torch.nn.functional.mse_loss(head, target)
+    )
 
 
 @each_kind
@@ -203,7 +233,9 @@ def test_squared_error_is_that_of_torch():
 def test_a_perfect_prediction_scores_zero(kind, split):
     problem = problem_of(kind)
     output = problem.outputs["y"]
-    assert output.score(output.port.predict(perfect(problem, split)), split) == pytest.approx(0, abs=1e-10)
+    assert output.score(output.port.predict(perfect(problem, split)), split) == pytest.approx(
+        0, abs=1e-10
+    )
 
 
 @each_kind
@@ -218,7 +250,10 @@ def test_performance_prefers_the_perfect_head(kind):
     problem = problem_of(kind)
     output = problem.outputs["y"]
     head, target = heads(problem, "validation")
-    good, bad = output.performance(perfect(problem, "validation"), target), output.performance(head, target)
+    good, bad = (
+        output.performance(perfect(problem, "validation"), target),
+        output.performance(head, target),
+    )
     assert good > bad if output.higher_is_better else good < bad
     assert good == (1 if output.higher_is_better else 0)
 
@@ -259,13 +294,17 @@ def test_own_loss_and_score_replace_those_of_the_kind(kind):
     assert output.baseline == pytest.approx(constant, rel=1e-6)
     assert problem.loss_scale["y"] == pytest.approx(2 / constant, rel=1e-6)
     users = target if target.ndim == 1 else output.port.predict(target)
-    assert output.score(output.port.predict(head), "train") == OWN_SCORE[kind](output.port.predict(head), users)
+    assert output.score(output.port.predict(head), "train") == OWN_SCORE[kind](
+        output.port.predict(head), users
+    )
 
 
 @each_kind
 def test_normalize_divides_by_the_baseline(kind):
     inputs, output = {"x": table()}, KINDS[kind](loss_weight=3)
-    normalized, raw = (Problem(inputs, {"y": output}, normalize=normalize) for normalize in (True, False))
+    normalized, raw = (
+        Problem(inputs, {"y": output}, normalize=normalize) for normalize in (True, False)
+    )
     assert raw.loss_scale == {"y": 3.0}
     assert normalized.loss_scale["y"] == pytest.approx(3 / normalized.outputs["y"].baseline)
 
@@ -288,8 +327,12 @@ def test_own_features_alone_are_compared():
 
 
 def test_reference_classifier_is_measured_on_validation():
-    position = np.repeat([[0.0, 0], [9, 0], [0, 9]], SIZE // 3, axis=0) + rng().normal(size=(SIZE, 2))
-    output = Problem({"x": position}, {"y": Generation(labels=np.repeat(["a", "b", "c"], SIZE // 3))}).outputs["y"]
+    position = np.repeat([[0.0, 0], [9, 0], [0, 9]], SIZE // 3, axis=0) + rng().normal(
+        size=(SIZE, 2)
+    )
+    output = Problem(
+        {"x": position}, {"y": Generation(labels=np.repeat(["a", "b", "c"], SIZE // 3))}
+    ).outputs["y"]
     assert output.reference.accuracy > 0.9
     assert 2 < output.inception_score(torch.from_numpy(position)) <= 3
     assert output.inception_score(torch.from_numpy(position[:30])) == pytest.approx(1, abs=0.2)
@@ -297,9 +340,14 @@ def test_reference_classifier_is_measured_on_validation():
 
 def test_one_kind_in_two_problems_compares_with_the_data_of_each():
     kind, samples = Generation(), torch.zeros(9, 4) + torch.arange(9)[:, None]
-    scored = [Problem({"x": x}, {"y": kind}).outputs["y"].score(samples, "test") for x in (table(), table() + 5)]
+    scored = [
+        Problem({"x": x}, {"y": kind}).outputs["y"].score(samples, "test")
+        for x in (table(), table() + 5)
+    ]
     assert (
-        scored[1] == Problem({"x": table() + 5}, {"y": Generation()}).outputs["y"].score(samples, "test") != scored[0]
+        scored[1]
+        == Problem({"x": table() + 5}, {"y": Generation()}).outputs["y"].score(samples, "test")
+        != scored[0]
     )
 
 
@@ -322,9 +370,13 @@ def test_a_subclass_with_a_kind_is_an_output_kind(monkeypatch):
 # --- Inputs
 
 
-@pytest.mark.parametrize("convert", [np.asarray, torch.from_numpy, pd.DataFrame, np.ndarray.tolist], ids=str)
+@pytest.mark.parametrize(
+    "convert", [np.asarray, torch.from_numpy, pd.DataFrame, np.ndarray.tolist], ids=str
+)
 def test_arrays_of_every_make_give_the_same_problem(convert):
-    expected, made = (Problem({"x": x}, {"y": Classification(labels())}) for x in (table(), convert(table())))
+    expected, made = (
+        Problem({"x": x}, {"y": Classification(labels())}) for x in (table(), convert(table()))
+    )
     assert made.inputs == expected.inputs
     assert torch.equal(made.split("train").inputs["x"], expected.split("train").inputs["x"])
 
@@ -356,13 +408,19 @@ def slices() -> dict[str, slice]:
     return {"train": slice(0, 80), "validation": slice(80, 100), "test": slice(100, None)}
 
 
-@pytest.mark.parametrize("data", [table(), table().astype(np.float32), pictures(), frame()], ids=lambda x: str(x.shape))
+@pytest.mark.parametrize(
+    "data", [table(), table().astype(np.float32), pictures(), frame()], ids=lambda x: str(x.shape)
+)
 @pytest.mark.parametrize("standardize", [True, False])
 def test_prepared_data_becomes_the_features_of_the_split(data, standardize):
-    problem = Problem({"x": data}, {"y": Classification(labels())}, splits=slices(), standardize=standardize)
+    problem = Problem(
+        {"x": data}, {"y": Classification(labels())}, splits=slices(), standardize=standardize
+    )
     prepared = problem.prepare({"x": data[100:]})["x"]
     assert prepared.dtype is torch.float32
-    assert torch.allclose(problem.inputs["x"].features(prepared), problem.split("test").inputs["x"], atol=1e-5)
+    assert torch.allclose(
+        problem.inputs["x"].features(prepared), problem.split("test").inputs["x"], atol=1e-5
+    )
 
 
 def test_prediction_of_a_target_is_the_target_in_the_users_units():
@@ -370,7 +428,9 @@ def test_prediction_of_a_target_is_the_target_in_the_users_units():
         for kind in (Regression, Generation):
             problem = Problem({"x": table()}, {"y": kind(target)}, splits=slices())
             back = problem.outputs["y"].port.predict(problem.split("test").targets["y"])
-            assert torch.allclose(back, torch.from_numpy(target[100:].reshape(20, -1)).float(), atol=1e-4)
+            assert torch.allclose(
+                back, torch.from_numpy(target[100:].reshape(20, -1)).float(), atol=1e-4
+            )
 
 
 def test_constant_columns_are_left_alone():
@@ -384,15 +444,21 @@ def test_constant_columns_are_left_alone():
 
 def test_columns_of_categories_become_one_hot():
     problem = Problem({"x": frame()}, {"y": Classification(labels())}, standardize=False)
-    assert problem.inputs["x"].width == 1 + 1 + 3 + 2  # "never" is a category that training never saw
+    assert (
+        problem.inputs["x"].width == 1 + 1 + 3 + 2
+    )  # "never" is a category that training never saw
     new = frame().iloc[:2].assign(colour=["blue", "violet"], grade=pd.Categorical(["b", "other"]))
-    prepared = problem.prepare({"x": new[["grade", "colour", "flag", "length"]]})["x"]  # columns are found by name
+    prepared = problem.prepare({"x": new[["grade", "colour", "flag", "length"]]})[
+        "x"
+    ]  # columns are found by name
     assert prepared[:, 2:].tolist() == [[1, 0, 0, 1, 0], [0, 0, 0, 0, 0]]
 
 
 def test_standardize_by_port():
     inputs = {"x": table(), "image": pictures(np.float32), "raw": table(2)}
-    problem = Problem(inputs, {"y": Regression(table(2))}, standardize={"raw": False, "image": True, "y": False})
+    problem = Problem(
+        inputs, {"y": Regression(table(2))}, standardize={"raw": False, "image": True, "y": False}
+    )
     assert problem.inputs["raw"] == Input(2)
     assert len(problem.inputs["image"].shift) == 9
     assert len(problem.inputs["x"].shift) == 4
@@ -401,7 +467,9 @@ def test_standardize_by_port():
 
 def test_what_the_kind_says_of_standardising_goes_before_what_the_problem_says():
     for wish in (True, False):
-        port = Problem({"x": table()}, {"y": Regression(table(2), standardize=wish)}, standardize=not wish).outputs["y"]
+        port = Problem(
+            {"x": table()}, {"y": Regression(table(2), standardize=wish)}, standardize=not wish
+        ).outputs["y"]
         assert (port.port == Output("regression", 2)) == (not wish)
 
 
@@ -427,14 +495,18 @@ def test_labels_of_every_make(given, classes):
     assert set(output.classes) == classes if isinstance(classes, set) else output.classes == classes
     target = problem.split("test").targets["y"]
     assert target.dtype is torch.int64 and target.shape == (20,)
-    assert [output.classes[index] for index in target] == pd.Series(np.squeeze(given)).tolist()[100:]
+    assert [output.classes[index] for index in target] == pd.Series(np.squeeze(given)).tolist()[
+        100:
+    ]
 
 
 # --- Splits
 
 
 def row_numbers(**options) -> dict[str, list[int]]:
-    problem = Problem({"x": np.arange(SIZE)}, {"y": Classification(labels())}, standardize=False, **options)
+    problem = Problem(
+        {"x": np.arange(SIZE)}, {"y": Classification(labels())}, standardize=False, **options
+    )
     return {name: problem.split(name).inputs["x"].flatten().long().tolist() for name in SPLITS}
 
 
@@ -442,11 +514,17 @@ def test_fractions_cut_a_seeded_random_order():
     rows = row_numbers(splits=(0.5, 0.3, 0.2))
     assert [len(rows[name]) for name in SPLITS] == [60, 36, 24]
     assert sorted(row for part in rows.values() for row in part) == list(range(SIZE))
-    assert rows == row_numbers(splits=(0.5, 0.3, 0.2)) != row_numbers(splits=(0.5, 0.3, 0.2), seed=1)
+    assert (
+        rows == row_numbers(splits=(0.5, 0.3, 0.2)) != row_numbers(splits=(0.5, 0.3, 0.2), seed=1)
+    )
 
 
 def test_given_rows_are_shuffled_for_training_only():
-    given = {"train": np.arange(80), "validation": list(range(119, 99, -1)), "test": torch.arange(80, 100)}
+    given = {
+        "train": np.arange(80),
+        "validation": list(range(119, 99, -1)),
+        "test": torch.arange(80, 100),
+    }
     rows = row_numbers(splits=given)
     assert rows["train"] != list(range(80)) and sorted(rows["train"]) == list(range(80))
     assert rows["validation"] == given["validation"] and rows["test"] == list(range(80, 100))
@@ -457,7 +535,10 @@ def test_slices_stay_in_order_and_are_views():
     data = table().astype(np.float32)
     problem = Problem({"x": data}, {"y": Generation()}, splits=slices(), standardize=False)
     assert np.shares_memory(problem.split("validation").inputs["x"].numpy(), data)
-    assert problem.split("train", limit=5).inputs["x"].data_ptr() == problem.split("train").inputs["x"].data_ptr()
+    assert (
+        problem.split("train", limit=5).inputs["x"].data_ptr()
+        == problem.split("train").inputs["x"].data_ptr()
+    )
 
 
 def test_read_only_files_can_be_mapped(tmp_path):
@@ -468,17 +549,23 @@ def test_read_only_files_can_be_mapped(tmp_path):
 
 
 def test_inputs_and_targets_stay_together():
-    problem = Problem({"x": np.arange(SIZE)}, {"y": Regression(np.arange(SIZE) * 2.0)}, standardize=False)
+    problem = Problem(
+        {"x": np.arange(SIZE)}, {"y": Regression(np.arange(SIZE) * 2.0)}, standardize=False
+    )
     for name in SPLITS:
         split = problem.split(name)
         assert torch.equal(split.inputs["x"] * 2, split.targets["y"])
         assert split.size == len(split.inputs["x"])
 
 
-@pytest.mark.parametrize("data", [pictures(), table(), pictures(np.float32).copy()], ids=["bytes", "table", "images"])
+@pytest.mark.parametrize(
+    "data", [pictures(), table(), pictures(np.float32).copy()], ids=["bytes", "table", "images"]
+)
 def test_a_target_that_is_the_input_is_stored_once(data):
     for target in (None, data, data.copy()):
-        split = Problem({"x": data}, {"y": Generation(target), "z": Classification(labels())}).split("train")
+        split = Problem(
+            {"x": data}, {"y": Generation(target), "z": Classification(labels())}
+        ).split("train")
         assert split.targets["y"] is split.inputs["x"]
         moved = Problem({"x": data}, {"y": Generation(target)}).split("train", device="meta")
         assert moved.targets["y"] is moved.inputs["x"]
@@ -529,13 +616,21 @@ def test_objectives_are_outputs_then_costs():
         problem = Problem({"x": table()}, outputs, costs=costs)
         assert problem.objectives == ("a", "b", "weight_count", "size_of")
         assert problem.weights == (-1.0,) * 4
-        assert [cost(type("VALP", (), {"weight_count": 7})) for cost in problem.costs.values()] == [7, 7]
+        assert [cost(type("VALP", (), {"weight_count": 7})) for cost in problem.costs.values()] == [
+            7,
+            7,
+        ]
 
 
 def test_texts_say_what_there_is():
     problem = Problem({"x": pictures()}, {"y": Classification(labels())}, costs=["weight_count"])
     assert repr(problem) == "<Problem x 9 -> y classification 3; 84/18/18 examples>"
-    for line in ("input x: 9 features", "output y: classification, width 3", "cost weight_count", "test: 18 examples"):
+    for line in (
+        "input x: 9 features",
+        "output y: classification, width 3",
+        "cost weight_count",
+        "test: 18 examples",
+    ):
         assert line in str(problem)
 
 
@@ -557,9 +652,14 @@ def in_another_process(code: str, *arguments: str) -> subprocess.CompletedProces
 def described(problem: Problem) -> str:
     """What must be the same wherever the problem is opened."""
     split = problem.split("train")
-    sums = [tensor.double().sum().item() for tensor in (*split.inputs.values(), *split.targets.values())]
+    sums = [
+        tensor.double().sum().item() for tensor in (*split.inputs.values(), *split.targets.values())
+    ]
     shared = split.targets["y"] is split.inputs["x"] is problem.outputs["y"].targets["train"]
-    scored = problem.outputs["y"].score(split.inputs["x"] + 1, "test"), problem.outputs["z"].score(torch.eye(3), "test")
+    scored = (
+        problem.outputs["y"].score(split.inputs["x"] + 1, "test"),
+        problem.outputs["z"].score(torch.eye(3), "test"),
+    )
     costs = [cost(problem.outputs["y"].port) for cost in problem.costs.values()]
     return f"{problem} {problem.loss_scale} {problem.prepare({'x': [[1.0, 2, 3, 4]]})} {sums} {shared} {scored} {costs}"
 
@@ -575,12 +675,18 @@ print(test_problem.described(problem))
 
 
 def travelling() -> Problem:
-    outputs = {"y": Generation(features=first_two), "z": Classification(labels(), loss=misses, score=share_wrong)}
+    outputs = {
+        "y": Generation(features=first_two),
+        "z": Classification(labels(), loss=misses, score=share_wrong),
+    }
     return Problem({"x": table()}, outputs, costs=[width_of])
 
 
 def test_another_process_opens_the_same_problem(tmp_path):
-    from test_problem import described, travelling  # by the name that the other process knows them by
+    from test_problem import (
+        described,
+        travelling,
+    )  # by the name that the other process knows them by
 
     problem, file = travelling(), tmp_path / "problem.pickle"
     problem.split("train", device="meta")  # what is on a device stays there
@@ -623,7 +729,9 @@ def test_files_end_with_the_process_that_wrote_them_and_nobody_else(tmp_path):
     assert done.returncode == 0, done.stderr
     path, existed = done.stdout.split()
     assert existed == "True" and not Path(path).exists()
-    with pytest.raises(ProblemError, match=r"written to .* by process \d+ on .* hosts need an importable loader"):
+    with pytest.raises(
+        ProblemError, match=r"written to .* by process \d+ on .* hosts need an importable loader"
+    ):
         pickle.loads(file.read_bytes())
 
 
@@ -636,7 +744,9 @@ def test_nothing_is_left_of_files_that_could_not_be_written(tmp_path, monkeypatc
 
 
 def loaded(width: int = 2, cost=size_of) -> Problem:
-    own = Classification(labels(), loss=lambda head, target: head.square().mean())  # travels, as nobody pickles it
+    own = Classification(
+        labels(), loss=lambda head, target: head.square().mean()
+    )  # travels, as nobody pickles it
     return Problem({"x": table(width)}, {"y": own}, normalize=False, costs={"cost": cost})
 
 
@@ -647,7 +757,9 @@ def test_a_loader_is_called_once_per_arguments():
     problem = Problem.load(LOADER, width=3)
     assert Problem.load(LOADER, width=3) is problem is pickle.loads(pickle.dumps(problem))
     assert Problem.load(LOADER, width=2) is not problem
-    assert Problem.load(LOADER, cost=partial(size_of)) is Problem.load(LOADER, cost=partial(size_of))
+    assert Problem.load(LOADER, cost=partial(size_of)) is Problem.load(
+        LOADER, cost=partial(size_of)
+    )
     assert len(pickle.dumps(problem)) < 200
 
 
@@ -656,7 +768,9 @@ def test_a_loader_travels_by_name(tmp_path):
     file.write_bytes(pickle.dumps(Problem.load("test_problem:loaded", width=3)))
     code = "import pathlib, pickle, sys\nprint(repr(pickle.loads(pathlib.Path(sys.argv[1]).read_bytes())))"
     there = in_another_process(code, str(file))
-    assert there.stdout.strip() == "<Problem x 3 -> y classification 3; 84/18/18 examples>", there.stderr
+    assert there.stdout.strip() == "<Problem x 3 -> y classification 3; 84/18/18 examples>", (
+        there.stderr
+    )
 
 
 def not_a_problem() -> int:
@@ -682,24 +796,36 @@ def test_a_loader_that_does_not_load_is_named(loader, message):
     "options, named",
     [
         (
-            {"outputs": {"y": Classification(labels(), loss=lambda head, target: misses(head, target))}},
+            {
+                "outputs": {
+                    "y": Classification(labels(), loss=lambda head, target: misses(head, target))
+                }
+            },
             "loss of output 'y'",
         ),
         ({"outputs": {"y": Classification(labels(), score=lambda *_: 0)}}, "score of output 'y'"),
         ({"outputs": {"y": Generation(features=lambda rows: rows)}}, "features of output 'y'"),
-        ({"outputs": {"y": Generation()}, "costs": {"depth": lambda individual: 1}}, "cost 'depth'"),
+        (
+            {"outputs": {"y": Generation()}, "costs": {"depth": lambda individual: 1}},
+            "cost 'depth'",
+        ),
     ],
     ids=["loss", "score", "features", "cost"],
 )
 def test_a_function_that_cannot_travel_is_named_when_the_problem_does(options, named):
     problem = Problem({"x": table()}, **options)
-    with pytest.raises(ProblemError, match=f"{named} needs to pickle, got .*lambda.* define it at module level"):
+    with pytest.raises(
+        ProblemError, match=f"{named} needs to pickle, got .*lambda.* define it at module level"
+    ):
         pickle.dumps(problem)
 
 
 def test_an_argument_that_cannot_travel_is_named_when_the_problem_does():
     problem = Problem.load(LOADER, cost=lambda individual: 1)
-    with pytest.raises(ProblemError, match=r"the reference of <Problem x 2 .* needs to pickle, got .*'cost': .*lambda"):
+    with pytest.raises(
+        ProblemError,
+        match=r"the reference of <Problem x 2 .* needs to pickle, got .*'cost': .*lambda",
+    ):
         pickle.dumps(problem)
 
 
@@ -721,7 +847,9 @@ def with_label(label: object, row: int) -> np.ndarray:
 def problem(inputs=None, outputs=None, **options) -> Problem:
     if inputs is None:
         inputs = {"x": table()}
-    return Problem(inputs, {"y": Classification(labels())} if outputs is None else outputs, **options)
+    return Problem(
+        inputs, {"y": Classification(labels())} if outputs is None else outputs, **options
+    )
 
 
 def output(kind) -> Problem:
@@ -734,26 +862,55 @@ def rows(**changed) -> dict:
 
 BAD = {
     # numbers
-    "NaN": (lambda: problem({"x": spoilt(table(), math.nan)}), "port 'x' .*finite.* got nan in row 70, column 3"),
-    "infinity": (lambda: problem({"x": spoilt(table(), -math.inf)}), "port 'x' .*got -inf in row 70"),
-    "too large": (lambda: problem({"x": spoilt(table(), 1e39)}), r"port 'x' .*fit float32, got 1e\+39 in row 70"),
-    "NaN in float32": (lambda: problem({"x": spoilt(table(), math.nan).astype("f4")}), "got nan in row 70"),
+    "NaN": (
+        lambda: problem({"x": spoilt(table(), math.nan)}),
+        "port 'x' .*finite.* got nan in row 70, column 3",
+    ),
+    "infinity": (
+        lambda: problem({"x": spoilt(table(), -math.inf)}),
+        "port 'x' .*got -inf in row 70",
+    ),
+    "too large": (
+        lambda: problem({"x": spoilt(table(), 1e39)}),
+        r"port 'x' .*fit float32, got 1e\+39 in row 70",
+    ),
+    "NaN in float32": (
+        lambda: problem({"x": spoilt(table(), math.nan).astype("f4")}),
+        "got nan in row 70",
+    ),
     "NaN far down": (
-        lambda: problem({"x": spoilt(table(2, 5000), math.nan, 4321)}, {"y": Classification(labels(5000))}),
+        lambda: problem(
+            {"x": spoilt(table(2, 5000), math.nan, 4321)}, {"y": Classification(labels(5000))}
+        ),
         "row 4321",
     ),
-    "NaN in a target": (lambda: output(Regression(spoilt(table(), math.nan))), "port 'y' .*got nan in row 70"),
+    "NaN in a target": (
+        lambda: output(Regression(spoilt(table(), math.nan))),
+        "port 'y' .*got nan in row 70",
+    ),
     "NaN in a frame": (
         lambda: problem({"x": frame().replace({"colour": {"red": None}})}),
         "port 'x' .*row 0, column 'colour'",
     ),
     "complex": (lambda: problem({"x": table() + 1j}), "port 'x' needs numbers, .*got complex128"),
-    "complex in a frame": (lambda: problem({"x": pd.DataFrame(table() + 1j)}), "port 'x' needs real numbers"),
-    "objects": (lambda: problem({"x": table().astype(object)}), "port 'x' needs numbers, or a frame .*got object"),
+    "complex in a frame": (
+        lambda: problem({"x": pd.DataFrame(table() + 1j)}),
+        "port 'x' needs real numbers",
+    ),
+    "objects": (
+        lambda: problem({"x": table().astype(object)}),
+        "port 'x' needs numbers, or a frame .*got object",
+    ),
     "strings": (lambda: problem({"x": labels().astype(str)}), "port 'x' needs numbers, or a frame"),
-    "ragged": (lambda: problem({"x": [[1, 2], [3]]}), "port 'x' needs an array, got something ragged"),
+    "ragged": (
+        lambda: problem({"x": [[1, 2], [3]]}),
+        "port 'x' needs an array, got something ragged",
+    ),
     "a number": (lambda: problem({"x": 3}), r"port 'x' needs an array of examples, got int \(\)"),
-    "no columns": (lambda: problem({"x": np.zeros((SIZE, 0))}), r"port 'x' needs an array of examples"),
+    "no columns": (
+        lambda: problem({"x": np.zeros((SIZE, 0))}),
+        r"port 'x' needs an array of examples",
+    ),
     "dates in a frame": (
         lambda: problem({"x": pd.DataFrame({"day": pd.to_datetime(["2020-01-01"] * SIZE)})}),
         "got datetime64.* column 'day'",
@@ -766,28 +923,58 @@ BAD = {
         lambda: problem({"x": pd.DataFrame(table(2), columns=["a", "a"])}),
         "column names that differ",
     ),
-    "empty frame": (lambda: problem({"x": pd.DataFrame(index=range(SIZE))}), "frame with rows and columns"),
-    "lengths": (lambda: problem({"x": table(), "z": table(2, 50)}), "same number of examples, got x 120, z 50, y 120"),
+    "empty frame": (
+        lambda: problem({"x": pd.DataFrame(index=range(SIZE))}),
+        "frame with rows and columns",
+    ),
+    "lengths": (
+        lambda: problem({"x": table(), "z": table(2, 50)}),
+        "same number of examples, got x 120, z 50, y 120",
+    ),
     "lengths of labels": (lambda: output(Generation(labels=labels(50))), "same number of examples"),
     # targets
-    "constant regression": (lambda: output(Regression(np.full(SIZE, 0.1))), "port 'y' needs a target that varies"),
-    "constant generation": (lambda: output(Generation(np.zeros((SIZE, 2, 2)))), "port 'y' needs a target that varies"),
-    "categories to regress": (lambda: output(Regression(frame()["colour"])), "port 'y' .*Classification"),
+    "constant regression": (
+        lambda: output(Regression(np.full(SIZE, 0.1))),
+        "port 'y' needs a target that varies",
+    ),
+    "constant generation": (
+        lambda: output(Generation(np.zeros((SIZE, 2, 2)))),
+        "port 'y' needs a target that varies",
+    ),
+    "categories to regress": (
+        lambda: output(Regression(frame()["colour"])),
+        "port 'y' .*Classification",
+    ),
     "which input": (
         lambda: problem({"x": table(), "z": table()}, {"y": Generation()}),
         r"needs a target .*\['x', 'z'\]",
     ),
     # labels
-    "NaN label": (lambda: output(Classification(with_label(math.nan, 50))), "port 'y' .*label.*, got nan in row 50"),
-    "no label": (lambda: output(Classification(pd.Series(with_label(None, 50)))), "port 'y' .*got None in row 50"),
-    "missing label": (lambda: output(Classification(pd.Series(with_label(pd.NA, 50)))), "port 'y' .*row 50"),
+    "NaN label": (
+        lambda: output(Classification(with_label(math.nan, 50))),
+        "port 'y' .*label.*, got nan in row 50",
+    ),
+    "no label": (
+        lambda: output(Classification(pd.Series(with_label(None, 50)))),
+        "port 'y' .*got None in row 50",
+    ),
+    "missing label": (
+        lambda: output(Classification(pd.Series(with_label(pd.NA, 50)))),
+        "port 'y' .*row 50",
+    ),
     "complex label": (lambda: output(Classification(labels() + 1j)), "port 'y' needs labels"),
-    "unhashable label": (lambda: output(Classification(pd.Series([[1]] * SIZE))), "port 'y' needs hashable labels"),
+    "unhashable label": (
+        lambda: output(Classification(pd.Series([[1]] * SIZE))),
+        "port 'y' needs hashable labels",
+    ),
     "one-hot": (
         lambda: output(Classification(np.eye(3)[labels() - 5])),
         r"one label per example, got shape \(120, 3\)",
     ),
-    "one class": (lambda: output(Classification(np.zeros(SIZE, int))), "port 'y' .*two classes.* got only 0"),
+    "one class": (
+        lambda: output(Classification(np.zeros(SIZE, int))),
+        "port 'y' .*two classes.* got only 0",
+    ),
     "unseen class": (
         lambda: problem(outputs={"y": Classification(with_label(9, 100))}, splits=slices()),
         r"port 'y' .*'test' among the classes of the training split \(5, 6, 7\), got 9",
@@ -797,7 +984,10 @@ BAD = {
         "port 'y' .*'validation'.*got 9",
     ),
     # splits
-    "fractions": (lambda: problem(splits=(0.7, 0.2, 0.2)), r"fractions that sum to 1, got \(0.7, 0.2, 0.2\)"),
+    "fractions": (
+        lambda: problem(splits=(0.7, 0.2, 0.2)),
+        r"fractions that sum to 1, got \(0.7, 0.2, 0.2\)",
+    ),
     "two fractions": (lambda: problem(splits=(0.5, 0.5)), "three positive fractions"),
     "negative fraction": (lambda: problem(splits=(1.2, -0.1, -0.1)), "three positive fractions"),
     "words": (lambda: problem(splits="half"), "three fractions or a mapping .*got 'half'"),
@@ -805,23 +995,41 @@ BAD = {
         lambda: problem(splits=(0.998, 0.001, 0.001)),
         "split 'validation' needs at least one example",
     ),
-    "empty split": (lambda: problem(splits=rows(test=[])), "split 'test' needs at least one example"),
-    "empty slice": (lambda: problem(splits=rows(test=slice(120, 120))), "split 'test' needs a slice of at least one"),
+    "empty split": (
+        lambda: problem(splits=rows(test=[])),
+        "split 'test' needs at least one example",
+    ),
+    "empty slice": (
+        lambda: problem(splits=rows(test=slice(120, 120))),
+        "split 'test' needs a slice of at least one",
+    ),
     "slice beyond": (lambda: problem(splits=rows(test=slice(100, 130))), "split 'test' .*120 rows"),
-    "slice with steps": (lambda: problem(splits=rows(test=slice(100, 120, 2))), "split 'test' .*step 1"),
-    "overlap": (lambda: problem(splits=rows(test=range(95, 120))), "got row 95 in 'validation' and 'test'"),
+    "slice with steps": (
+        lambda: problem(splits=rows(test=slice(100, 120, 2))),
+        "split 'test' .*step 1",
+    ),
+    "overlap": (
+        lambda: problem(splits=rows(test=range(95, 120))),
+        "got row 95 in 'validation' and 'test'",
+    ),
     "row beyond": (
         lambda: problem(splits=rows(test=[100, 120])),
         "split 'test' needs row indices from 0 to 119, got 120",
     ),
     "negative row": (lambda: problem(splits=rows(test=[-1])), "split 'test' .*got -1"),
-    "rows that are no integers": (lambda: problem(splits=rows(test=[100.0])), "split 'test' .*got float64"),
+    "rows that are no integers": (
+        lambda: problem(splits=rows(test=[100.0])),
+        "split 'test' .*got float64",
+    ),
     "names of splits": (
         lambda: problem(splits={"train": [1], "valid": [2]}),
         r"keys \['train', 'validation', 'test'\]",
     ),
     "unknown split": (lambda: problem().split("valid"), "name among .*, got 'valid'"),
-    "unknown split to score": (lambda: problem().outputs["y"].score(torch.eye(3), "valid"), "got 'valid'"),
+    "unknown split to score": (
+        lambda: problem().outputs["y"].score(torch.eye(3), "valid"),
+        "got 'valid'",
+    ),
     "limit": (lambda: problem().split("train", limit=0), "limit of at least one example, got 0"),
     # names and kinds
     "no inputs": (lambda: problem({}), "needs inputs as a mapping .*empty"),
@@ -836,12 +1044,24 @@ BAD = {
         lambda: problem(outputs={"y": labels()}),
         "output 'y' needs one of .*'Classification'.*got ndarray",
     ),
-    "bound kind": (lambda: output(problem_of("generation").outputs["y"]), "output 'y' needs a kind of its own"),
+    "bound kind": (
+        lambda: output(problem_of("generation").outputs["y"]),
+        "output 'y' needs a kind of its own",
+    ),
     "unknown cost": (lambda: problem(costs=["depth"]), r"\['weight_count'\], got 'depth'"),
-    "cost that is no function": (lambda: problem(costs={"depth": 3}), "functions of an individual .*got 3"),
-    "port to standardise": (lambda: problem(standardize={"z": True}), r"names of ports \(\['x', 'y'\]\), got \['z'\]"),
+    "cost that is no function": (
+        lambda: problem(costs={"depth": 3}),
+        "functions of an individual .*got 3",
+    ),
+    "port to standardise": (
+        lambda: problem(standardize={"z": True}),
+        r"names of ports \(\['x', 'y'\]\), got \['z'\]",
+    ),
     "wish to standardise": (lambda: problem(standardize="yes"), "True, False or a mapping"),
-    "wish of a kind": (lambda: Regression(table(), standardize="yes"), "standardize to be True, False or None"),
+    "wish of a kind": (
+        lambda: Regression(table(), standardize="yes"),
+        "standardize to be True, False or None",
+    ),
     # functions and weights
     **{
         f"{name} of {kind}": (
@@ -864,7 +1084,10 @@ BAD = {
         lambda: output(Regression(table(), loss=lambda head: head.mean())),
         "output 'y' needs a loss of .*raised TypeError",
     ),
-    "loss per example": (lambda: output(Regression(table(), loss=torch.sub)), "differentiable scalar"),
+    "loss per example": (
+        lambda: output(Regression(table(), loss=torch.sub)),
+        "differentiable scalar",
+    ),
     "loss that is a number": (
         lambda: output(Regression(table(), loss=lambda *_: 3.0)),
         "differentiable scalar, got 3.0",
@@ -892,8 +1115,14 @@ BAD = {
         lambda: problem().prepare({"x": table(3)}),
         r"port 'x' needs examples of shape \(4,\), got \(3,\)",
     ),
-    "NaN in new data": (lambda: problem().prepare({"x": spoilt(table(), math.nan)}), "port 'x' .*got nan in row 70"),
-    "array for a frame": (lambda: problem({"x": frame()}).prepare({"x": table()}), "needs a frame with the columns"),
+    "NaN in new data": (
+        lambda: problem().prepare({"x": spoilt(table(), math.nan)}),
+        "port 'x' .*got nan in row 70",
+    ),
+    "array for a frame": (
+        lambda: problem({"x": frame()}).prepare({"x": table()}),
+        "needs a frame with the columns",
+    ),
     "missing column": (
         lambda: problem({"x": frame()}).prepare({"x": frame()[["flag"]]}),
         r"needs the columns \['length', ",

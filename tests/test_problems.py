@@ -27,7 +27,9 @@ from deap_valp.problem import Problem
 from deap_valp.problem import problem as problem_module
 
 DATA = os.environ.get("DEAP_VALP_DATA")
-full_data = pytest.mark.skipif(not DATA, reason="needs the folder of IDX files that DEAP_VALP_DATA names")
+full_data = pytest.mark.skipif(
+    not DATA, reason="needs the folder of IDX files that DEAP_VALP_DATA names"
+)
 
 SIZES = {
     "digits": (1258, 270, 269),
@@ -35,7 +37,12 @@ SIZES = {
     "fashion_mnist": (50_000, 10_000, 10_000),
 }
 each_name = pytest.mark.parametrize(
-    "name", ["digits", pytest.param("mnist", marks=full_data), pytest.param("fashion_mnist", marks=full_data)]
+    "name",
+    [
+        "digits",
+        pytest.param("mnist", marks=full_data),
+        pytest.param("fashion_mnist", marks=full_data),
+    ],
 )
 
 
@@ -77,11 +84,15 @@ def test_every_built_in_problem_has_a_case_here():
 def test_three_objectives_on_images(built_in, name):
     problem = built_in(name)
     assert problem.objectives == ("label", "histogram", "sample")
-    assert tuple(problem.split(split).size for split in ("train", "validation", "test")) == SIZES[name]
+    assert (
+        tuple(problem.split(split).size for split in ("train", "validation", "test")) == SIZES[name]
+    )
     pixels = 64 if name == "digits" else 784
     assert problem.inputs["image"].width == problem.outputs["sample"].port.width == pixels
     assert problem.outputs["label"].classes == tuple(range(10))
-    assert problem.outputs["histogram"].port.shift == (0.0,) and problem.outputs["histogram"].port.scale == (1.0,)
+    assert problem.outputs["histogram"].port.shift == (0.0,) and problem.outputs[
+        "histogram"
+    ].port.scale == (1.0,)
 
 
 @each_name
@@ -94,7 +105,9 @@ def test_images_are_fractions_and_the_sample_is_the_image(built_in, name):
 
 @each_name
 def test_histograms_are_shares_of_the_pixels(built_in, name):
-    for split in (built_in(name).split(part, limit=1000) for part in ("train", "validation", "test")):
+    for split in (
+        built_in(name).split(part, limit=1000) for part in ("train", "validation", "test")
+    ):
         shares = split.targets["histogram"]
         assert shares.shape[1] == problems.BINS
         assert torch.allclose(shares.sum(1), torch.ones(len(shares)))
@@ -115,7 +128,9 @@ def test_opened_once_for_the_same_options(built_in, name):
     assert built_in(name) is built_in(name, costs=(), normalize=True) is problem
     assert Problem.load(f"deap_valp.problems:{name}") is problem
     other = built_in(name, costs=["weight_count"], normalize=False)
-    assert other is not problem and built_in(name, costs=("weight_count",), normalize=False) is other
+    assert (
+        other is not problem and built_in(name, costs=("weight_count",), normalize=False) is other
+    )
     assert other.objectives[-1] == "weight_count" and set(other.loss_scale.values()) == {1.0}
 
 
@@ -128,7 +143,9 @@ def test_travels_by_name(built_in, name):
 
 def test_another_process_opens_it(built_in, tmp_path):
     (tmp_path / "problem").write_bytes(pickle.dumps(built_in("digits")))
-    code = "import pathlib, pickle, sys; print(pickle.loads(pathlib.Path(sys.argv[1]).read_bytes()))"
+    code = (
+        "import pathlib, pickle, sys; print(pickle.loads(pathlib.Path(sys.argv[1]).read_bytes()))"
+    )
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", code, str(tmp_path / "problem")],
         capture_output=True,
@@ -145,7 +162,9 @@ def test_opening_it_again_is_quick_and_maps_the_cache(built_in, decoded, name, m
     monkeypatch.setattr(problem_module, "_OPENED", {})
     start = time.perf_counter()
     problem = built_in(name)
-    assert time.perf_counter() - start < 3  # 0.02 and 0.25 s on an idle core; the rest is for busy ones
+    assert (
+        time.perf_counter() - start < 3
+    )  # 0.02 and 0.25 s on an idle core; the rest is for busy ones
     mapped = np.load(decoded / "arrays-1" / name.replace("_", "-") / "images.npy", mmap_mode="r")
     image = problem.split("validation").inputs["image"]
     assert np.array_equal(image, mapped.reshape(len(mapped), -1)[SIZES[name][0] :][: len(image)])
@@ -165,17 +184,28 @@ def mapped_file_of(tensor: torch.Tensor, name: str) -> bool:
 def test_validation_is_the_end_of_the_training_file(built_in):
     problem = built_in("fashion_mnist")
     for part, source, first in (("validation", "train", 50_000), ("test", "t10k", 0)):
-        images = problems.read_idx(Path(DATA, f"fashion-mnist/{source}-images-idx3-ubyte.gz").read_bytes(), source)
-        marks = problems.read_idx(Path(DATA, f"fashion-mnist/{source}-labels-idx1-ubyte.gz").read_bytes(), source)
+        images = problems.read_idx(
+            Path(DATA, f"fashion-mnist/{source}-images-idx3-ubyte.gz").read_bytes(), source
+        )
+        marks = problems.read_idx(
+            Path(DATA, f"fashion-mnist/{source}-labels-idx1-ubyte.gz").read_bytes(), source
+        )
         split = problem.split(part)
-        assert np.array_equal(split.inputs["image"], images[first:].reshape(10_000, 784).astype("f4") / np.float32(255))
+        assert np.array_equal(
+            split.inputs["image"],
+            images[first:].reshape(10_000, 784).astype("f4") / np.float32(255),
+        )
         assert np.array_equal(split.targets["label"], marks[first:])
 
 
 @full_data
 def test_losses_of_constants_are_those_of_the_readings(built_in):
-    baselines = {name: output.baseline for name, output in built_in("fashion_mnist").outputs.items()}
-    assert baselines == pytest.approx({"label": 2.303, "histogram": 0.00815, "sample": 0.0870}, rel=1e-3)
+    baselines = {
+        name: output.baseline for name, output in built_in("fashion_mnist").outputs.items()
+    }
+    assert baselines == pytest.approx(
+        {"label": 2.303, "histogram": 0.00815, "sample": 0.0870}, rel=1e-3
+    )
 
 
 @full_data
@@ -186,14 +216,24 @@ def test_reference_classifier_of_clothes_is_good_and_ranks_samples(built_in):
     generator = torch.Generator().manual_seed(0)
     noise = torch.rand(1000, 784, generator=generator)
     blurred = 0.5 * real + 0.5 * real.mean(0)
-    distances = [sample.score(rows, "validation") for rows in (real, sample.targets["train"][:5000], blurred, noise)]
+    distances = [
+        sample.score(rows, "validation")
+        for rows in (real, sample.targets["train"][:5000], blurred, noise)
+    ]
     assert distances[0] == 0
     assert distances == sorted(distances)
-    assert 1 <= sample.inception_score(real.mean(0).expand(100, -1)) < 1.0001 < sample.inception_score(real)
+    assert (
+        1
+        <= sample.inception_score(real.mean(0).expand(100, -1))
+        < 1.0001
+        < sample.inception_score(real)
+    )
 
 
 def test_unknown_name_lists_the_known_ones():
-    with pytest.raises(ProblemError, match=r"name among \['digits', 'mnist', 'fashion_mnist'\], got 'cifar'"):
+    with pytest.raises(
+        ProblemError, match=r"name among \['digits', 'mnist', 'fashion_mnist'\], got 'cifar'"
+    ):
         problems.by_name("cifar")
 
 
@@ -218,7 +258,9 @@ def small(monkeypatch):
         files[f"{part}-images-idx3-ubyte.gz"] = idx(generator.integers(0, 256, (size, 4, 4)))
         files[f"{part}-labels-idx1-ubyte.gz"] = idx(np.arange(size) % 2)
     digests = {name: digest(content) for name, content in files.items()}
-    monkeypatch.setattr(problems, "FASHION", replace(problems.FASHION, digests=digests, validation=10))
+    monkeypatch.setattr(
+        problems, "FASHION", replace(problems.FASHION, digests=digests, validation=10)
+    )
     return files
 
 
@@ -258,7 +300,9 @@ def test_training_rows_are_shuffled_together_with_their_labels(offline, small, t
     train = problems.fashion_mnist().split("train")
     images = problems.read_idx(small["train-images-idx3-ubyte.gz"], "memory").reshape(60, 16)
     given = [bytes(image) for image in images]
-    order = [given.index(bytes(row)) for row in (train.inputs["image"] * 255).round().byte().numpy()]
+    order = [
+        given.index(bytes(row)) for row in (train.inputs["image"] * 255).round().byte().numpy()
+    ]
     assert order != list(range(50)) and sorted(order) == list(range(50))
     assert train.targets["label"].tolist() == [row % 2 for row in order]
 
@@ -279,7 +323,12 @@ def test_missing_files_are_named_with_all_places(offline, tmp_path, monkeypatch)
     root = place_named(tmp_path, monkeypatch)
     with pytest.raises(DataFileError) as caught:
         problems.fashion_mnist()
-    for part in ("train-images-idx3-ubyte.gz", "DEAP_VALP_DATA", "no network in tests", problems.FASHION.url):
+    for part in (
+        "train-images-idx3-ubyte.gz",
+        "DEAP_VALP_DATA",
+        "no network in tests",
+        problems.FASHION.url,
+    ):
         assert part in str(caught.value)
     for place in (root, tmp_path / "system", offline):
         assert str(place / "fashion-mnist") in str(caught.value)
@@ -300,8 +349,12 @@ def test_downloaded_files_are_checked_and_kept(offline, small, monkeypatch):
 
 
 def test_a_broken_download_is_named_and_not_kept(offline, small, monkeypatch):
-    monkeypatch.setattr(urllib.request, "urlopen", lambda url, timeout: io.BytesIO(small[url.split("/")[-1]][:-9]))
-    with pytest.raises(DataFileError, match=r"http.*train-images-idx3-ubyte.gz needs to be a complete gzip file"):
+    monkeypatch.setattr(
+        urllib.request, "urlopen", lambda url, timeout: io.BytesIO(small[url.split("/")[-1]][:-9])
+    )
+    with pytest.raises(
+        DataFileError, match=r"http.*train-images-idx3-ubyte.gz needs to be a complete gzip file"
+    ):
         problems.fashion_mnist()
     assert not [path for path in offline.rglob("*") if path.is_file() and path.suffix != ".lock"]
 
@@ -317,7 +370,10 @@ BROKEN = {
     ),
     "floats": (lambda content: gzip.compress(b"\0\0\x0d\x03" + bytes(12)), "IDX header of bytes"),
     "header cut": (lambda content: gzip.compress(b"\0\0\x08\x03\0\0"), "shape"),
-    "pixels cut": (lambda content: gzip.compress(gzip.decompress(content)[:-5]), r"shape \(60, 4, 4\) says, got 955"),
+    "pixels cut": (
+        lambda content: gzip.compress(gzip.decompress(content)[:-5]),
+        r"shape \(60, 4, 4\) says, got 955",
+    ),
     "other images": (lambda content: idx(np.zeros((60, 4, 4))), "another SHA-256"),
 }
 
@@ -360,7 +416,9 @@ def test_a_damaged_cache_is_named_with_the_way_out(offline, monkeypatch, name, s
     monkeypatch.setattr(problem_module, "_OPENED", {})  # as in a process that starts later
     folder = offline / "arrays-1" / "digits"
     spoil(folder / f"{name}.npy")
-    with pytest.raises(DataFileError, match=rf"{folder}.* is damaged .*: delete {folder}, and start again"):
+    with pytest.raises(
+        DataFileError, match=rf"{folder}.* is damaged .*: delete {folder}, and start again"
+    ):
         problems.digits()
     shutil.rmtree(folder)
     assert problems.digits().split("test").size == 269
@@ -391,9 +449,15 @@ def test_several_processes_make_the_arrays_once(tmp_path, processes):
         "p.histograms = lambda images: (print('made'), make(images))[1]\n"
         "p.digits()\n"
     )
-    environment = {**os.environ, "DEAP_VALP_CACHE": str(tmp_path), "PYTHONPATH": os.pathsep.join(sys.path)}
+    environment = {
+        **os.environ,
+        "DEAP_VALP_CACHE": str(tmp_path),
+        "PYTHONPATH": os.pathsep.join(sys.path),
+    }
     running = [
-        subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env=environment)
+        subprocess.Popen(
+            [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env=environment
+        )
         for _ in range(processes)
     ]
     assert "".join(process.communicate(timeout=60)[0] for process in running).split() == ["made"]

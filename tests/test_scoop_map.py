@@ -39,7 +39,7 @@ def fresh_start():
         scoop_map._bars.popitem()[1].close()
 
 
-# ---- without SCOOP -------------------------------------------------------------------------------------------
+# ---- without SCOOP -------------------------------------------------------------------------------
 
 
 def test_without_scoop_it_maps_in_order():
@@ -52,7 +52,9 @@ def test_without_scoop_it_says_once_that_it_runs_serially(caplog):
     for _ in range(3):
         scoopMap(square, [1], progress=False)
     said = [record for record in caplog.records if "serially" in record.getMessage()]
-    assert len(said) == 1 and said[0].levelno >= logging.WARNING  # below, Python shows nothing unless asked to
+    assert (
+        len(said) == 1 and said[0].levelno >= logging.WARNING
+    )  # below, Python shows nothing unless asked to
     assert "python -m deap_valp.scoop" in said[0].getMessage()
 
 
@@ -89,7 +91,7 @@ def test_one_bar_for_the_whole_run(capsys):
     assert "6/6" in capsys.readouterr().err
 
 
-# ---- what the origin does about its workers, with no workers and no waiting -----------------------------------
+# ---- what the origin does about its workers, with no workers and no waiting ----------------------
 
 
 class Workers:
@@ -111,7 +113,9 @@ class Workers:
         return self.sendings[-1]
 
     def start(self, sending, worker, watched=True):
-        vars(self.sendings[sending].ticket).update(isDone=True, executor=(worker, None), resultValue=watched)
+        vars(self.sendings[sending].ticket).update(
+            isDone=True, executor=(worker, None), resultValue=watched
+        )
 
     def end(self, sending):
         future = self.sendings[sending].future
@@ -161,7 +165,9 @@ def call(monkeypatch):
 
 
 def test_a_long_task_on_a_worker_within_reach_is_sent_once(call):
-    workers = Workers({0: lambda w: (w.start(0, b"a"), w.start(1, b"b"), w.end(1)), 900: lambda w: w.end(0)})
+    workers = Workers(
+        {0: lambda w: (w.start(0, b"a"), w.start(1, b"b"), w.end(1)), 900: lambda w: w.end(0)}
+    )
     assert {task: outcome.value for task, outcome in call(workers).items()} == {0: b"0", 1: b"1"}
     assert len(workers.sendings) == 2 and not workers.ran_here
 
@@ -198,7 +204,10 @@ def test_a_worker_that_takes_too_long_is_not_waited_for(call, caplog):
 def test_a_task_that_always_takes_too_long_fails_and_says_so(call):
     begins = {50: lambda w: w.start(2, b"a"), 100: lambda w: w.start(3, b"a")}
     outcomes = call(Workers({0: lambda w: (w.start(0, b"a"), w.end(1)), **begins}), timeout=10)
-    assert "took too long: last, a has had it for 10 s" in str(outcomes[0].error) and outcomes[1].value == b"1"
+    assert (
+        "took too long: last, a has had it for 10 s" in str(outcomes[0].error)
+        and outcomes[1].value == b"1"
+    )
 
 
 def test_a_connection_that_is_mended_costs_nothing(call):
@@ -236,19 +245,28 @@ def test_a_task_that_kills_its_workers_fails_and_the_others_go_on(call):
     )
     outcomes = call(workers)
     assert outcomes[1].value == b"1" and len(workers.sendings) == 1 + call_module.TRIES
-    assert isinstance(outcomes[0].error, DistributedError) and "each time its worker died" in str(outcomes[0].error)
+    assert isinstance(outcomes[0].error, DistributedError) and "each time its worker died" in str(
+        outcomes[0].error
+    )
 
 
 def test_what_the_broker_does_not_hand_out_is_run_here(call, caplog):
     workers = Workers({0: lambda w: setattr(w, "answers", False)})
     outcomes = call(workers)
     assert {task: outcome.value for task, outcome in outcomes.items()} == {0: b"0", 1: b"1"}
-    assert workers.ran_here == [b"0", b"1"] and workers.now < call_module.LOST + 3 * call_module.PULSE
+    assert (
+        workers.ran_here == [b"0", b"1"] and workers.now < call_module.LOST + 3 * call_module.PULSE
+    )
     assert caplog.text.count("so it runs here") == 1
 
 
 def test_a_worker_out_of_sight_is_waited_for_and_named(call, caplog):
-    workers = Workers({0: lambda w: (w.start(0, b"far", False), w.end(1), w.cut.add(b"far")), 500: lambda w: w.end(0)})
+    workers = Workers(
+        {
+            0: lambda w: (w.start(0, b"far", False), w.end(1), w.cut.add(b"far")),
+            500: lambda w: w.end(0),
+        }
+    )
     assert call(workers)[0].value == b"0" and len(workers.sendings) == 2
     assert caplog.text.count("worker far has no connection") == 1
 
@@ -275,7 +293,9 @@ def test_a_submitted_task_on_a_worker_within_reach_is_sent_once(submit):
 
 
 def test_a_submitted_task_of_a_worker_that_is_gone_is_sent_again(submit):
-    workers = Workers({3: lambda w: w.start(0, b"a"), 9: lambda w: w.cut.add(b"a"), 30: lambda w: w.end(1)})
+    workers = Workers(
+        {3: lambda w: w.start(0, b"a"), 9: lambda w: w.cut.add(b"a"), 30: lambda w: w.end(1)}
+    )
     assert submit(workers) == b"0" and len(workers.sendings) == 2
 
 

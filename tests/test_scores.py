@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import torch
 
-from deap_valp import scores
 from deap_valp.errors import ProblemError
+from deap_valp.problem import scores
 
 pytestmark = pytest.mark.usefixtures("cache")
 
@@ -25,7 +25,11 @@ def cache(tmp_path, monkeypatch):
 
 def normal(seed: int, rows: int = 300, width: int = 6) -> torch.Tensor:
     generator = torch.Generator().manual_seed(seed)
-    return torch.randn(rows, width, generator=generator) @ torch.randn(width, width, generator=generator) + seed
+    return (
+        torch.randn(rows, width, generator=generator)
+        @ torch.randn(width, width, generator=generator)
+        + seed
+    )
 
 
 def degenerate(seed: int) -> torch.Tensor:
@@ -33,7 +37,11 @@ def degenerate(seed: int) -> torch.Tensor:
     return torch.cat([normal(seed), torch.zeros(300, 40), torch.ones(300, 10)], dim=1)
 
 
-FEATURES = {"normal": normal, "degenerate": degenerate, "few rows": lambda seed: normal(seed, rows=3, width=20)}
+FEATURES = {
+    "normal": normal,
+    "degenerate": degenerate,
+    "few rows": lambda seed: normal(seed, rows=3, width=20),
+}
 each_features = pytest.mark.parametrize("features", FEATURES.values(), ids=FEATURES.keys())
 
 
@@ -60,7 +68,9 @@ def test_distance_is_symmetric_and_positive(features):
 
 def test_distance_of_a_shift_is_its_squared_length():
     shift = torch.tensor([3.0, 4.0, 0, 0, 0, 0]).double()
-    assert scores.frechet_distance(normal(0).double(), normal(0).double() + shift) == pytest.approx(25, rel=1e-9)
+    assert scores.frechet_distance(normal(0).double(), normal(0).double() + shift) == pytest.approx(
+        25, rel=1e-9
+    )
 
 
 def test_distance_of_a_stretch_is_what_the_standard_deviations_differ_by():
@@ -73,7 +83,12 @@ def test_distance_agrees_with_the_matrix_root_of_scipy():
     from scipy.linalg import sqrtm
 
     (mean_a, cov_a), (mean_b, cov_b) = (scores.statistics(normal(seed)) for seed in (0, 1))
-    expected = (mean_a - mean_b).square().sum() + cov_a.trace() + cov_b.trace() - 2 * sqrtm(cov_a @ cov_b).real.trace()
+    expected = (
+        (mean_a - mean_b).square().sum()
+        + cov_a.trace()
+        + cov_b.trace()
+        - 2 * sqrtm(cov_a @ cov_b).real.trace()
+    )
     assert scores.frechet_distance(normal(0), normal(1)) == pytest.approx(expected.item(), rel=1e-8)
 
 
@@ -87,7 +102,9 @@ def test_distance_needs_equal_widths():
 
 @pytest.mark.parametrize("classes", [2, 10])
 def test_inception_score_is_the_number_of_classes_where_all_are_covered_with_certainty(classes):
-    assert scores.inception_score(torch.eye(classes).repeat(7, 1)) == pytest.approx(classes, abs=1e-9)
+    assert scores.inception_score(torch.eye(classes).repeat(7, 1)) == pytest.approx(
+        classes, abs=1e-9
+    )
 
 
 @pytest.mark.parametrize("row", [[1.0, 0, 0], [0.2, 0.3, 0.5]], ids=["certain", "uncertain"])
@@ -97,7 +114,9 @@ def test_inception_score_is_one_on_collapse(row):
 
 def test_inception_score_does_not_depend_on_the_labelling():
     rows = torch.rand(100, 10, generator=torch.Generator().manual_seed(0)).softmax(1)
-    assert scores.inception_score(rows[:, torch.randperm(10)]) == pytest.approx(scores.inception_score(rows), abs=1e-12)
+    assert scores.inception_score(rows[:, torch.randperm(10)]) == pytest.approx(
+        scores.inception_score(rows), abs=1e-12
+    )
 
 
 # --- Features
@@ -126,7 +145,10 @@ def classifier():
 def test_reference_classifier_learns(classifier):
     data, labels = blobs(1)
     assert classifier.accuracy > 0.9
-    assert classifier.accuracy == (classifier.probabilities(data).argmax(1) == labels).double().mean().item()
+    assert (
+        classifier.accuracy
+        == (classifier.probabilities(data).argmax(1) == labels).double().mean().item()
+    )
     assert classifier.features(data).shape == (400, scores.HIDDEN[-1])
     assert torch.allclose(classifier.probabilities(data).sum(1), torch.ones(400))
 
@@ -154,7 +176,9 @@ def test_reference_is_trained_once_and_then_read(cache, monkeypatch):
     second = scores.ReferenceClassifier.cached(blobs(0), blobs(1), 3)
     assert first.accuracy == second.accuracy
     assert all(torch.equal(a, b) for a, b in zip(first.layers, second.layers, strict=True))
-    assert [path.suffix for path in (cache / "reference").iterdir() if path.suffix != ".lock"] == [".safetensors"]
+    assert [path.suffix for path in (cache / "reference").iterdir() if path.suffix != ".lock"] == [
+        ".safetensors"
+    ]
 
 
 @pytest.mark.parametrize("change", ["data", "labels", "validation", "recipe"])
@@ -170,13 +194,16 @@ def test_reference_of_other_data_or_another_recipe_is_another(monkeypatch, chang
 
 def test_several_processes_train_the_reference_once(cache):
     script = (
-        "import torch, deap_valp.scores as s\n"
+        "import torch, deap_valp.problem.scores as s\n"
         "x = torch.randn(400, 30, generator=torch.Generator().manual_seed(0)); y = (x[:, 0] > 0).long()\n"
         "s.STEPS = 100; train = s._train\n"
         "s._train = lambda *a: (print('trained'), train(*a))[1]\n"
         "s.ReferenceClassifier.cached((x, y), (x, y), 2)\n"
     )
-    running = [subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    running = [
+        subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
     printed = [process.communicate(timeout=60)[0] for process in running]
     assert [process.returncode for process in running] == [0, 0]
     assert "".join(printed).split() == ["trained"]

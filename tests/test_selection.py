@@ -10,10 +10,17 @@ import pytest
 import zoo
 
 import deap_valp as valp
-from deap_valp.diagnosis import Diagnosis, Slope
+from deap_valp.diagnosis.metrics import Diagnosis, Slope
 from deap_valp.errors import RegistrationError
-from deap_valp.genome import component_at
-from deap_valp.selection import CLASSES, RULES, View, proposal_class, propose, random_move
+from deap_valp.genome.valp import component_at
+from deap_valp.selection import (
+    CLASSES,
+    RULES,
+    View,
+    proposal_class,
+    propose,
+    random_move,
+)
 
 STEEP, MODERATE, STUCK = Slope(-1e-3, 1e-6), Slope(-1e-5, 1e-6), Slope(1e-4, 1e-6)
 
@@ -33,7 +40,12 @@ def diagnosed(individual, slopes=MODERATE, relevance=None, default=2.0):
         seed=individual.seed,
         weights=individual.weights,
         diagnosis=Diagnosis(
-            {"loss_slope": by_output, "module_intervention": found, "input_intervention": {}, "dependency": {}}
+            {
+                "loss_slope": by_output,
+                "module_intervention": found,
+                "input_intervention": {},
+                "dependency": {},
+            }
         ),
     )
     return individual
@@ -59,25 +71,35 @@ def two_outputs():
     return zoo.build(zoo.mixed_problem(), networks, f"{edges} left->n5 n5->n3 n5->n4")
 
 
-# ---- the guidelines ------------------------------------------------------------------------------------------
+# ---- the guidelines ------------------------------------------------------------------------------
 
 
 def test_r1_steep_gives_gentle_clones_of_what_contributes():
     individual = diagnosed(two_outputs(), slopes_of(two_outputs(), label=STEEP))
-    assert keys(proposals(individual), "R1") == {("clone_network", "gentle", n) for n in ("n0", "n1")}
+    assert keys(proposals(individual), "R1") == {
+        ("clone_network", "gentle", n) for n in ("n0", "n1")
+    }
 
 
 def test_r2_moderate_gives_gentle_connections_that_reach_the_output():
     individual = two_outputs()
-    diagnosed(individual, slopes_of(individual, label=MODERATE, value=STEEP, image=STEEP, texture=STEEP))
+    diagnosed(
+        individual, slopes_of(individual, label=MODERATE, value=STEEP, image=STEEP, texture=STEEP)
+    )
     found = keys(proposals(individual), "R2")
-    assert found and all(operator == "add_connection" and version == "gentle" for operator, version, _ in found)
+    assert found and all(
+        operator == "add_connection" and version == "gentle" for operator, version, _ in found
+    )
     reached = {place: {"n0", "n1", "label"} for _, _, place in found}
     assert all(place.split("->")[1] in receivers for place, receivers in reached.items())
     assert ("add_connection", "gentle", "right->n1") in found
     legal = set(valp.operators()["add_connection"].places(individual, True))
     involved = {"n0", "n1"}
-    wanted = {p for p in legal if p.split("->")[1] in ("n0", "n1", "label") and involved & set(p.split("->"))}
+    wanted = {
+        p
+        for p in legal
+        if p.split("->")[1] in ("n0", "n1", "label") and involved & set(p.split("->"))
+    }
     assert {place for *_, place in found} == wanted
 
 
@@ -108,7 +130,9 @@ def test_r5_irrelevant_gives_the_connection_that_cuts():
 
 def test_r5_gives_none_where_no_single_connection_cuts():
     individual = two_outputs()
-    diagnosed(individual, relevance={("n2", "value"): 1.0})  # n2->value is the only provider of value
+    diagnosed(
+        individual, relevance={("n2", "value"): 1.0}
+    )  # n2->value is the only provider of value
     assert not keys(proposals(individual), "R5")
 
 
@@ -116,7 +140,10 @@ def test_r6_irrelevant_for_all_gives_deletion():
     individual = diagnosed(two_outputs(), relevance={("n0", "value"): 1.05, ("n0", "label"): 0.99})
     (move,) = [move for move in proposals(individual) if move.rule == "R6"]
     assert move.key == ("delete_network", "aggressive", "n0")
-    assert str(move) == "delete_network(n0): irrelevant for every output (relevance 0.99, 1.05 <= 1.20)"
+    assert (
+        str(move)
+        == "delete_network(n0): irrelevant for every output (relevance 0.99, 1.05 <= 1.20)"
+    )
 
 
 def test_all_relevant_and_moderate_gives_connections_alone(zoo_member):
@@ -126,7 +153,9 @@ def test_all_relevant_and_moderate_gives_connections_alone(zoo_member):
 def test_every_proposal_is_legal_and_comes_once(zoo_member):
     for seed in range(5):
         rng = random.Random(seed)
-        relevance = {(n, o): rng.choice([1.0, 2.0]) for n in zoo_member.networks for o in zoo_member.outputs}
+        relevance = {
+            (n, o): rng.choice([1.0, 2.0]) for n in zoo_member.networks for o in zoo_member.outputs
+        }
         slopes = {output: rng.choice([STEEP, MODERATE, STUCK]) for output in zoo_member.outputs}
         found = proposals(diagnosed(zoo_member, slopes, relevance))
         assert len(keys(found)) == len(found)
@@ -151,7 +180,7 @@ def test_cutting_connections_cut_one_output_and_no_other(zoo_member):
         assert sorted(view.cutting(network, output)) == sorted(expected)
 
 
-# ---- thresholds ----------------------------------------------------------------------------------------------
+# ---- thresholds ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -174,21 +203,27 @@ def test_states_of_a_slope(slope, deviations, state):
 def test_relevant_means_above_the_threshold():
     individual = diagnosed(two_outputs(), default=1.2)
     assert any(move.rule == "R6" for move in proposals(individual))
-    assert not any(move.rule == "R6" for move in proposals(individual, valp.Thresholds(relevance=1.19)))
+    assert not any(
+        move.rule == "R6" for move in proposals(individual, valp.Thresholds(relevance=1.19))
+    )
 
 
 def test_thresholds_can_differ_by_output():
     individual = diagnosed(two_outputs(), slopes=Slope(-1e-3, 1e-6))
-    thresholds = dict.fromkeys(individual.outputs, valp.Thresholds(steep=-1.0)) | {"label": valp.Thresholds()}
+    thresholds = dict.fromkeys(individual.outputs, valp.Thresholds(steep=-1.0)) | {
+        "label": valp.Thresholds()
+    }
     assert {place for *_, place in keys(proposals(individual, thresholds), "R1")} == {"n0", "n1"}
 
 
-# ---- selMutation ---------------------------------------------------------------------------------------------
+# ---- selMutation ---------------------------------------------------------------------------------
 
 
 def test_reducers_come_first_then_aggressive_extenders_then_gentle_ones():
     individual = two_outputs()
-    diagnosed(individual, slopes_of(individual, value=STUCK), {("n0", "value"): 1.0, ("n0", "label"): 1.0})
+    diagnosed(
+        individual, slopes_of(individual, value=STUCK), {("n0", "value"): 1.0, ("n0", "label"): 1.0}
+    )
     barred = set()
     seen = []
     while True:
@@ -219,7 +254,11 @@ def test_without_a_diagnosis_of_this_structure_the_fallback_is_gentle(zoo_member
 
 def test_the_fallback_comes_when_all_are_barred(zoo_member):
     diagnosed(zoo_member)
-    barred = {move.key for rule_set in ("guidelines", "adaptive") for move in proposals(zoo_member, rule_set=rule_set)}
+    barred = {
+        move.key
+        for rule_set in ("guidelines", "adaptive")
+        for move in proposals(zoo_member, rule_set=rule_set)
+    }
     for policy in ("guidelines", "adaptive"):
         move = valp.selMutation(zoo_member, policy=policy, barred=barred)
         assert move.rule == "fallback" and "no proposal left" in move.reason
@@ -231,7 +270,9 @@ def test_the_default_is_adaptive():
 
 def test_random_is_uniform_over_versions_then_places():
     individual = zoo.fan_in()
-    counts = Counter((m.operator, m.version) for m in (random_move(individual) for _ in range(4000)))
+    counts = Counter(
+        (m.operator, m.version) for m in (random_move(individual) for _ in range(4000))
+    )
     assert len(counts) == 8  # five macro operators, three of them in two versions
     assert max(counts.values()) < 1.3 * min(counts.values())
 
@@ -276,7 +317,7 @@ def test_a_rule_name_is_taken_once_by_module():
         valp.rule("guidelines")(R1)
 
 
-# ---- the principles ------------------------------------------------------------------------------------------
+# ---- the principles ------------------------------------------------------------------------------
 
 
 def with_metrics(individual, **measured):
@@ -295,13 +336,17 @@ def principle(individual, rule, population=()):
 
 def test_p1_stuck_is_shaken_moderate_is_extended_steep_is_left_alone():
     individual = two_outputs()
-    diagnosed(individual, slopes_of(individual, label=STEEP, value=STUCK, image=STEEP, texture=STEEP))
+    diagnosed(
+        individual, slopes_of(individual, label=STEEP, value=STUCK, image=STEEP, texture=STEEP)
+    )
     found = principle(individual, "P1")
     assert found == {
         *(("clone_network", "aggressive", n) for n in ("n0", "n2")),
         *(("insert_network", "aggressive", c) for c in ("n0->n2", "n2->value")),
     }
-    diagnosed(individual, slopes_of(individual, label=STEEP, value=MODERATE, image=STEEP, texture=STEEP))
+    diagnosed(
+        individual, slopes_of(individual, label=STEEP, value=MODERATE, image=STEEP, texture=STEEP)
+    )
     assert {version for _, version, _ in principle(individual, "P1")} == {"gentle"}
 
 
@@ -310,8 +355,15 @@ def test_p2_irrelevant_is_reduced_and_disconnected_and_relevant_extended():
     relevance = {("n1", "label"): 1.0, ("n0", "label"): 1.0}
     diagnosed(individual, slopes_of(individual), relevance)
     found = {(*move.key, move.rule) for move in proposals(individual, rule_set="principles")}
-    assert ("delete_connection", "aggressive", "n0->n1", "P2") in found  # n1 itself cannot go: left->label is illegal
-    assert {rule for *_, place, rule in found if place == "n0"} == {"P1"}  # already proposed where P2 would extend it
+    assert (
+        "delete_connection",
+        "aggressive",
+        "n0->n1",
+        "P2",
+    ) in found  # n1 itself cannot go: left->label is illegal
+    assert {rule for *_, place, rule in found if place == "n0"} == {
+        "P1"
+    }  # already proposed where P2 would extend it
     diagnosed(individual, slopes_of(individual), {("n0", "label"): 1.0, ("n0", "value"): 1.0})
     found = {(*move.key, move.rule) for move in proposals(individual, rule_set="principles")}
     assert ("delete_network", "aggressive", "n0", "P2") in found
@@ -326,10 +378,13 @@ def test_p3_an_irrelevant_input_loses_connections_that_only_serve_where_it_is_ir
 
 
 def test_p4_dependency_that_grows_is_extended_and_otherwise_reduced():
-    from deap_valp.diagnosis import Dependency
+    from deap_valp.diagnosis.metrics import Dependency
 
     individual = diagnosed(two_outputs(), STEEP)
-    with_metrics(individual, dependency={("n0", "label"): Dependency(0.5, 0.1), ("n2", "value"): Dependency(0.1, 0.5)})
+    with_metrics(
+        individual,
+        dependency={("n0", "label"): Dependency(0.5, 0.1), ("n2", "value"): Dependency(0.1, 0.5)},
+    )
     found = principle(individual, "P4")
     assert ("clone_network", "gentle", "n0") in found
     assert found <= {("clone_network", "gentle", "n0"), ("delete_network", "aggressive", "n2")}
@@ -339,7 +394,9 @@ def scored(individual, **values):
     """The individual with these objectives, 1 where none is named."""
     evaluation = individual.evaluation
     rest = dict(evaluation.__dict__)
-    individual.fitness.values = valp.Evaluation([values.get(o, 1.0) for o in evaluation.objectives], **rest)
+    individual.fitness.values = valp.Evaluation(
+        [values.get(o, 1.0) for o in evaluation.objectives], **rest
+    )
     return individual
 
 
@@ -349,13 +406,19 @@ def test_p5_all_but_one_output_in_the_upper_half_receives_a_top_model_s_subgraph
     scored(donor, label=5.0, value=0.1, image=5.0, texture=5.0)
     scored(third, label=6.0, value=2.0, image=6.0, texture=6.0)
     population = [host, third, donor]
-    assert principle(host, "P5", population) == {("exclusive_subgraph_crossover", "aggressive", "value")}
+    assert principle(host, "P5", population) == {
+        ("exclusive_subgraph_crossover", "aggressive", "value")
+    }
     move = valp.selMutation(host, population, policy="principles")
     assert move.donor is donor and "rank 3 for value" in move.reason
     child = copy.deepcopy(host)
     move.apply(child)
     zoo.assert_valid(child, zoo.mixed_problem())
-    assert child.decision.move.rule == "P5" and child.decision.move.donor is None and child.seed != host.seed
+    assert (
+        child.decision.move.rule == "P5"
+        and child.decision.move.donor is None
+        and child.seed != host.seed
+    )
     assert not principle(donor, "P5", population)  # three outputs in its lower half
     assert not principle(host, "P5")  # alone
 
@@ -367,7 +430,7 @@ def test_rank_is_by_competition_with_ties():
         valp.rank([*population, zoo.smallest()])
 
 
-# ---- parameters of the rule sets, and the other policies -----------------------------------------------------
+# ---- parameters of the rule sets, and the other policies -----------------------------------------
 
 
 def test_grace_keeps_reducers_from_the_young():
@@ -400,14 +463,18 @@ def test_grace_holds_for_the_connections_of_the_young_too():
 def test_a_policy_says_which_metric_it_lacks(policy, metric):
     individual = diagnosed(two_outputs())
     measured = individual.evaluation.diagnosis.measured
-    individual.evaluation.diagnosis = Diagnosis({name: values for name, values in measured.items() if name != metric})
+    individual.evaluation.diagnosis = Diagnosis(
+        {name: values for name, values in measured.items() if name != metric}
+    )
     with pytest.raises(valp.EvaluationError, match=f"needs the metric {metric}"):
         valp.selMutation(individual, policy=policy)
 
 
 def test_the_order_of_the_classes_and_the_version_are_parameters():
     individual = two_outputs()
-    diagnosed(individual, slopes_of(individual, value=STUCK), {("n0", "value"): 1.0, ("n0", "label"): 1.0})
+    diagnosed(
+        individual, slopes_of(individual, value=STUCK), {("n0", "value"): 1.0, ("n0", "label"): 1.0}
+    )
     gentle_first = valp.ByRules(classes=tuple(reversed(CLASSES)))
     assert valp.selMutation(individual, policy=gentle_first).version == "gentle"
     softer = valp.ByRules(insertion="gentle").proposals(valp.Situation(individual))
@@ -428,10 +495,14 @@ def test_a1_where_the_loss_falls_the_relevant_grows_gently():
     slopes = slopes_of(individual, value=STUCK, image=STUCK, texture=STUCK)
     diagnosed(individual, slopes, {("n0", "label"): 1.0})
     found = adaptive(individual, "A1")
-    assert {operator for operator, _, _ in found} == GROWING and {version for _, version, _ in found} == {"gentle"}
+    assert {operator for operator, _, _ in found} == GROWING and {
+        version for _, version, _ in found
+    } == {"gentle"}
     assert {place for operator, _, place in found if operator == "clone_network"} == {"n1"}
     assert {place for operator, _, place in found if operator == "insert_network"} == {"n1->label"}
-    connections = {tuple(place.split("->")) for operator, _, place in found if operator == "add_connection"}
+    connections = {
+        tuple(place.split("->")) for operator, _, place in found if operator == "add_connection"
+    }
     assert all("n1" in pair and pair[1] in ("n0", "n1", "label") for pair in connections)
 
 
@@ -444,14 +515,21 @@ def test_a2_where_the_loss_is_stuck_gentle_insertions_follow_the_relevant():
 def test_a3_relevant_sub_networks_get_layers_and_width():
     individual = diagnosed(two_outputs(), default=1.0, relevance={("n0", "value"): 2.0})
     found = adaptive(individual, "A3")
-    assert {operator for operator, _, _ in found} == LAYERS and {version for _, version, _ in found} == {"gentle"}
+    assert {operator for operator, _, _ in found} == LAYERS and {
+        version for _, version, _ in found
+    } == {"gentle"}
     assert {place.partition(".")[0] for _, _, place in found} == {"n0"}
 
 
 def test_a4_the_clearly_irrelevant_is_deleted():
-    individual = diagnosed(two_outputs(), relevance={("n0", "label"): 1.05, ("n0", "value"): 1.0, ("n1", "label"): 1.1})
+    individual = diagnosed(
+        two_outputs(), relevance={("n0", "label"): 1.05, ("n0", "value"): 1.0, ("n1", "label"): 1.1}
+    )
     assert adaptive(individual, "A4") == {("delete_network", "aggressive", "n0")}
-    for thresholds in (valp.Thresholds(relevance=1.02), valp.Thresholds(irrelevant=1.04)):  # 1.05 is past each
+    for thresholds in (
+        valp.Thresholds(relevance=1.02),
+        valp.Thresholds(irrelevant=1.04),
+    ):  # 1.05 is past each
         assert not any(move.rule == "A4" for move in proposals(individual, thresholds, "adaptive"))
 
 
@@ -459,7 +537,9 @@ def test_a5_is_the_donation_of_the_principles():
     host, donor = (diagnosed(two_outputs(), STEEP) for _ in range(2))
     scored(host, label=0.1, value=9.0, image=0.1, texture=0.1)
     scored(donor, label=5.0, value=0.1, image=5.0, texture=5.0)
-    assert adaptive(host, "A5", [host, donor]) == {("exclusive_subgraph_crossover", "aggressive", "value")}
+    assert adaptive(host, "A5", [host, donor]) == {
+        ("exclusive_subgraph_crossover", "aggressive", "value")
+    }
 
 
 def test_adaptive_draws_an_output_then_an_operator():
@@ -469,8 +549,13 @@ def test_adaptive_draws_an_output_then_an_operator():
     assert {move.operator for move in found} == GROWING | LAYERS
     assert {move.version for move in found} == {"gentle"}
     at = Counter(component_at(individual, move.place) for move in found)
-    for output in individual.outputs:  # a quarter of the draws each, and those of the others that serve it too
-        assert sum(count for name, count in at.items() if name == output or name in above[output]) > 400
+    for output in (
+        individual.outputs
+    ):  # a quarter of the draws each, and those of the others that serve it too
+        assert (
+            sum(count for name, count in at.items() if name == output or name in above[output])
+            > 400
+        )
 
 
 def test_adaptive_deletes_late_and_in_a_share_of_the_draws():
@@ -489,19 +574,29 @@ def test_adaptive_takes_a_rule_set_whose_proposals_are_at_no_component():
         yield valp.Move("change_bs", "gentle", "batch_size", "as a test wants it", "sized")
 
     try:
-        assert valp.selMutation(diagnosed(two_outputs()), policy=valp.Adaptive(name)).operator == "change_bs"
+        assert (
+            valp.selMutation(diagnosed(two_outputs()), policy=valp.Adaptive(name)).operator
+            == "change_bs"
+        )
     finally:
         del RULES[name]
 
 
 def test_fixed_probabilities_are_kept():
-    policy = valp.FixedProbabilities({("clone_network", "gentle"): 3.0, ("insert_network", "aggressive"): 1.0})
+    policy = valp.FixedProbabilities(
+        {("clone_network", "gentle"): 3.0, ("insert_network", "aggressive"): 1.0}
+    )
     counts = Counter(valp.selMutation(zoo.fan_in(), policy=policy).operator for _ in range(400))
-    assert set(counts) == {"clone_network", "insert_network"} and 240 < counts["clone_network"] < 360
+    assert (
+        set(counts) == {"clone_network", "insert_network"} and 240 < counts["clone_network"] < 360
+    )
     with pytest.raises(RegistrationError, match="finite probabilities"):
         valp.FixedProbabilities({("clone_network", "rude"): 1.0})
     assert (
-        valp.selMutation(zoo.smallest(), policy=valp.FixedProbabilities({("delete_network", "aggressive"): 1})) is None
+        valp.selMutation(
+            zoo.smallest(), policy=valp.FixedProbabilities({("delete_network", "aggressive"): 1})
+        )
+        is None
     )
 
 
@@ -514,7 +609,9 @@ def test_a_bandit_prefers_what_paid():
         move.apply(child)
         pays = move.operator == "clone_network" and move.version == "gentle"
         diagnosed(child)
-        scored(child, label=0.5, value=0.5, image=0.5) if pays else scored(child, label=2.0, value=2.0)
+        scored(child, label=0.5, value=0.5, image=0.5) if pays else scored(
+            child, label=2.0, value=2.0
+        )
         bandit.feedback(child)
     best = max(bandit.counts, key=bandit.counts.get)
     assert best == ("clone_network", "gentle") and sum(bandit.counts.values()) == 60
@@ -533,14 +630,16 @@ def test_a_decision_keeps_what_was_known():
     move.apply(child)
     decision = child.decision
     assert decision.move == move and decision.parent == individual.seed
-    assert decision.before == tuple(individual.fitness.values) and "loss_slope" in decision.diagnosis
+    assert (
+        decision.before == tuple(individual.fitness.values) and "loss_slope" in decision.diagnosis
+    )
     valp.mutRandom(child)
     assert child.decision.before == () and child.decision.parent != individual.seed
     valp.mutChangeBS(child)
     assert child.decision is None  # not chosen by a selection
 
 
-# ---- thresholds from evaluations -----------------------------------------------------------------------------
+# ---- thresholds from evaluations -----------------------------------------------------------------
 
 
 def test_thresholds_are_estimated_from_evaluations():
@@ -550,13 +649,18 @@ def test_thresholds_are_estimated_from_evaluations():
         individual = diagnosed(
             zoo.fan_out(),
             slopes={o: Slope(-(1 + index) * 1e-5, 1e-7) for o in zoo.fan_out().outputs},
-            relevance={(f"n{k}", o): rng.gauss(1.0, 0.02) for k in (1, 2, 3) for o in zoo.fan_out().outputs},
+            relevance={
+                (f"n{k}", o): rng.gauss(1.0, 0.02) for k in (1, 2, 3) for o in zoo.fan_out().outputs
+            },
             default=rng.uniform(2, 10),
         )
         evaluations.append(individual.evaluation)
     found = valp.calibrateThresholds(evaluations)
     assert set(found) == set(zoo.fan_out().outputs)
-    for thresholds in (found["label"], found["value"]):  # the others have no sub-network that they ignore
+    for thresholds in (
+        found["label"],
+        found["value"],
+    ):  # the others have no sub-network that they ignore
         assert 1.1 < thresholds.relevance < 2
         assert thresholds.steep < thresholds.stuck < 0
         assert thresholds.steep == pytest.approx(-2.1e-4, rel=0.1)

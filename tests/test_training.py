@@ -14,12 +14,12 @@ import zoo
 
 import deap_valp as valp
 from deap_valp import device as devices
-from deap_valp.genome import ends
-from deap_valp.model import Latents
-from deap_valp.networks import ACTIVATIONS, Generic, Layer
-from deap_valp.optimizers import OPTIMIZERS
+from deap_valp.genome.valp import ends
+from deap_valp.genome.kinds import ACTIVATIONS, Generic, Layer
+from deap_valp.genome.optimizers import OPTIMIZERS
 from deap_valp.problem.outputs import OUTPUT_KINDS
-from deap_valp.training import batch_starts, sub_losses, train
+from deap_valp.training.loop import batch_starts, sub_losses, train
+from deap_valp.training.model import Latents
 from deap_valp.training.parts import InParts
 from deap_valp.training.tape import Tape
 
@@ -29,7 +29,9 @@ SIZE = 40
 def batch_of(problem, model, dtype, size, device):
     data = problem.split("train", device, limit=size)
     features = {name: value.to(dtype) for name, value in data.inputs.items()}
-    targets = {name: v.to(dtype) if v.is_floating_point() else v for name, v in data.targets.items()}
+    targets = {
+        name: v.to(dtype) if v.is_floating_point() else v for name, v in data.targets.items()
+    }
     noise = zoo.noise_for(problem, size)
     return features, targets, {latent: noise[latent].to(device, dtype) for latent in model.latents}
 
@@ -51,7 +53,9 @@ def by_tape(individual, problem, dtype, size, device, steps=1):
         for _ in range(steps):  # memory is used again, so a second pass must not see the first
             losses = tape.forward(features, targets, noise)
             tape.backward()
-    return losses, {key: tape.flat.slot(key).gradient.view_as(tensor) for key, tensor in model.tensors.items()}
+    return losses, {
+        key: tape.flat.slot(key).gradient.view_as(tensor) for key, tensor in model.tensors.items()
+    }
 
 
 def assert_same(individual, problem, size=SIZE, device="cpu", steps=1):
@@ -62,7 +66,11 @@ def assert_same(individual, problem, size=SIZE, device="cpu", steps=1):
         gradient = torch.zeros_like(found[key]) if gradient is None else gradient
         scale = max(1.0, float(gradient.abs().max()))
         torch.testing.assert_close(
-            found[key] / scale, gradient / scale, atol=1e-10, rtol=0, msg=lambda text, key=key: f"{key}: {text}"
+            found[key] / scale,
+            gradient / scale,
+            atol=1e-10,
+            rtol=0,
+            msg=lambda text, key=key: f"{key}: {text}",
         )
 
 
@@ -134,7 +142,9 @@ def test_users_losses_take_part_beside_the_divergence(size, huber, device):
 @pytest.mark.parametrize("name", [*ACTIVATIONS, "softmax"])
 def test_each_activation_has_autograd_s_derivative(name):
     layer = Layer(7, name)
-    pre = torch.randn(5, 7, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    pre = torch.randn(
+        5, 7, dtype=torch.float64, generator=torch.Generator().manual_seed(0)
+    ).requires_grad_()
     gradient = torch.randn(5, 7, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     result = layer.activate(pre)
     (wanted,) = torch.autograd.grad(result, pre, gradient)
@@ -160,11 +170,16 @@ class Twice(Generic):
 def test_a_new_kind_is_trained_without_a_derivative_of_its_own():
     network = Twice(zoo.layers(5, 4), 1)
     problem = zoo.plain_problem()
-    assert_same(zoo.build(problem, {"n0": network, "n1": zoo.generic(3)}, "x->n0 n0->n1 n1->y n0->y"), problem)
+    assert_same(
+        zoo.build(problem, {"n0": network, "n1": zoo.generic(3)}, "x->n0 n0->n1 n1->y n0->y"),
+        problem,
+    )
 
 
 @pytest.mark.parametrize(("size", "parts"), [(SIZE, 2), (SIZE + 1, 2), (SIZE, 3), (1, 2)])
-def test_a_batch_in_parts_has_the_losses_and_gradient_of_the_whole(size, parts, zoo_member, problem, device):
+def test_a_batch_in_parts_has_the_losses_and_gradient_of_the_whole(
+    size, parts, zoo_member, problem, device
+):
     wanted, gradients = by_tape(zoo_member, problem, torch.float64, size, device)
     model = valp.decode(zoo_member, dtype=torch.float64, device=device)
     features, targets, noise = batch_of(problem, model, torch.float64, size, device)
@@ -183,7 +198,9 @@ def test_training_in_parts_takes_the_same_steps(zoo_member, problem, device):
     runs = []
     for parts in (1, 2):
         model = valp.decode(zoo_member, device=device)
-        runs.append((train(model, problem, 20, 51, zoo_member.optimizers, 3, parts), model.weights()))
+        runs.append(
+            (train(model, problem, 20, 51, zoo_member.optimizers, 3, parts), model.weights())
+        )
     torch.testing.assert_close(runs[1][0], runs[0][0], atol=1e-5, rtol=1e-4)
     for key, tensor in runs[0][1].items():
         torch.testing.assert_close(runs[1][1][key], tensor, atol=1e-4, rtol=1e-3)
@@ -191,7 +208,10 @@ def test_training_in_parts_takes_the_same_steps(zoo_member, problem, device):
 
 def test_in_parts_no_step_waits_for_the_device(zoo_member, problem):
     model = valp.decode(zoo_member, device="meta")
-    assert train(model, problem, 2, 51, zoo_member.optimizers, 0, micro_batches=2).device.type == "meta"
+    assert (
+        train(model, problem, 2, 51, zoo_member.optimizers, 0, micro_batches=2).device.type
+        == "meta"
+    )
 
 
 def plain_loop(individual, problem, batches, seed, device):
@@ -203,7 +223,9 @@ def plain_loop(individual, problem, batches, seed, device):
         batch = slice(start, start + individual.batch_size)
         latents = Latents("train", model.draw_noise(individual.batch_size, generator))
         results = model.run({name: rows[batch] for name, rows in data.inputs.items()}, latents)
-        losses = losses_of(results, {name: rows[batch] for name, rows in data.targets.items()}, latents)
+        losses = losses_of(
+            results, {name: rows[batch] for name, rows in data.targets.items()}, latents
+        )
         history.append(losses.detach())
         optimizer.zero_grad()
         losses.sum().backward()
@@ -232,16 +254,25 @@ def test_training_leaves_the_individual_s_tensors_alone(zoo_member, problem):
     values = {key: tensor.clone() for key, tensor in tensors.items()}
     model = valp.decode(zoo_member)
     train(model, problem, 5, 50, zoo_member.optimizers, seed=0)
-    assert zoo_member == before and all(zoo_member.weights[key] is tensor for key, tensor in tensors.items())
+    assert zoo_member == before and all(
+        zoo_member.weights[key] is tensor for key, tensor in tensors.items()
+    )
     for key, tensor in model.weights().items():
         assert torch.equal(tensors[key], values[key]), key
         assert not torch.equal(tensor, values[key]), f"{key} was not trained"
-        assert tensor.is_contiguous() and tensor.untyped_storage().nbytes() == 4 * tensor.numel(), key
+        assert tensor.is_contiguous() and tensor.untyped_storage().nbytes() == 4 * tensor.numel(), (
+            key
+        )
 
 
 def settings(individual, name, same):
-    rates = [OPTIMIZERS[name].usual_rate * (1 if same else 1 + index) for index in range(len(individual.outputs))]
-    return {o: valp.Optimizer(name, rate) for o, rate in zip(individual.outputs, rates, strict=True)}
+    rates = [
+        OPTIMIZERS[name].usual_rate * (1 if same else 1 + index)
+        for index in range(len(individual.outputs))
+    ]
+    return {
+        o: valp.Optimizer(name, rate) for o, rate in zip(individual.outputs, rates, strict=True)
+    }
 
 
 @pytest.mark.parametrize("same", [True, False], ids=["joint", "separate"])
@@ -272,7 +303,9 @@ def distance(one, other):
     return torch.cat([(tensor - other[key]).reshape(-1) for key, tensor in one.items()]).norm()
 
 
-@pytest.mark.parametrize("others", [1.0, 3.0], ids=["where all rates are equal", "where they differ"])
+@pytest.mark.parametrize(
+    "others", [1.0, 3.0], ids=["where all rates are equal", "where they differ"]
+)
 @pytest.mark.parametrize("name", list(OPTIMIZERS))
 def test_changing_one_rate_slightly_changes_training_slightly(name, others, device):
     individual, problem = zoo.fan_out(), zoo.mixed_problem()
@@ -299,10 +332,15 @@ def test_with_a_rate_of_0_an_exclusive_subgraph_stays_bit_equal(name, zoo_member
 def test_algorithms_that_differ_each_train_the_weights_of_their_output_alone():
     """On an exclusive subgraph, training is that of its own algorithm; the first step shows it."""
     individual, problem = zoo.fan_out(), zoo.mixed_problem()
-    optimizers = {o: valp.Optimizer(name, 1e-3) for o, name in zip(individual.outputs, OPTIMIZERS, strict=False)}
+    optimizers = {
+        o: valp.Optimizer(name, 1e-3)
+        for o, name in zip(individual.outputs, OPTIMIZERS, strict=False)
+    }
     mixed = trained(individual, problem, optimizers, batches=1)
     for output, optimizer in optimizers.items():
-        alone = trained(individual, problem, dict.fromkeys(individual.outputs, optimizer), batches=1)
+        alone = trained(
+            individual, problem, dict.fromkeys(individual.outputs, optimizer), batches=1
+        )
         for key in (key for key in mixed if (ends(key)[1] or key.partition(".")[0]) == output):
             torch.testing.assert_close(mixed[key], alone[key], atol=1e-7, rtol=1e-6)
 
@@ -310,26 +348,34 @@ def test_algorithms_that_differ_each_train_the_weights_of_their_output_alone():
 def test_a_shared_weight_moves_by_the_mean_of_its_outputs_updates():
     """The first step of SGD: each output proposes its rate times the gradient of the summed losses."""
     individual, problem = zoo.fan_out(), zoo.mixed_problem()
-    optimizers = {o: valp.Optimizer("sgd", 1e-3 * (1 + k)) for k, o in enumerate(individual.outputs)}
+    optimizers = {
+        o: valp.Optimizer("sgd", 1e-3 * (1 + k)) for k, o in enumerate(individual.outputs)
+    }
     data = problem.split("train")
     batch = slice(start := batch_starts(data.size, SIZE, 1, seed=0)[0], start + SIZE)
     model = valp.decode(individual)
     latents = Latents("train", model.draw_noise(SIZE, torch.Generator().manual_seed(0)))
     results = model.run({name: rows[batch] for name, rows in data.inputs.items()}, latents)
-    losses = sub_losses(model, problem)(results, {name: rows[batch] for name, rows in data.targets.items()}, latents)
+    losses = sub_losses(model, problem)(
+        results, {name: rows[batch] for name, rows in data.targets.items()}, latents
+    )
     losses.sum().backward()
     moved_model = valp.decode(individual)
     train(moved_model, problem, 1, SIZE, optimizers, seed=0)
     rates = {output: optimizer.learning_rate for output, optimizer in optimizers.items()}
     for key, rate in {"left->n0": sum(rates.values()) / 4, "n2->value": rates["value"]}.items():
         moved = moved_model.tensors[key] - individual.weights[key]
-        torch.testing.assert_close(moved.detach(), -rate * model.tensors[key].grad, atol=1e-6, rtol=1e-3)
+        torch.testing.assert_close(
+            moved.detach(), -rate * model.tensors[key].grad, atol=1e-6, rtol=1e-3
+        )
 
 
-# ---- batches -------------------------------------------------------------------------------------------------
+# ---- batches -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("size", "batch_size"), [(1000, 100), (1000, 130), (1000, 600), (1000, 1000), (7, 1)])
+@pytest.mark.parametrize(
+    ("size", "batch_size"), [(1000, 100), (1000, 130), (1000, 600), (1000, 1000), (7, 1)]
+)
 def test_batches_stay_inside_and_an_epoch_covers_nearly_all(size, batch_size):
     per_epoch = size // batch_size
     starts = batch_starts(size, batch_size, 50 * per_epoch, seed=1)
@@ -354,5 +400,7 @@ def test_batches_of_an_epoch_have_no_row_in_common_and_leave_out_less_than_two_b
 
 def test_a_batch_is_at_most_the_training_split():
     problem = zoo.plain_problem()
-    history = train(valp.decode(zoo.smallest()), problem, 3, 10_000, zoo.smallest().optimizers, seed=0)
+    history = train(
+        valp.decode(zoo.smallest()), problem, 3, 10_000, zoo.smallest().optimizers, seed=0
+    )
     assert torch.isfinite(history).all()

@@ -11,9 +11,17 @@ import torch
 from deap import creator
 
 import deap_valp as valp
-from deap_valp.genome import Limits, Optimizer, build_graph, connection
-from deap_valp.networks import ACTIVATIONS, Decoder, Discrete, Generic, Latent, Layer, Refiner
-from deap_valp.networks import SOFTMAX as SOFTMAX
+from deap_valp.genome.valp import Limits, Optimizer, build_graph, connection
+from deap_valp.genome.kinds import (
+    ACTIVATIONS,
+    Decoder,
+    Discrete,
+    Generic,
+    Latent,
+    Layer,
+    Refiner,
+)
+from deap_valp.genome.kinds import SOFTMAX as SOFTMAX
 
 DTYPES = {torch.float64: 1e-9, torch.float32: 1e-4}
 EXAMPLES = 160
@@ -63,12 +71,21 @@ def generic(*widths: int, activation: str = "tanh") -> Generic:
 
 
 def discrete(*widths: int) -> Discrete:
-    return Discrete((*layers(*widths[:-1], activation="elu"), Layer(widths[-1], "softmax")), random.getrandbits(63))
+    return Discrete(
+        (*layers(*widths[:-1], activation="elu"), Layer(widths[-1], "softmax")),
+        random.getrandbits(63),
+    )
 
 
-def decoder(latent: int, *widths: int, share: Decoder | None = None, activation: str = "softplus") -> Decoder:
+def decoder(
+    latent: int, *widths: int, share: Decoder | None = None, activation: str = "softplus"
+) -> Decoder:
     shared = share.latent.id if share else random.getrandbits(63)
-    return Decoder(layers(*widths, activation=activation), random.getrandbits(63), latent=Latent(shared, latent))
+    return Decoder(
+        layers(*widths, activation=activation),
+        random.getrandbits(63),
+        latent=Latent(shared, latent),
+    )
 
 
 def refiner(*widths: int, activation: str = "relu") -> Refiner:
@@ -77,7 +94,11 @@ def refiner(*widths: int, activation: str = "relu") -> Refiner:
 
 def build(problem, networks, edges, limits=None):
     """An individual with random weights and biases, none of them zero, so that nothing is exact by accident."""
-    ports = {**problem.inputs, **networks, **{name: output.port for name, output in problem.outputs.items()}}
+    ports = {
+        **problem.inputs,
+        **networks,
+        **{name: output.port for name, output in problem.outputs.items()},
+    }
     graph = build_graph(ports, [tuple(edge.split("->")) for edge in edges.split()])
     shapes = valp.VALP.shapes(_bare(graph))
     generator = torch.Generator().manual_seed(3)
@@ -98,12 +119,18 @@ def smallest():
 
 
 def one_discrete():
-    return build(plain_problem(), {"n0": discrete(4), "n1": generic(3, activation="relu")}, "x->n0 n0->n1 n1->y")
+    return build(
+        plain_problem(),
+        {"n0": discrete(4), "n1": generic(3, activation="relu")},
+        "x->n0 n0->n1 n1->y",
+    )
 
 
 def every_activation():
     networks = {f"n{i}": generic(3, 4, activation=name) for i, name in enumerate(ACTIVATIONS)}
-    edges = " ".join(f"{'x' if i == 0 else f'n{i - 1}'}->n{i} n{i}->y" for i in range(len(networks)))
+    edges = " ".join(
+        f"{'x' if i == 0 else f'n{i - 1}'}->n{i} n{i}->y" for i in range(len(networks))
+    )
     return build(plain_problem(), networks, edges)
 
 
@@ -116,7 +143,11 @@ def deep():
 def shared_provider():
     """One sub-network serves everything, one decoder both generation outputs."""
     networks = {"n0": generic(6, 5), "n1": decoder(3, 4, 5)}
-    return build(mixed_problem(), networks, "left->n0 right->n0 n0->label n0->value n0->n1 n1->image n1->texture")
+    return build(
+        mixed_problem(),
+        networks,
+        "left->n0 right->n0 n0->label n0->value n0->n1 n1->image n1->texture",
+    )
 
 
 def fan_in():
@@ -154,7 +185,12 @@ def fan_out():
 def shared_latent():
     """Two decoders of one latent, as a gentle clone leaves them, one of them grown since."""
     first = decoder(2, 4)
-    networks = {"n0": generic(5), "n1": first, "n2": decoder(3, 5, share=first), "n3": decoder(2, 3)}
+    networks = {
+        "n0": generic(5),
+        "n1": first,
+        "n2": decoder(3, 5, share=first),
+        "n3": decoder(2, 3),
+    }
     edges = "left->n0 right->n0 n0->label n0->value n0->n1 n0->n2 n0->n3 n1->image n2->image n2->texture n3->texture"
     return build(mixed_problem(), networks, edges)
 
@@ -184,7 +220,12 @@ MEMBERS = (
     nested_decoder,
 )
 NAMES = [member.__name__ for member in MEMBERS]
-_PROBLEMS = {smallest: plain_problem, one_discrete: plain_problem, every_activation: plain_problem, deep: plain_problem}
+_PROBLEMS = {
+    smallest: plain_problem,
+    one_discrete: plain_problem,
+    every_activation: plain_problem,
+    deep: plain_problem,
+}
 
 
 def member(name: str):
@@ -194,14 +235,16 @@ def member(name: str):
 
 def problem_of(name: str) -> valp.Problem:
     """The problem a member was made for."""
-    return next(_PROBLEMS.get(member, mixed_problem) for member in MEMBERS if member.__name__ == name)()
+    return next(
+        _PROBLEMS.get(member, mixed_problem) for member in MEMBERS if member.__name__ == name
+    )()
 
 
 def random_valp(problem: valp.Problem, networks=(3, 6)):
     return valp.initVALP(individual_class(problem.weights), problem, networks=networks)
 
 
-# ---- a check that shares no code with the package ------------------------------------------------------------
+# ---- a check that shares no code with the package ------------------------------------------------
 
 TAKES = {
     "generic": {"features", "values", "discrete", "samples"},
@@ -231,7 +274,9 @@ def assert_valid(individual, problem) -> None:
         gives = "features" if provider in problem.inputs else GIVES[components[provider].kind]
         assert gives in TAKES[components[receiver].kind], f"{provider}->{receiver}"
     seen: set[str] = set()
-    while len(seen) < len(components):  # peel off whatever has all its providers; a cycle never gets them
+    while len(seen) < len(
+        components
+    ):  # peel off whatever has all its providers; a cycle never gets them
         ready = {n for n in components if n not in seen and set(graph.predecessors(n)) <= seen}
         assert ready, "cycle"
         seen |= ready
@@ -252,7 +297,9 @@ def assert_shapes(individual, components, sub_networks) -> None:
         component = components[name]
         if name not in sub_networks:
             return component.width
-        return 2 * component.latent.dim if component.kind == "decoder" else component.layers[0].width
+        return (
+            2 * component.latent.dim if component.kind == "decoder" else component.layers[0].width
+        )
 
     for provider, receiver in individual.graph.edges:
         expected[connection(provider, receiver)] = (rows(receiver), width(provider))
@@ -263,16 +310,21 @@ def assert_shapes(individual, components, sub_networks) -> None:
             before = [component.latent.dim] if decodes else []
             widths = before + [layer.width for layer in component.layers]
             for k in range(0 if decodes else 1, len(component.layers)):
-                expected[f"{name}.{k}.weight"] = (component.layers[k].width, widths[k if decodes else k - 1])
+                expected[f"{name}.{k}.weight"] = (
+                    component.layers[k].width,
+                    widths[k if decodes else k - 1],
+                )
                 expected[f"{name}.{k}.bias"] = (component.layers[k].width,)
         elif name in individual.outputs:
             expected[f"{name}.bias"] = (component.width,)
     assert {key: tuple(tensor.shape) for key, tensor in individual.weights.items()} == expected
     assert all(tensor.is_contiguous() for tensor in individual.weights.values())
-    assert torch.isfinite(torch.cat([tensor.flatten() for tensor in individual.weights.values()])).all()
+    assert torch.isfinite(
+        torch.cat([tensor.flatten() for tensor in individual.weights.values()])
+    ).all()
 
 
-# ---- predictions to compare ----------------------------------------------------------------------------------
+# ---- predictions to compare ----------------------------------------------------------------------
 
 
 def noise_for(problem, size: int) -> dict:
@@ -288,15 +340,17 @@ def noise_for(problem, size: int) -> dict:
 
 def predictions(individual, problem, dtype=torch.float64, size: int = 32) -> dict:
     """Every output in every mode, and the losses with their KL part, under noise that depends on the latent alone."""
-    from deap_valp.model import Latents
-    from deap_valp.training import sub_losses
+    from deap_valp.training.loop import sub_losses
+    from deap_valp.training.model import Latents
 
     model = valp.decode(individual, dtype=dtype)
     data = problem.split("train", limit=size)
     noise = noise_for(problem, size)
     cast = {latent: noise[latent].to(dtype) for latent in model.latents}
     features = {name: value.to(dtype) for name, value in data.inputs.items()}
-    targets = {name: v.to(dtype) if v.is_floating_point() else v for name, v in data.targets.items()}
+    targets = {
+        name: v.to(dtype) if v.is_floating_point() else v for name, v in data.targets.items()
+    }
     seen = {}
     with torch.no_grad():
         for mode in ("train", "reconstruct", "generate"):
@@ -310,4 +364,6 @@ def predictions(individual, problem, dtype=torch.float64, size: int = 32) -> dic
 
 def largest_difference(before: dict, after: dict) -> float:
     """Largest difference, relative to the size of what is compared where that is above 1."""
-    return max(float(((before[k] - after[k]).abs() / before[k].abs().clamp(min=1)).max()) for k in before)
+    return max(
+        float(((before[k] - after[k]).abs() / before[k].abs().clamp(min=1)).max()) for k in before
+    )

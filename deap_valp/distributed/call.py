@@ -33,7 +33,8 @@ class Sending:
 
     Attributes:
         future: SCOOP's; ends with the packed outcome.
-        ticket: SCOOP's; ends when a worker starts the task, with whether that worker has a connection to here.
+        ticket: SCOOP's; ends when a worker starts the task, with whether that worker has a
+            connection to here.
         sent: When.
         begun: When this process first saw that it was started.
         silent: Since when that worker is out of reach.
@@ -65,7 +66,11 @@ class Call:
     """The tasks of one map, from the first sending to the last outcome."""
 
     def __init__(
-        self, pool: Any, payloads: Sequence[bytes], count: Callable[[], Any], timeout: float | None = None
+        self,
+        pool: Any,
+        payloads: Sequence[bytes],
+        count: Callable[[], Any],
+        timeout: float | None = None,
     ) -> None:
         self._pool = pool
         self._timeout = timeout
@@ -110,7 +115,10 @@ class Call:
 
     def _left_lying(self) -> bool:
         now = time.monotonic()
-        return any(not sendings[-1].started and now - sendings[-1].sent > LOST for sendings in self._open.values())
+        return any(
+            not sendings[-1].started and now - sendings[-1].sent > LOST
+            for sendings in self._open.values()
+        )
 
     def _send(self, task: int) -> None:
         sending = self._pool.send(self._payloads[task])
@@ -140,7 +148,8 @@ class Call:
             if last.started and (why := self._given_up(last, now)):
                 self._replace(task, last, why)
             elif not last.started and self._pool.unanswered(now, last.sent) > LOST:
-                # The broker hands out what it has at once, so it has nothing: it ended, or a worker did on the way.
+                # The broker hands out what it has at once, so it has nothing: it ended, or a worker
+                # did on the way.
                 _say_lost()
                 self._pool.run(last.future)
                 self._looked = 0.0  # the others have waited as long

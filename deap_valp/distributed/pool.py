@@ -31,7 +31,9 @@ class Pool:
         self._asked: float | None = None
         self.working = False
         if not hasattr(self._queue.socket, "infoSocket"):
-            raise DistributedError("scoopMap needs SCOOP's backend ZMQ, its default, got --backend TCP")
+            raise DistributedError(
+                "scoopMap needs SCOOP's backend ZMQ, its default, got --backend TCP"
+            )
 
     def send(self, payload: bytes) -> Sending:
         """Put a task into the broker's queue."""
@@ -51,7 +53,9 @@ class Pool:
                 self._queue.socket._poll(int(seconds * 1000))
             self._queue.updateQueue()
         except Shutdown as shutdown:
-            raise DistributedError(f"scoopMap needs SCOOP running, but it is shutting down ({shutdown})") from shutdown
+            raise DistributedError(
+                f"scoopMap needs SCOOP running, but it is shutting down ({shutdown})"
+            ) from shutdown
 
     @property
     def given(self) -> bool:
@@ -94,7 +98,11 @@ class Pool:
     def outcome(self, future: Any) -> Outcome:
         """The outcome that an ended future brought."""
         if future.exceptionValue is not None:  # what _perform does not catch, such as SystemExit
-            return Outcome(error=DistributedError(f"a task ended its worker's work with {future.exceptionValue!r}"))
+            return Outcome(
+                error=DistributedError(
+                    f"a task ended its worker's work with {future.exceptionValue!r}"
+                )
+            )
         return opened(future.resultValue)
 
     def forget(self, sendings: Iterable[Sending]) -> None:
@@ -140,8 +148,8 @@ def _connected(origin: bytes, patience: float = 2.0) -> bool:
 def _reachable(process: bytes) -> bool:
     """Whether there is a connection to another process of this SCOOP.
 
-    Sends it the answer "the task you ask about is in good hands", which SCOOP ignores, and which the system refuses to
-    send where there is no connection any more.
+    Sends it the answer "the task you ask about is in good hands", which SCOOP ignores, and which
+    the system refuses to send where there is no connection any more.
     """
     import zmq
     from scoop import _control

@@ -26,37 +26,43 @@ def scoopMap(
 ) -> list[Any]:
     """Map over the workers that ``python -m deap_valp.scoop`` started; results in order.
 
-    Each task runs once, unless the worker that has it dies: then it is sent again. This process works too. Larger
-    VALPs are started first, for a shorter end. Without such workers, and inside a task, it runs here, one after the
-    other; the first is said once in the log of ``deap_valp``. The results are the same, since an evaluation seeds
-    itself from its individual.
+    Each task runs once, unless the worker that has it dies: then it is sent again. This process
+    works too. Larger VALPs are started first, for a shorter end. Without such workers, and inside a
+    task, it runs here, one after the other; the first is said once in the log of ``deap_valp``. The
+    results are the same, since an evaluation seeds itself from its individual.
 
     Args:
         function: What to call; picklable.
         iterables: Its arguments, as for ``map``.
-        evaluations: Number expected in the whole run; then one progress bar, with the expected end, lasts for all
-            calls of this process that name the same number. By default each call has a bar of its own.
+        evaluations: Number expected in the whole run; then one progress bar, with the expected end,
+            lasts for all calls of this process that name the same number. By default each call has
+            a bar of its own.
         progress: Whether to show a bar at all.
-        timeout: Seconds that another process may take for a task before it is sent again, as if that process had died:
-            for what hangs and yet can be reached. By default there is no limit.
+        timeout: Seconds that another process may take for a task before it is sent again, as if
+            that process had died: for what hangs and yet can be reached. By default there is no
+            limit.
 
     Raises:
-        Exception: The first one, in order, that a task raised, when all the others have ended. Its cause is a
-            ``TasksFailed`` that says how many failed, with the traceback, and keeps the other results.
+        Exception: The first one, in order, that a task raised, when all the others have ended. Its
+            cause is a ``TasksFailed`` that says how many failed, with the traceback, and keeps the
+            other results.
         DistributedError: The function or an argument does not pickle, or SCOOP is shutting down.
     """
     tasks = list(zip(*iterables, strict=False))
     with _bar(len(tasks), evaluations, progress) as advance:
         return _results(
-            _shared(function, tasks, advance, timeout) if _has_workers() else _serially(function, tasks, advance)
+            _shared(function, tasks, advance, timeout)
+            if _has_workers()
+            else _serially(function, tasks, advance)
         )
 
 
 def scoopSubmit(function: Callable[..., Any], *arguments: Any) -> Submitted:
     """Start one task on SCOOP's workers: ``toolbox.submit`` for ``eaSteadyState``.
 
-    As ``scoop.futures.submit``, but the task of a worker that dies is sent again. This process searches meanwhile, and
-    takes a task only where no worker has begun it for a while. Without workers the task runs here, at once.
+    As ``scoop.futures.submit``, but the task of a worker that dies is sent again. This process
+    searches meanwhile, and takes a task only where no worker has begun it for a while. Without
+    workers the task runs here, at once.
 
     Raises:
         DistributedError: The function or an argument does not pickle.
@@ -128,7 +134,7 @@ def _size(task: tuple[Any, ...]) -> float:
     return getattr(task[0], "weight_count", 0) if task else 0
 
 
-# ---- progress ------------------------------------------------------------------------------------------------
+# ---- progress ------------------------------------------------------------------------------------
 
 _bars: dict[int, tqdm[Any]] = {}
 

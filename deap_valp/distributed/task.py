@@ -57,11 +57,19 @@ def perform(payload: bytes) -> bytes:
     try:
         result = pickle.dumps(outcome, pickle.HIGHEST_PROTOCOL)
         if outcome.error is not None:
-            pickle.loads(result)  # exceptions with arguments of their own may pickle and not come back
+            pickle.loads(
+                result
+            )  # exceptions with arguments of their own may pickle and not come back
         return result
     except Exception as error:
-        what = f"exception {outcome.error!r}" if outcome.error is not None else f"result {type(outcome.value).__name__}"
-        problem = DistributedError(f"scoopMap needs results and exceptions that pickle, got the {what}: {error}")
+        what = (
+            f"exception {outcome.error!r}"
+            if outcome.error is not None
+            else f"result {type(outcome.value).__name__}"
+        )
+        problem = DistributedError(
+            f"scoopMap needs results and exceptions that pickle, got the {what}: {error}"
+        )
         return pickle.dumps(Outcome(error=problem, trace=outcome.trace or traceback.format_exc()))
 
 

@@ -1,8 +1,9 @@
 """Plots: numbers first, then drawing.
 
-``<name>_data`` gives the numbers, ``plot_<name>`` draws them. A plot of one panel takes ``ax`` and returns it, one of
-several takes ``axes``, one axes for each panel, and returns all of them; without any, it makes a figure that fits.
-Legends stand to the right of the last axes: make a figure of your own with ``layout="constrained"``.
+``<name>_data`` gives the numbers, ``plot_<name>`` draws them. A plot of one panel takes ``ax`` and
+returns it, one of several takes ``axes``, one axes for each panel, and returns all of them; without
+any, it makes a figure that fits. Legends stand to the right of the last axes: make a figure of your
+own with ``layout="constrained"``.
 """
 
 from .decisions import decisions_data, plot_decisions

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..diagnosis import Diagnosis, Slope
 from ..errors import EvaluationError
-from ..fitness import Evaluation
-from ..genome import VALP
+from ..genome import VALP, Evaluation
+from ..genome.diagnosis import Diagnosis, Slope
 from ..selection import Thresholds
 from .style import (
     FAINT,
@@ -40,7 +39,9 @@ STATES = {"steep": "#009E73", "moderate": "#0072B2", "stuck": "#D55E00"}
 def _evaluation_of(subject: Evaluation | VALP) -> Evaluation:
     evaluation = subject if isinstance(subject, Evaluation) else subject.evaluation
     if evaluation is None:
-        raise EvaluationError("this plot needs an individual that was evaluated since it was last changed")
+        raise EvaluationError(
+            "this plot needs an individual that was evaluated since it was last changed"
+        )
     return evaluation
 
 
@@ -48,11 +49,13 @@ def _measured(subject: Diagnosed, metric: str, needed: bool = True) -> Mapping[A
     diagnosis = subject if isinstance(subject, Diagnosis) else _evaluation_of(subject).diagnosis
     measured = {} if diagnosis is None else diagnosis.measured
     if needed and not measured.get(metric):
-        raise EvaluationError(f"this plot needs a diagnosis with the metric {metric}, got {list(measured)}")
+        raise EvaluationError(
+            f"this plot needs a diagnosis with the metric {metric}, got {list(measured)}"
+        )
     return measured.get(metric, {})
 
 
-# ---- relevance -----------------------------------------------------------------------------------------------
+# ---- relevance -----------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -92,11 +95,15 @@ def _names(measured: Iterable[tuple[str, str]], position: int) -> tuple[str, ...
     return tuple(sorted({key[position] for key in measured}, key=lambda name: (len(name), name)))
 
 
-def _matrix(measured: Mapping[Any, float], rows: Sequence[str], columns: Sequence[str]) -> np.ndarray:
+def _matrix(
+    measured: Mapping[Any, float], rows: Sequence[str], columns: Sequence[str]
+) -> np.ndarray:
     return np.array([[measured.get((row, column), np.nan) for column in columns] for row in rows])
 
 
-def plot_relevance(subject: Diagnosed, ax: Axes | None = None, thresholds: AllThresholds = THRESHOLDS) -> Axes:
+def plot_relevance(
+    subject: Diagnosed, ax: Axes | None = None, thresholds: AllThresholds = THRESHOLDS
+) -> Axes:
     """Draw the relevance of each sub-network, and input, for each output; blank where it does not reach the output.
 
     1: nothing is lost without it, 2: performance is halved. Bold: above the threshold.
@@ -115,10 +122,23 @@ def _height(rows: Sequence[str]) -> float:
 def _draw_relevance(ax: Axes, data: Relevance) -> None:
     from matplotlib.colors import LogNorm
 
-    cells = {place: number(value) for place, value in np.ndenumerate(data.values) if np.isfinite(value)}
-    _draw_matrix(ax, data.components, data.outputs, data.values, cells, LogNorm(1, 10, clip=True), data.relevant)
+    cells = {
+        place: number(value) for place, value in np.ndenumerate(data.values) if np.isfinite(value)
+    }
+    _draw_matrix(
+        ax,
+        data.components,
+        data.outputs,
+        data.values,
+        cells,
+        LogNorm(1, 10, clip=True),
+        data.relevant,
+    )
     ax.set(title="relevance (bold: relevant)", ylabel="component")
-    ax.set_xlabel("1: nothing lost without it, 2: performance halved\nblank: does not reach the output", fontsize=8)
+    ax.set_xlabel(
+        "1: nothing lost without it, 2: performance halved\nblank: does not reach the output",
+        fontsize=8,
+    )
 
 
 def _draw_matrix(
@@ -130,10 +150,15 @@ def _draw_matrix(
     norm: Any,
     bold: np.ndarray,
 ) -> None:
-    mesh = ax.pcolormesh(np.ma.masked_invalid(values), cmap="YlGnBu", norm=norm, edgecolors="white", linewidth=2)
+    mesh = ax.pcolormesh(
+        np.ma.masked_invalid(values), cmap="YlGnBu", norm=norm, edgecolors="white", linewidth=2
+    )
     for (row, column), text in cells.items():
         weight = "bold" if bold[row, column] else "normal"
-        style: dict[str, Any] = {"color": ink_on(mesh.to_rgba(values[row, column])[:3]), "fontweight": weight}
+        style: dict[str, Any] = {
+            "color": ink_on(mesh.to_rgba(values[row, column])[:3]),
+            "fontweight": weight,
+        }
         ax.text(column + 0.5, row + 0.5, text, ha="center", va="center", fontsize=8, **style)
     ax.set_xticks(np.arange(len(columns)) + 0.5, columns)
     ax.set_yticks(np.arange(len(rows)) + 0.5, rows)
@@ -141,7 +166,7 @@ def _draw_matrix(
     ax.tick_params(length=0)
 
 
-# ---- dependency ----------------------------------------------------------------------------------------------
+# ---- dependency ----------------------------------------------------------------------------------
 
 DEPENDENCIES = {"dependency": "score of a linear probe", "mutual_information": "nats"}
 """The metrics of paper IV-B 4, and what they count in."""
@@ -154,8 +179,8 @@ class Dependencies:
     Attributes:
         networks: The rows.
         outputs: The columns.
-        own: What a sub-network's result tells of an output; shape (sub-networks, outputs), NaN where it does not reach
-            it.
+        own: What a sub-network's result tells of an output; shape (sub-networks, outputs), NaN
+            where it does not reach it.
         gain: What that is beyond its providers' results, of the same shape.
     """
 
@@ -197,13 +222,24 @@ def plot_dependency(subject: Diagnosed, ax: Axes | None = None, metric: str = "d
     known = {place: own for place, own in np.ndenumerate(data.own) if np.isfinite(own)}
     cells = {place: f"{number(own)} ({data.gain[place]:+.2f})" for place, own in known.items()}
     top = max(1.0, *known.values())
-    _draw_matrix(ax, data.networks, data.outputs, data.own, cells, Normalize(0, top, clip=True), data.gain > 0)
+    _draw_matrix(
+        ax,
+        data.networks,
+        data.outputs,
+        data.own,
+        cells,
+        Normalize(0, top, clip=True),
+        data.gain > 0,
+    )
     ax.set(title=metric.replace("_", " "), ylabel="sub-network")
-    ax.set_xlabel(f"{DEPENDENCIES[metric]} (beyond its providers)\nblank: does not reach the output", fontsize=8)
+    ax.set_xlabel(
+        f"{DEPENDENCIES[metric]} (beyond its providers)\nblank: does not reach the output",
+        fontsize=8,
+    )
     return ax
 
 
-# ---- slopes --------------------------------------------------------------------------------------------------
+# ---- slopes --------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -229,14 +265,19 @@ def slopes_data(subject: Diagnosed, thresholds: AllThresholds = THRESHOLDS) -> S
     """
     slopes = _measured(subject, "loss_slope")
     own = {output: thresholds_of(thresholds, output) for output in slopes}
-    return Slopes(slopes, {output: own[output].state(slope) for output, slope in slopes.items()}, own)
+    return Slopes(
+        slopes, {output: own[output].state(slope) for output, slope in slopes.items()}, own
+    )
 
 
-def plot_slopes(subject: Diagnosed, ax: Axes | None = None, thresholds: AllThresholds = THRESHOLDS) -> Axes:
+def plot_slopes(
+    subject: Diagnosed, ax: Axes | None = None, thresholds: AllThresholds = THRESHOLDS
+) -> Axes:
     """Draw the slope of each output's loss beside the thresholds of ``steep`` and ``stuck``.
 
-    The bar is the standard error times the thresholds' ``deviations`` (once, where they are None): a slope whose bar
-    reaches 0 is stuck. The axis is logarithmic on both sides of 0, save close to it.
+    The bar is the standard error times the thresholds' ``deviations`` (once, where they are None):
+    a slope whose bar reaches 0 is stuck. The axis is logarithmic on both sides of 0, save close to
+    it.
     """
     data = slopes_data(subject, thresholds)
     ax = panel(ax, 4.0, 1.3 + 0.45 * len(data.slopes), beside=1.6)
@@ -249,21 +290,37 @@ def _draw_slopes(ax: Axes, data: Slopes) -> None:
     for row, (output, (slope, error)) in enumerate(data.slopes.items()):
         limits, state = data.thresholds[output], data.states[output]
         bar = error * (1.0 if limits.deviations is None else limits.deviations)
-        style: dict[str, Any] = {"fmt": markers[state], "color": STATES[state], "capsize": 3, "label": state}
+        style: dict[str, Any] = {
+            "fmt": markers[state],
+            "color": STATES[state],
+            "capsize": 3,
+            "label": state,
+        }
         ax.errorbar(slope, row, xerr=bar if np.isfinite(bar) else None, **style)
-        ax.vlines(limits.steep, row - 0.5, row + 0.5, INK, "--", label=f"steep below {limits.steep:g}")
-        ax.vlines(limits.stuck, row - 0.5, row + 0.5, FAINT, "-", label=f"stuck above {limits.stuck:g}")
+        ax.vlines(
+            limits.steep, row - 0.5, row + 0.5, INK, "--", label=f"steep below {limits.steep:g}"
+        )
+        ax.vlines(
+            limits.stuck, row - 0.5, row + 0.5, FAINT, "-", label=f"stuck above {limits.stuck:g}"
+        )
     nearest = min(abs(limits.steep) for limits in data.thresholds.values())
     ax.set_xscale("symlog", linthresh=nearest / 2 or 1e-5)
     ax.set_yticks(range(len(data.slopes)), list(data.slopes))
     ax.set_ylim(len(data.slopes) - 0.5, -0.5)
-    deviations = {1.0 if limits.deviations is None else limits.deviations for limits in data.thresholds.values()}
-    errors = f"{deviations.pop():g} standard errors" if len(deviations) == 1 else "deviations x standard errors"
+    deviations = {
+        1.0 if limits.deviations is None else limits.deviations
+        for limits in data.thresholds.values()
+    }
+    errors = (
+        f"{deviations.pop():g} standard errors"
+        if len(deviations) == 1
+        else "deviations x standard errors"
+    )
     ax.set(title="slope of the loss", xlabel=f"per batch, ± {errors}")
     legend_beside(ax)
 
 
-# ---- all of them, and the losses ------------------------------------------------------------------------------------
+# ---- all of them, and the losses -----------------------------------------------------------------
 
 
 def plot_diagnosis(
@@ -286,15 +343,20 @@ def plot_diagnosis(
     return axes
 
 
-def losses_data(subject: Evaluation | VALP, window: int | None = None) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+def losses_data(
+    subject: Evaluation | VALP, window: int | None = None
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """By output, numbers of batches and the mean loss of the ``window`` batches around each; by default a 20th of all.
 
     Raises:
-        EvaluationError: The individual was not evaluated since it was last changed, or its evaluation failed.
+        EvaluationError: The individual was not evaluated since it was last changed, or its
+            evaluation failed.
     """
     evaluation = _evaluation_of(subject)
     if not evaluation.history:
-        raise EvaluationError(f"this plot needs training losses, got an evaluation of status {evaluation.status!r}")
+        raise EvaluationError(
+            f"this plot needs training losses, got an evaluation of status {evaluation.status!r}"
+        )
     smoothed = {}
     for output, losses in evaluation.history.items():
         width = min(window or max(1, len(losses) // 20), len(losses))
@@ -303,14 +365,18 @@ def losses_data(subject: Evaluation | VALP, window: int | None = None) -> dict[s
     return smoothed
 
 
-def plot_losses(subject: Evaluation | VALP, ax: Axes | None = None, window: int | None = None) -> Axes:
+def plot_losses(
+    subject: Evaluation | VALP, ax: Axes | None = None, window: int | None = None
+) -> Axes:
     """Draw the training losses of the last session, smoothed over ``window`` batches.
 
     With the default ``normalize=True`` of a problem, 1 is the loss of the best constant prediction.
     """
     data = losses_data(subject, window)
     ax = panel(ax, 4.2, 3.0, beside=1.1)
-    for (output, (batches, losses)), colour in zip(data.items(), colours_of(data).values(), strict=True):
+    for (output, (batches, losses)), colour in zip(
+        data.items(), colours_of(data).values(), strict=True
+    ):
         ax.plot(batches, losses, color=colour, label=output)
     if min(losses.min() for _, losses in data.values()) > 0:
         ax.set_yscale("log")

@@ -10,10 +10,19 @@ import networkx as nx
 import numpy as np
 
 from ..errors import ValpError
-from ..fitness import PENALTY
-from ..genealogy import Entry, genealogy
-from ..operators import operators
-from .style import FAINT, INK, colours_of, grid, legend_beside, markers_of, note, panel
+from ..genome import PENALTY
+from ..search.genealogy import Entry, genealogy
+from ..variation.operators import operators
+from .style import (
+    FAINT,
+    INK,
+    colours_of,
+    grid,
+    legend_beside,
+    markers_of,
+    note,
+    panel,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -46,7 +55,9 @@ class Genealogy:
     donations: np.ndarray
 
 
-def genealogy_data(archive: Iterable[Entry] | nx.DiGraph, objective: str | None = None) -> Genealogy:
+def genealogy_data(
+    archive: Iterable[Entry] | nx.DiGraph, objective: str | None = None
+) -> Genealogy:
     """The individuals of an archive, or of its ``genealogy``, with one of their objectives (minimised).
 
     Args:
@@ -62,7 +73,11 @@ def genealogy_data(archive: Iterable[Entry] | nx.DiGraph, objective: str | None 
     values = np.array([node["values"][chosen] for node in nodes.values()])
     values = np.where(values < PENALTY, values, np.nan)
     seeds, position = tuple(nodes), {seed: index for index, seed in enumerate(nodes)}
-    known = [(parent, child, role) for parent, child, role in graph.edges(data="role") if parent in position]
+    known = [
+        (parent, child, role)
+        for parent, child, role in graph.edges(data="role")
+        if parent in position
+    ]
     made_by = {child: name for _, child, name in graph.edges(data="operator", default="")}
     best = seeds[int(np.nanargmin(values))] if np.isfinite(values).any() else None
     line = set() if best is None else {best, *nx.ancestors(graph, best)}
@@ -74,25 +89,32 @@ def genealogy_data(archive: Iterable[Entry] | nx.DiGraph, objective: str | None 
         operators=tuple(made_by.get(seed, "") for seed in seeds),
         accepted=np.array([node["accepted"] for node in nodes.values()], dtype=bool),
         ancestry=np.array([seed in line for seed in seeds]),
-        edges=np.array([(position[parent], position[child]) for parent, child, _ in known], dtype=int).reshape(-1, 2),
+        edges=np.array(
+            [(position[parent], position[child]) for parent, child, _ in known], dtype=int
+        ).reshape(-1, 2),
         donations=np.array([role == "donor" for _, _, role in known], dtype=bool),
     )
 
 
 def _chosen(nodes: dict[int, dict[str, Any]], objective: str | None) -> str:
     if not nodes:
-        raise ValpError("genealogy_data needs the archive of a search with somebody in it, got an empty one")
+        raise ValpError(
+            "genealogy_data needs the archive of a search with somebody in it, got an empty one"
+        )
     names: list[str] = list(next(iter(nodes.values()))["values"])
     if objective is not None and objective not in names:
         raise ValpError(f"the archive has the objectives {names}, got {objective!r}")
     return objective or names[0]
 
 
-def plot_genealogy(archive: Iterable[Entry] | nx.DiGraph, ax: Axes | None = None, objective: str | None = None) -> Axes:
+def plot_genealogy(
+    archive: Iterable[Entry] | nx.DiGraph, ax: Axes | None = None, objective: str | None = None
+) -> Axes:
     """Draw every individual of a search by step and objective, with lines from its parents.
 
-    Colour and marker say what made it, as in ``plot_search``; hollow ones were not accepted. The way to the best is
-    dark, and a donor's line broken. Failed individuals are left out, and counted.
+    Colour and marker say what made it, as in ``plot_search``; hollow ones were not accepted. The
+    way to the best is dark, and a donor's line broken. Failed individuals are left out, and
+    counted.
 
     Args:
         archive: As a search filled it, or its ``genealogy``.
@@ -121,22 +143,51 @@ def _draw_lines(ax: Axes, data: Genealogy) -> None:
     for dark in (False, True):
         for donation in (False, True):
             shown = (to_best == dark) & (data.donations == donation)
-            style: dict[str, Any] = {"linewidth": 1.4, "color": INK} if dark else {"linewidth": 0.5, "color": FAINT}
-            lines = LineCollection(points[data.edges[shown]], **style, linestyle="--" if donation else "-", zorder=1)
+            style: dict[str, Any] = (
+                {"linewidth": 1.4, "color": INK} if dark else {"linewidth": 0.5, "color": FAINT}
+            )
+            lines = LineCollection(
+                points[data.edges[shown]], **style, linestyle="--" if donation else "-", zorder=1
+            )
             if dark and shown.any():
                 lines.set_label("donated to the best" if donation else "way to the best")
             ax.add_collection(lines)
 
 
 def _draw_individuals(ax: Axes, data: Genealogy) -> None:
-    colour, marker, made_by = colours_of(operators()), markers_of(operators()), np.array(data.operators)
+    colour, marker, made_by = (
+        colours_of(operators()),
+        markers_of(operators()),
+        np.array(data.operators),
+    )
     for name in dict.fromkeys(data.operators):
-        style: dict[str, Any] = {"linestyle": "", "marker": marker.get(name, "o"), "color": colour.get(name, INK)}
+        style: dict[str, Any] = {
+            "linestyle": "",
+            "marker": marker.get(name, "o"),
+            "color": colour.get(name, INK),
+        }
         for accepted in (True, False):
             shown = (made_by == name) & (data.accepted == accepted)
             hollow = {} if accepted else {"markerfacecolor": "white", "markersize": 4}
-            label = (name or "start") if accepted or not (data.accepted & (made_by == name)).any() else None
+            label = (
+                (name or "start")
+                if accepted or not (data.accepted & (made_by == name)).any()
+                else None
+            )
             if shown.any():
-                ax.plot(data.steps[shown], data.values[shown], **{"markersize": 6, **style, **hollow}, label=label)
+                ax.plot(
+                    data.steps[shown],
+                    data.values[shown],
+                    **{"markersize": 6, **style, **hollow},
+                    label=label,
+                )
     if not data.accepted.all():
-        ax.plot([], [], "o", color=FAINT, markerfacecolor="white", markersize=4, label="hollow: not accepted")
+        ax.plot(
+            [],
+            [],
+            "o",
+            color=FAINT,
+            markerfacecolor="white",
+            markersize=4,
+            label="hollow: not accepted",
+        )

@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from ..genome import VALP, Component, connection, ends
-from ..networks import KINDS, Decoder, SubNetwork
+from ..genome.kinds import KINDS, Decoder, SubNetwork
 from .layout import Point, place
 from .style import (
     INK,
@@ -30,7 +30,11 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.path import Path
 
-_COLUMN, _ROW, _RADIUS = 74.0, 58.0, 12.0  # points of a column, a row and a sub-network where fonts have full size
+_COLUMN, _ROW, _RADIUS = (
+    74.0,
+    58.0,
+    12.0,
+)  # points of a column, a row and a sub-network where fonts have full size
 _LEVEL = 0.28  # columns for a sub-network's border and the arrowhead before it
 _LAYERS_A_LINE, _NUMBERS_A_LINE = 4, 3
 _MARKER_SIZES = {"D": 0.8, "s": 0.9, "p": 1.1}  # so that all look equally large
@@ -42,12 +46,16 @@ class Graph:
     """What ``plot_valp`` draws.
 
     Attributes:
-        positions: By component. Inputs stand in column 0, outputs in the last, providers left of their receivers.
-        routes: By connection, the points it leads through; the ends are the positions of its components.
+        positions: By component. Inputs stand in column 0, outputs in the last, providers left of
+            their receivers.
+        routes: By connection, the points it leads through; the ends are the positions of its
+            components.
         owners: By sub-network, the output in whose exclusive subgraph it is; None for a shared one.
         kinds: By sub-network.
-        widths: By component: of an input its features, of a sub-network its layers, of an output its head.
-        relevance: By (sub-network, output that it reaches); empty without a diagnosis of this individual.
+        widths: By component: of an input its features, of a sub-network its layers, of an output
+            its head.
+        relevance: By (sub-network, output that it reaches); empty without a diagnosis of this
+            individual.
         outputs: In their order.
     """
 
@@ -82,7 +90,9 @@ def _widths(component: Component) -> str:
     if not isinstance(component, SubNetwork):
         return str(component.width)
     widths = [str(layer.width) for layer in component.layers]
-    lines = [widths[start : start + _LAYERS_A_LINE] for start in range(0, len(widths), _LAYERS_A_LINE)]
+    lines = [
+        widths[start : start + _LAYERS_A_LINE] for start in range(0, len(widths), _LAYERS_A_LINE)
+    ]
     latent = f"z{component.latent.dim}: " if isinstance(component, Decoder) else ""
     return latent + "-\n".join("-".join(line) for line in lines)
 
@@ -106,12 +116,15 @@ class _Pen:
         return _RADIUS * self.size if name in self.graph.kinds else 0.0
 
 
-def plot_valp(individual: VALP, ax: Axes | None = None, thresholds: AllThresholds = THRESHOLDS) -> Axes:
+def plot_valp(
+    individual: VALP, ax: Axes | None = None, thresholds: AllThresholds = THRESHOLDS
+) -> Axes:
     """Draw an individual: inputs left, outputs right, providers left of their receivers.
 
-    The shape of a sub-network is its kind, its colour the output that owns it (grey: shared), so coloured parts are
-    exclusive subgraphs. Below it the widths of its layers (``z5`` before them: a latent of 5 dimensions) and, where
-    the individual has a diagnosis, its relevance for each output that it reaches, in the output's colour.
+    The shape of a sub-network is its kind, its colour the output that owns it (grey: shared), so
+    coloured parts are exclusive subgraphs. Below it the widths of its layers (``z5`` before them: a
+    latent of 5 dimensions) and, where the individual has a diagnosis, its relevance for each output
+    that it reaches, in the output's colour.
 
     Args:
         individual: What to draw; not changed.
@@ -148,7 +161,9 @@ def _box_width(names: tuple[str, ...]) -> float:
 def _size(ax: Axes, columns: float, rows: float) -> float:
     """1 where an axes has room for so many columns and rows, less where it has not."""
     box = ax.get_window_extent().transformed(ax.figure.dpi_scale_trans.inverted())
-    return float(min(1.0, max(0.4, min(72 * box.width / columns / _COLUMN, 72 * box.height / rows / _ROW))))
+    return float(
+        min(1.0, max(0.4, min(72 * box.width / columns / _COLUMN, 72 * box.height / rows / _ROW)))
+    )
 
 
 def _draw_connections(pen: _Pen) -> None:
@@ -156,7 +171,9 @@ def _draw_connections(pen: _Pen) -> None:
 
     for name, route in pen.graph.routes.items():
         colour = pen.colour_of(ends(name)[1])
-        line = PathPatch(_curve(route), facecolor="none", edgecolor=colour, linewidth=1.3 * pen.size, zorder=1)
+        line = PathPatch(
+            _curve(route), facecolor="none", edgecolor=colour, linewidth=1.3 * pen.size, zorder=1
+        )
         pen.ax.add_patch(line)
     for name in [*pen.graph.kinds, *pen.graph.outputs]:
         _draw_arrowhead(pen, name)
@@ -184,7 +201,14 @@ def _draw_arrowhead(pen: _Pen, receiver: str) -> None:
         "color": pen.colour_of(receiver),
     }
     start = (-pen.radius(receiver) - 7 * pen.size, 0)
-    pen.ax.annotate("", pen.graph.positions[receiver], start, textcoords="offset points", arrowprops=arrow, zorder=2)
+    pen.ax.annotate(
+        "",
+        pen.graph.positions[receiver],
+        start,
+        textcoords="offset points",
+        arrowprops=arrow,
+        zorder=2,
+    )
 
 
 def _draw_networks(pen: _Pen) -> None:
@@ -194,7 +218,16 @@ def _draw_networks(pen: _Pen) -> None:
         fill = pen.colour_of(name)
         side = 2 * _RADIUS * pen.size * _MARKER_SIZES.get(markers[kind], 1.0)
         pen.ax.plot(x, y, markers[kind], markersize=side, color=fill, markeredgecolor=INK, zorder=3)
-        pen.ax.text(x, y, name, ha="center", va="center_baseline", fontsize=8 * pen.size, color=ink_on(fill), zorder=4)
+        pen.ax.text(
+            x,
+            y,
+            name,
+            ha="center",
+            va="center_baseline",
+            fontsize=8 * pen.size,
+            color=ink_on(fill),
+            zorder=4,
+        )
         _write_below(pen, name, pen.graph.widths[name], _RADIUS + 4)
 
 
@@ -246,7 +279,11 @@ def _draw_relevance(pen: _Pen, thresholds: AllThresholds) -> None:
             above = 1 + pen.graph.widths[name].count("\n")
             below = (0, -(_RADIUS + 6 + 8 * above) * pen.size)
             block = VPacker(children=lines, align="center", pad=0, sep=1.5 * pen.size)
-            pen.ax.add_artist(AnnotationBbox(block, pen.graph.positions[name], below, bboxprops=_BACKGROUND, **looks))
+            pen.ax.add_artist(
+                AnnotationBbox(
+                    block, pen.graph.positions[name], below, bboxprops=_BACKGROUND, **looks
+                )
+            )
 
 
 def _relevance_of(pen: _Pen, name: str, thresholds: AllThresholds) -> list[Any]:
@@ -257,7 +294,11 @@ def _relevance_of(pen: _Pen, name: str, thresholds: AllThresholds) -> list[Any]:
     for output in (output for output in pen.graph.outputs if (name, output) in pen.graph.relevance):
         value = pen.graph.relevance[name, output]
         weight = "bold" if value > thresholds_of(thresholds, output).relevance else "normal"
-        style = {"fontsize": 6.5 * pen.size, "color": darker(pen.colour[output]), "fontweight": weight}
+        style = {
+            "fontsize": 6.5 * pen.size,
+            "color": darker(pen.colour[output]),
+            "fontweight": weight,
+        }
         numbers.append(TextArea(number(value), textprops=style))
     return numbers
 

@@ -1,7 +1,7 @@
 """Where the components of a VALP stand in a picture: in columns, with few crossings.
 
-Sugiyama's method: columns by the longest path, bends where a connection passes a column, sweeps that put each
-component near its neighbours in the next column, then heights that keep the order.
+Sugiyama's method: columns by the longest path, bends where a connection passes a column, sweeps
+that put each component near its neighbours in the next column, then heights that keep the order.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ _ROOM = {(False, False): 1.0, (True, False): 0.65, (False, True): 0.65, (True, T
 def place(individual: VALP) -> tuple[dict[str, Point], dict[tuple[str, str], list[Point]]]:
     """Position of each component, and the points that each connection leads through.
 
-    Columns are 1 apart and providers left of their receivers; inputs stand in the first, outputs in the last.
-    Components of one column are at least 1 apart.
+    Columns are 1 apart and providers left of their receivers; inputs stand in the first, outputs in
+    the last. Components of one column are at least 1 apart.
     """
     column = _columns_by_longest_path(individual)
     bent = _with_bends(individual.graph, column)
@@ -48,7 +48,9 @@ def _columns_by_longest_path(individual: VALP) -> dict[str, int]:
 
 def _route(provider: str, receiver: str, column: dict[str, int]) -> list[object]:
     """The two ends of a connection, and between them a bend for each column that it passes."""
-    bends = [(provider, receiver, number) for number in range(column[provider] + 1, column[receiver])]
+    bends = [
+        (provider, receiver, number) for number in range(column[provider] + 1, column[receiver])
+    ]
     return [provider, *bends, receiver]
 
 
@@ -68,7 +70,9 @@ def _with_bends(graph: nx.DiGraph, column: dict[str, int]) -> nx.DiGraph:
 def _initial(bent: nx.DiGraph, order: tuple[str, ...]) -> Columns:
     """Columns in the order in which a walk from the inputs meets their components."""
     met = dict.fromkeys(node for name in order for node in nx.dfs_preorder_nodes(bent, name))
-    columns: Columns = [[] for _ in range(1 + max(number for _, number in bent.nodes(data="column")))]
+    columns: Columns = [
+        [] for _ in range(1 + max(number for _, number in bent.nodes(data="column")))
+    ]
     for node in met:
         columns[bent.nodes[node]["column"]].append(node)
     return columns
@@ -90,7 +94,10 @@ def _swept(bent: nx.DiGraph, columns: Columns, forwards: bool) -> Columns:
     position = {node: index for column in columns for index, node in enumerate(column)}
     swept = []
     for column in columns if forwards else reversed(columns):
-        mean = {n: np.mean([position[m] for m in neighbours[n]]) if neighbours[n] else position[n] for n in column}
+        mean = {
+            n: np.mean([position[m] for m in neighbours[n]]) if neighbours[n] else position[n]
+            for n in column
+        }
         swept.append(sorted(column, key=mean.__getitem__))
         position.update((node, index) for index, node in enumerate(swept[-1]))
     return swept if forwards else swept[::-1]
@@ -101,7 +108,9 @@ def crossings(bent: nx.DiGraph, columns: Columns) -> int:
     position = {node: index for column in columns for index, node in enumerate(column)}
     total = 0
     for column in columns[:-1]:
-        ends = np.array([(position[u], position[v]) for u in column for v in bent.succ[u]]).reshape(-1, 2)
+        ends = np.array([(position[u], position[v]) for u in column for v in bent.succ[u]]).reshape(
+            -1, 2
+        )
         left, right = (np.sign(side[:, None] - side[None, :]) for side in ends.T)
         total += int((left * right < 0).sum()) // 2
     return total

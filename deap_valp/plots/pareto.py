@@ -10,8 +10,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import ValpError
-from ..fitness import PENALTY
-from .style import INK, colours_of, grid, legend_beside, markers_of, note, panels
+from ..genome import PENALTY
+from .style import (
+    INK,
+    colours_of,
+    grid,
+    legend_beside,
+    markers_of,
+    note,
+    panels,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,7 +34,8 @@ class Pareto:
     Attributes:
         objectives: Their names.
         values: By method, shape (points, objectives); without those left out.
-        front: By method, whether each point is in the Pareto front of all methods together, shape (points,).
+        front: By method, whether each point is in the Pareto front of all methods together, shape
+            (points,).
         left_out: By method, how many failed or were not evaluated.
     """
 
@@ -36,23 +45,33 @@ class Pareto:
     left_out: dict[str, int]
 
 
-def pareto_data(points: Points | Mapping[str, Points], objectives: Sequence[str] | None = None) -> Pareto:
+def pareto_data(
+    points: Points | Mapping[str, Points], objectives: Sequence[str] | None = None
+) -> Pareto:
     """Objectives and Pareto front (all minimised) of points: individuals, archive entries or rows of numbers.
 
     Args:
-        points: Points, or points by the name of the method that found them; the front is that of all together.
-        objectives: Names of the objectives; by default those that evaluations or entries give, or numbered ones.
+        points: Points, or points by the name of the method that found them; the front is that of
+            all together.
+        objectives: Names of the objectives; by default those that evaluations or entries give, or
+            numbered ones.
 
     Raises:
         ValpError: Points differ in the number of objectives, or that is not the number of names.
     """
-    methods = {name: list(some) for name, some in (points if isinstance(points, Mapping) else {"": points}).items()}
+    methods = {
+        name: list(some)
+        for name, some in (points if isinstance(points, Mapping) else {"": points}).items()
+    }
     given = [point for some in methods.values() for point in some]
     names = tuple(objectives) if objectives is not None else _names(given)
     lengths = {len(_values(point)) for point in given} - {0}
     if lengths - {len(names)}:
         raise ValpError(f"points have {sorted(lengths)} objectives, the names are {list(names)}")
-    rows = {name: np.array([_values(p) for p in some if _succeeded(p)], dtype=float) for name, some in methods.items()}
+    rows = {
+        name: np.array([_values(p) for p in some if _succeeded(p)], dtype=float)
+        for name, some in methods.items()
+    }
     values = {name: array.reshape(-1, len(names)) for name, array in rows.items()}
     front = nondominated(np.concatenate([np.empty((0, len(names))), *values.values()]))
     ends = np.cumsum([len(array) for array in values.values()])
@@ -70,7 +89,9 @@ def nondominated(values: np.ndarray) -> np.ndarray:
 
 def _values(point: Any) -> tuple[float, ...]:
     """Of an individual those of its fitness, of an entry its own; a row of numbers itself."""
-    return tuple(point.fitness.values if hasattr(point, "fitness") else getattr(point, "values", point))
+    return tuple(
+        point.fitness.values if hasattr(point, "fitness") else getattr(point, "values", point)
+    )
 
 
 def _succeeded(point: Any) -> bool:
@@ -94,9 +115,9 @@ def plot_pareto(
 ) -> tuple[Axes, ...]:
     """Draw each pair of objectives on an axes of its own; what is in the Pareto front has a rim.
 
-    The front is that of all objectives together (minimised), so with three or more of them a point of it need not
-    look like one in a projection. Failed individuals are left out, and counted beside the last axes. The other
-    arguments are those of ``pareto_data``.
+    The front is that of all objectives together (minimised), so with three or more of them a point
+    of it need not look like one in a projection. Failed individuals are left out, and counted
+    beside the last axes. The other arguments are those of ``pareto_data``.
 
     Args:
         points: Points, or points by method, which then are told apart by colour and marker.
@@ -114,7 +135,9 @@ def plot_pareto(
     for ax, pair in zip(axes, pairs, strict=True):
         _draw_pair(ax, data, pair)
     counts = ", ".join(f"{name} {count}".strip() for name, count in data.left_out.items() if count)
-    legend_beside(*axes, handles=[note(f"left out, failed or\nnot evaluated: {counts}")] if counts else [])
+    legend_beside(
+        *axes, handles=[note(f"left out, failed or\nnot evaluated: {counts}")] if counts else []
+    )
     return axes
 
 
@@ -124,11 +147,24 @@ def _draw_pair(ax: Axes, data: Pareto, pair: tuple[int, int]) -> None:
         x, y = values[:, pair].T
         front, prefix = data.front[name], f"{name}, " if name else ""
         style: dict[str, Any] = {"marker": marker[name], "color": colour[name]}
-        faint: dict[str, Any] = {"alpha": 0.55, "s": 24, "linewidth": 0, "label": f"{prefix}dominated"}
-        rimmed: dict[str, Any] = {"edgecolor": INK, "s": 46, "linewidth": 0.9, "label": f"{prefix}Pareto front"}
+        faint: dict[str, Any] = {
+            "alpha": 0.55,
+            "s": 24,
+            "linewidth": 0,
+            "label": f"{prefix}dominated",
+        }
+        rimmed: dict[str, Any] = {
+            "edgecolor": INK,
+            "s": 46,
+            "linewidth": 0.9,
+            "label": f"{prefix}Pareto front",
+        }
         for shown, looks in ((~front, faint), (front, rimmed)):
             if shown.any():
                 ax.scatter(x[shown], y[shown], **style, **looks)
-    ax.set(xlabel=f"{data.objectives[pair[0]]} (minimised)", ylabel=f"{data.objectives[pair[1]]} (minimised)")
+    ax.set(
+        xlabel=f"{data.objectives[pair[0]]} (minimised)",
+        ylabel=f"{data.objectives[pair[1]]} (minimised)",
+    )
     ax.locator_params(axis="x", nbins=4)  # of labels such as 0.00125, no more fit beside each other
     grid(ax)

@@ -10,9 +10,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import ValpError
-from ..fitness import PENALTY
-from ..operators import operators
-from .style import FAINT, INK, PALETTE, colours_of, grid, legend_beside, markers_of, panels
+from ..genome import PENALTY
+from ..variation.operators import operators
+from .style import (
+    FAINT,
+    INK,
+    PALETTE,
+    colours_of,
+    grid,
+    legend_beside,
+    markers_of,
+    panels,
+)
 
 if TYPE_CHECKING:
     from deap.tools import Logbook
@@ -60,15 +69,19 @@ def search_data(logbook: Logbook, objectives: Sequence[str] | None = None) -> Se
 
     Args:
         logbook: One record a step.
-        objectives: Their names; by default all that is a number in the records, which includes what ``stats`` of
-            ``hillClimbing`` added.
+        objectives: Their names; by default all that is a number in the records, which includes what
+            ``stats`` of ``hillClimbing`` added.
 
     Raises:
         ValpError: The logbook is not one of ``hillClimbing``, or lacks an objective.
     """
     if not logbook or "accepted" not in logbook[0]:
-        raise ValpError("search_data needs the logbook of hillClimbing, with a record of what was accepted")
-    numbers = [n for n, value in logbook[0].items() if isinstance(value, Real) and n not in _NOT_OBJECTIVES]
+        raise ValpError(
+            "search_data needs the logbook of hillClimbing, with a record of what was accepted"
+        )
+    numbers = [
+        n for n, value in logbook[0].items() if isinstance(value, Real) and n not in _NOT_OBJECTIVES
+    ]
     names = _chosen(objectives, numbers)
     accepted = np.array(logbook.select("accepted"), dtype=bool)
     last_accepted = np.maximum.accumulate(np.where(accepted, np.arange(len(accepted)), 0))
@@ -88,7 +101,11 @@ def generations_data(logbook: Logbook, objectives: Sequence[str] | None = None) 
     Raises:
         ValpError: No chapter has both, or there is none of an objective.
     """
-    chapters = {name: log for name, log in logbook.chapters.items() if log and {"min", "avg"} <= log[0].keys()}
+    chapters = {
+        name: log
+        for name, log in logbook.chapters.items()
+        if log and {"min", "avg"} <= log[0].keys()
+    }
     if not chapters:
         raise ValpError(
             "generations_data needs chapters with min and avg, as stats=valp.statistics(problem) makes them"
@@ -114,13 +131,16 @@ def _finite(values: Iterable[float]) -> np.ndarray:
 
 
 def plot_search(
-    logbook: Logbook, objectives: Sequence[str] | None = None, axes: Axes | Sequence[Axes] | None = None
+    logbook: Logbook,
+    objectives: Sequence[str] | None = None,
+    axes: Axes | Sequence[Axes] | None = None,
 ) -> tuple[Axes, ...]:
     """Draw the course of a search, one panel an objective.
 
-    Of ``hillClimbing``: the incumbent as a line, each accepted candidate by the operator that made it, the others
-    hollow. Candidates far above the rest stand at the upper edge. Of any other algorithm that was given
-    ``stats=valp.statistics(problem)``: minimum and average of the population.
+    Of ``hillClimbing``: the incumbent as a line, each accepted candidate by the operator that made
+    it, the others
+    hollow. Candidates far above the rest stand at the upper edge. Of any other algorithm that was
+    given ``stats=valp.statistics(problem)``: minimum and average of the population.
 
     Args:
         logbook: As the search returned it.
@@ -128,7 +148,8 @@ def plot_search(
         axes: One for each objective.
 
     Raises:
-        ValpError: The logbook is of neither sort, or there is another number of axes than of objectives.
+        ValpError: The logbook is of neither sort, or there is another number of axes than of
+            objectives.
     """
     if logbook and "accepted" in logbook[0]:
         search = search_data(logbook, objectives)
@@ -146,14 +167,38 @@ def plot_search(
 
 def _draw_steps(ax: Axes, data: Search, objective: str) -> None:
     values, applied = data.candidates[objective], np.array(data.operators)
-    ax.step(data.steps, data.incumbent[objective], where="post", color=INK, linewidth=1.2, label="incumbent")
+    ax.step(
+        data.steps,
+        data.incumbent[objective],
+        where="post",
+        color=INK,
+        linewidth=1.2,
+        label="incumbent",
+    )
     for name, style in _styles(data.operators).items():
         shown = data.accepted & (applied == name)
         if shown.any():
-            ax.plot(data.steps[shown], values[shown], linestyle="", markersize=7, label=name, zorder=3, **style)
+            ax.plot(
+                data.steps[shown],
+                values[shown],
+                linestyle="",
+                markersize=7,
+                label=name,
+                zorder=3,
+                **style,
+            )
     top = _top(values, data.accepted)
-    _draw_points(ax, data.steps, values, ~data.accepted & (values <= top), marker="o", label="not accepted")
-    _draw_points(ax, data.steps, None, ~data.accepted & (values > top), marker="^", label="not accepted, far above")
+    _draw_points(
+        ax, data.steps, values, ~data.accepted & (values <= top), marker="o", label="not accepted"
+    )
+    _draw_points(
+        ax,
+        data.steps,
+        None,
+        ~data.accepted & (values > top),
+        marker="^",
+        label="not accepted, far above",
+    )
     _draw_points(ax, data.steps, None, np.isnan(values), marker="x", label="failed")
     _label(ax, objective, "step")
 
@@ -162,7 +207,9 @@ def _styles(applied: Iterable[str]) -> dict[str, dict[str, Any]]:
     """Colour and marker by operator, the same in every plot."""
     names = dict.fromkeys([*operators(), *applied])
     colour, marker = {**dict.fromkeys(names, INK), **colours_of(operators())}, markers_of(names)
-    return {name: {"color": colour[name], "marker": marker[name]} for name in dict.fromkeys(applied)}
+    return {
+        name: {"color": colour[name], "marker": marker[name]} for name in dict.fromkeys(applied)
+    }
 
 
 def _top(values: np.ndarray, accepted: np.ndarray) -> float:
@@ -172,7 +219,12 @@ def _top(values: np.ndarray, accepted: np.ndarray) -> float:
 
 
 def _draw_points(
-    ax: Axes, steps: np.ndarray, values: np.ndarray | None, shown: np.ndarray, marker: str, label: str
+    ax: Axes,
+    steps: np.ndarray,
+    values: np.ndarray | None,
+    shown: np.ndarray,
+    marker: str,
+    label: str,
 ) -> None:
     """Hollow markers, at the upper edge without values."""
     if shown.any():

@@ -103,9 +103,17 @@ def grid(ax: Axes) -> None:
 
 def legend_beside(*axes: Axes, handles: Sequence[Any] = ()) -> None:
     """A legend of all that has a label, once each, to the right of the last axes, where it hides nothing."""
-    labelled = {label: handle for ax in axes for handle, label in zip(*ax.get_legend_handles_labels(), strict=True)}
+    labelled = {
+        label: handle
+        for ax in axes
+        for handle, label in zip(*ax.get_legend_handles_labels(), strict=True)
+    }
     labelled.update((handle.get_label(), handle) for handle in handles)
-    place: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": (1.02, 1.0), "borderaxespad": 0.0}
+    place: dict[str, Any] = {
+        "loc": "upper left",
+        "bbox_to_anchor": (1.02, 1.0),
+        "borderaxespad": 0.0,
+    }
     if labelled:
         axes[-1].legend(labelled.values(), labelled.keys(), **place, frameon=False, fontsize=8)
 

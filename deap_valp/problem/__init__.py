@@ -1,7 +1,8 @@
 """``Problem`` and its output kinds: what a VALP is evolved for."""
 
-from ..data.splits import Split
-from .outputs import OUTPUT_KINDS, Classification, Generation, Input, Output, OutputKind, Regression
+from ..genome.ports import OUTPUT_KINDS, Input, Output
+from .data.splits import Split
+from .outputs import Classification, Generation, OutputKind, Regression
 from .problem import COSTS, Problem, open_once, weight_count
 
 __all__ = [

@@ -13,60 +13,25 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ..data.arrays import Encoding, class_indices, training_units
-from ..data.splits import SPLITS, Rows, refuse_unknown_split
 from ..device import one_thread
 from ..errors import ProblemError
-from ..scores import PrincipalComponents, ReferenceClassifier, Statistics, frechet_from_statistics, statistics
-from ..scores import inception_score as inception_score_of
-
-OUTPUT_KINDS: dict[str, type[OutputKind]] = {}
+from ..genome.ports import OUTPUT_KINDS, Output
+from .data.arrays import Encoding, class_indices, training_units
+from .data.splits import SPLITS, Rows, refuse_unknown_split
+from .scores import (
+    PrincipalComponents,
+    ReferenceClassifier,
+    Statistics,
+    frechet_from_statistics,
+    statistics,
+)
+from .scores import inception_score as inception_score_of
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 Score = Callable[[Tensor, Tensor], float]
 
 
-# --- What a VALP knows of its ports ----------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Input:
-    """What a model input is to a VALP: its features are ``(x - shift) * scale`` of the user's ``x``.
-
-    ``shift`` and ``scale`` have one entry for all features, or one each.
-    """
-
-    width: int
-    shift: tuple[float, ...] = (0.0,)
-    scale: tuple[float, ...] = (1.0,)
-
-    gives: ClassVar[str] = "features"
-
-    def features(self, x: Tensor) -> Tensor:
-        """Features of rows in the user's units, in their dtype and on their device."""
-        return (x - x.new_tensor(self.shift)) * x.new_tensor(self.scale)
-
-
-@dataclass(frozen=True)
-class Output:
-    """What a model output is to a VALP: a linear head of ``width`` rows, read as ``head * scale + shift``."""
-
-    kind: str
-    width: int
-    shift: tuple[float, ...] = (0.0,)
-    scale: tuple[float, ...] = (1.0,)
-
-    @property
-    def takes(self) -> frozenset[str]:
-        """The types of result that a provider of this output may give."""
-        return OUTPUT_KINDS[self.kind].takes
-
-    def predict(self, head: Tensor) -> Tensor:
-        """The prediction in the user's units, in the head's dtype and on its device."""
-        return OUTPUT_KINDS[self.kind].predict(self, head)
-
-
-# --- Output kinds ----------------------------------------------------------------------------------------------------
+# --- Output kinds ---------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -89,15 +54,16 @@ class Binding:
 class OutputKind:
     """One model output: where its targets come from, and what is lost and scored there.
 
-    A subclass with a ``kind`` is registered under that name. What it must have: ``takes``, ``_bound`` (targets from
-    arrays), ``_default_loss``, ``_default_score``, ``constant_head`` and ``performance``. ``Problem`` binds a copy, so
-    that one object can serve several problems.
+    A subclass with a ``kind`` is registered under that name. What it must have: ``takes``,
+    ``_bound`` (targets from arrays), ``_default_loss``, ``_default_score``, ``constant_head`` and
+    ``performance``. ``Problem`` binds a copy, so that one object can serve several problems.
 
     Args:
         target: one row per example.
-        loss: of a batch, instead of the kind's: gets head and target in training units, gives a scalar tensor.
-        score: of a split, instead of the kind's: gets prediction and target (class indices for classes) as tensors on
-            the CPU in the user's units, gives a number to minimise.
+        loss: of a batch, instead of the kind's: gets head and target in training units, gives a
+            scalar tensor.
+        score: of a split, instead of the kind's: gets prediction and target (class indices for
+            classes) as tensors on the CPU in the user's units, gives a number to minimise.
         loss_weight: factor of this output's loss in the sum.
 
     Attributes:
@@ -123,10 +89,19 @@ class OutputKind:
         if "kind" in vars(cls):
             OUTPUT_KINDS[cls.kind] = cls
 
-    def __init__(self, target: Any, *, loss: Loss | None = None, score: Score | None = None, loss_weight: float = 1.0):
+    def __init__(
+        self,
+        target: Any,
+        *,
+        loss: Loss | None = None,
+        score: Score | None = None,
+        loss_weight: float = 1.0,
+    ):
         self._refuse_uncallable(loss=loss, score=score)
         if not (isinstance(loss_weight, (int, float, np.floating)) and 0 < loss_weight < math.inf):
-            raise ProblemError(f"{type(self).__name__} needs a positive finite loss_weight, got {loss_weight!r}")
+            raise ProblemError(
+                f"{type(self).__name__} needs a positive finite loss_weight, got {loss_weight!r}"
+            )
         self.loss_weight = float(loss_weight)
         self._target = target
         self._loss, self._score = loss, score
@@ -134,7 +109,9 @@ class OutputKind:
     def _refuse_uncallable(self, **functions: Any) -> None:
         for name, function in functions.items():
             if function is not None and not callable(function):
-                raise ProblemError(f"{type(self).__name__} needs a callable {name}, got {function!r}")
+                raise ProblemError(
+                    f"{type(self).__name__} needs a callable {name}, got {function!r}"
+                )
 
     # -- becoming a part of a problem
 
@@ -150,7 +127,9 @@ class OutputKind:
     def bind(self, binding: Binding) -> OutputKind:
         """A copy that belongs to a problem: it knows its targets, and no longer the user's arrays."""
         if hasattr(self, "port"):
-            raise ProblemError(f"output {binding.port!r} needs a kind of its own, got one that a problem has bound")
+            raise ProblemError(
+                f"output {binding.port!r} needs a kind of its own, got one that a problem has bound"
+            )
         bound = copy.copy(self)
         bound._name = binding.port
         bound.port, bound.targets = bound._bound(binding)
@@ -168,7 +147,9 @@ class OutputKind:
 
     def _constant_loss(self) -> float:
         """Mean loss of the constant head over batches of the training split."""
-        with one_thread():  # more would add in another order, and every search would depend on how many there are
+        with (
+            one_thread()
+        ):  # more would add in another order, and every search would depend on how many there are
             head, total = self.constant_head(), 0.0
             for target in self.targets["train"].split(1000):
                 total += self._checked_loss(head.expand(len(target), -1), target) * len(target)
@@ -184,7 +165,9 @@ class OutputKind:
                 f"{tuple(target.shape)}; its loss raised {error!r}"
             ) from error
         if not isinstance(loss, Tensor) or loss.ndim or not loss.requires_grad:
-            raise ProblemError(f"output {self._name!r} needs a loss that gives a differentiable scalar, got {loss!r}")
+            raise ProblemError(
+                f"output {self._name!r} needs a loss that gives a differentiable scalar, got {loss!r}"
+            )
         return loss.item()
 
     # -- training and scoring
@@ -295,12 +278,16 @@ class _Numbers(OutputKind):
         wish = binding.wish if self._standardize is None else self._standardize
         encoding = Encoding.of(binding.port, self._target, binding.rows["train"])
         if any(categories is not None for _, categories in encoding.columns):
-            raise ProblemError(f"port {binding.port!r} needs a target of numbers, got categories: Classification?")
+            raise ProblemError(
+                f"port {binding.port!r} needs a target of numbers, got categories: Classification?"
+            )
         matrix = encoding.matrix(binding.port, self._target)
         standard, targets = training_units(matrix, encoding.image, wish, binding.rows)
         training = targets["train"]
         if all((part == training[0]).all() for part in training.split(1000)):
-            raise ProblemError(f"port {binding.port!r} needs a target that varies, got one row throughout training")
+            raise ProblemError(
+                f"port {binding.port!r} needs a target that varies, got one row throughout training"
+            )
         return Output(self.kind, matrix.shape[1], standard.shift, standard.spread), targets
 
     def constant_head(self) -> Tensor:
@@ -311,7 +298,8 @@ class _Numbers(OutputKind):
         return torch.stack(sums).double().sum(0).div(len(target)).float()
 
     def _default_loss(self, head: Tensor, target: Tensor) -> Tensor:
-        # A dot product of the difference with itself: mse_loss takes six times as long on 200 x 784.
+        # A dot product of the difference with itself: mse_loss takes six times as long on 200 x
+        # 784.
         difference = (head - target).flatten()
         return difference.dot(difference) / difference.numel()
 
@@ -342,13 +330,14 @@ class Generation(_Numbers):
 
     Args:
         target: the real data; None is the problem's only input.
-        labels: one class per example. A reference classifier of them, trained when it is first needed and kept in the
-            cache folder, then gives the features that the distance looks at.
-        features: own features instead, a function from rows in the user's units to ``(examples, k)``. Without labels
-            and features: coordinates along the principal components of the training split.
+        labels: one class per example. A reference classifier of them, trained when it is first
+            needed and kept in the cache folder, then gives the features that the distance looks at.
+        features: own features instead, a function from rows in the user's units to ``(examples,
+            k)``. Without labels and features: coordinates along the principal components of the
+            training split.
         standardize: True, False, or None for what the problem says.
-        kl_weight: factor of the KL part of the loss. Below 1, targets of little variance keep their latents, which the
-            KL part would otherwise switch off.
+        kl_weight: factor of the KL part of the loss. Below 1, targets of little variance keep their
+            latents, which the KL part would otherwise switch off.
     """
 
     kind = "generation"
@@ -366,7 +355,9 @@ class Generation(_Numbers):
         loss_weight: float = 1.0,
         kl_weight: float = 1.0,
     ):
-        super().__init__(target, standardize=standardize, loss=loss, score=score, loss_weight=loss_weight)
+        super().__init__(
+            target, standardize=standardize, loss=loss, score=score, loss_weight=loss_weight
+        )
         if not 0 <= kl_weight < math.inf:
             raise ProblemError(f"Generation needs a finite kl_weight from 0 on, got {kl_weight}")
         self.kl_weight = kl_weight
@@ -394,7 +385,9 @@ class Generation(_Numbers):
                 )
             (self._target,) = binding.inputs.values()
         if self._labels is not None:
-            self.classes, self._classes_of_rows = class_indices(binding.port, self._labels, binding.rows)
+            self.classes, self._classes_of_rows = class_indices(
+                binding.port, self._labels, binding.rows
+            )
             self._labels = None
         self._real_statistics = {}
         return super()._bound(binding)
@@ -412,13 +405,19 @@ class Generation(_Numbers):
             ProblemError: the output has no labels, hence no classifier.
         """
         if self.reference is None:
-            raise ProblemError(f"inception_score needs labels for output {self._name!r}, got Generation without")
+            raise ProblemError(
+                f"inception_score needs labels for output {self._name!r}, got Generation without"
+            )
         return inception_score_of(self.reference.probabilities(self._in_training_units(samples)))
 
     def _default_score(self, prediction: Tensor, split_name: str) -> float:
         if split_name not in self._real_statistics:
-            self._real_statistics[split_name] = statistics(self._features_of(self._real(prediction, split_name)))
-        return frechet_from_statistics(statistics(self._features_of(prediction)), self._real_statistics[split_name])
+            self._real_statistics[split_name] = statistics(
+                self._features_of(self._real(prediction, split_name))
+            )
+        return frechet_from_statistics(
+            statistics(self._features_of(prediction)), self._real_statistics[split_name]
+        )
 
     def _real(self, prediction: Tensor, split_name: str) -> Tensor:
         """The whole split: generated rows stand for no row in particular."""
@@ -431,7 +430,9 @@ class Generation(_Numbers):
 
     def _feature_extractor(self) -> ReferenceClassifier | PrincipalComponents:
         if self._extractor is None and self.classes:
-            training, validation = ((self.targets[name], self._classes_of_rows[name]) for name in SPLITS[:2])
+            training, validation = (
+                (self.targets[name], self._classes_of_rows[name]) for name in SPLITS[:2]
+            )
             self._extractor = ReferenceClassifier.cached(training, validation, len(self.classes))
         elif self._extractor is None:
             self._extractor = PrincipalComponents.of(self.targets["train"])

@@ -14,11 +14,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..data.arrays import Encoding, length_of, training_units
-from ..data.splits import SPLITS, Split, refuse_unknown_split, split_rows
-from ..data.storage import read_store, refuse_unpicklable, this_process, write_store
 from ..errors import ProblemError
-from .outputs import OUTPUT_KINDS, Binding, Input, OutputKind
+from ..genome.ports import OUTPUT_KINDS, Input
+from .data.arrays import Encoding, length_of, training_units
+from .data.splits import SPLITS, Split, refuse_unknown_split, split_rows
+from .data.storage import read_store, refuse_unpicklable, this_process, write_store
+from .outputs import Binding, OutputKind
 
 
 def weight_count(individual: Any) -> float:
@@ -35,31 +36,38 @@ _OPENING = threading.RLock()
 class Problem:
     """What a VALP is evolved for: named inputs and outputs, three splits, one minimised objective per output and cost.
 
-    It travels as a reference of less than 2 kB: to a loader (``Problem.load``), or to files that it writes to the
-    temporary directory when it is first pickled, which only processes on this host can open, while this one runs.
+    It travels as a reference of less than 2 kB: to a loader (``Problem.load``), or to files that it
+    writes to the temporary directory when it is first pickled, which only processes on this host
+    can open, while this one runs.
 
     Args:
-        inputs: arrays (numpy, torch, pandas) with one row per example. Arrays of three or more dimensions, or of bytes,
-            are images: flattened, bytes divided by 255. Columns of categories become one-hot.
+        inputs: arrays (numpy, torch, pandas) with one row per example. Arrays of three or more
+            dimensions, or of bytes, are images: flattened, bytes divided by 255. Columns of
+            categories become one-hot.
         outputs: ``Classification``, ``Regression`` or ``Generation`` of each target.
-        splits: fractions, or the rows of "train", "validation" and "test". Rows are copied, those of training in a
-            random order, so that contiguous batches are random ones. A slice is used as it is, without a copy where the
+        splits: fractions, or the rows of "train", "validation" and "test". Rows are copied, those
+            of training in a random order, so that contiguous batches are random ones. A slice is
+            used as it is, without a copy where the
             array is float32 and not standardised: give one where the order is random already.
         seed: of the split and the order of training rows.
-        standardize: to mean 0 and deviation 1 on the training split, images excepted; False for no port; or True and
-            False by port (True then holds for images too). What is not standardised stays in the user's units, bytes
-            in fractions of 255.
-        normalize: divide each loss by its baseline, so that 1 means "knows nothing" for every output.
-        costs: further objectives: names of built-in ones ("weight_count") and functions of the individual.
+        standardize: to mean 0 and deviation 1 on the training split, images excepted; False for no
+            port; or True and False by port (True then holds for images too). What is not
+            standardised stays in the user's units, bytes in fractions of 255.
+        normalize: divide each loss by its baseline, so that 1 means "knows nothing" for every
+            output.
+        costs: further objectives: names of built-in ones ("weight_count") and functions of the
+            individual.
 
     Raises:
-        ProblemError: something in the data or its description breaks a rule; the message names the port.
+        ProblemError: something in the data or its description breaks a rule; the message names the
+            port.
 
     Attributes:
         inputs: what a VALP knows of each input.
         outputs: the output kinds, bound.
         costs: functions of an individual by objective name.
-        loss_scale: factor of each output's loss in the sum: its weight, divided by its baseline if ``normalize``.
+        loss_scale: factor of each output's loss in the sum: its weight, divided by its baseline if
+            ``normalize``.
     """
 
     def __init__(
@@ -78,20 +86,28 @@ class Problem:
         size = _common_length(inputs, outputs)
         wishes = _wishes(standardize, [*inputs, *outputs])
         rows = split_rows(splits, size, seed)
-        self._encodings = {name: Encoding.of(name, data, rows["train"]) for name, data in inputs.items()}
+        self._encodings = {
+            name: Encoding.of(name, data, rows["train"]) for name, data in inputs.items()
+        }
         self.inputs: dict[str, Input] = {}
         features = {}
         for name, encoding in self._encodings.items():
             matrix = encoding.matrix(name, inputs[name])
             standard, features[name] = training_units(matrix, encoding.image, wishes[name], rows)
-            self.inputs[name] = Input(matrix.shape[1], standard.shift, tuple(1 / spread for spread in standard.spread))
-        self.outputs = {name: kind.bind(Binding(name, rows, wishes[name], inputs)) for name, kind in outputs.items()}
+            self.inputs[name] = Input(
+                matrix.shape[1], standard.shift, tuple(1 / spread for spread in standard.spread)
+            )
+        self.outputs = {
+            name: kind.bind(Binding(name, rows, wishes[name], inputs))
+            for name, kind in outputs.items()
+        }
         self._share(features)
         self._splits = {name: self._split_of(name, features) for name in SPLITS}
         self._on_device: dict[tuple[str, torch.device], Split] = {}
         self._reference: tuple[Callable[..., Problem], tuple[Any, ...]] | None = None
         self.loss_scale = {
-            name: kind.loss_weight / (_positive(name, kind) if normalize else 1) for name, kind in self.outputs.items()
+            name: kind.loss_weight / (_positive(name, kind) if normalize else 1)
+            for name, kind in self.outputs.items()
         }
 
     def _share(self, features: Mapping[str, dict[str, Tensor]]) -> None:
@@ -116,7 +132,9 @@ class Problem:
         """DEAP's objective weights: everything is minimised."""
         return (-1.0,) * len(self.objectives)
 
-    def split(self, name: str, device: str | torch.device = "cpu", limit: int | None = None) -> Split:
+    def split(
+        self, name: str, device: str | torch.device = "cpu", limit: int | None = None
+    ) -> Split:
         """The examples of a split on a device, moved there once; with a limit, views of the first ones.
 
         Training examples are in random order already: contiguous slices are random batches.
@@ -132,14 +150,22 @@ class Problem:
         """New data as a decoded model takes it: float32 ``(examples, width)`` in the user's units, categories one-hot.
 
         Raises:
-            ProblemError: the ports are not the problem's inputs, or an array breaks a rule of the constructor.
+            ProblemError: the ports are not the problem's inputs, or an array breaks a rule of the
+                constructor.
         """
         if not isinstance(inputs, Mapping) or set(inputs) != set(self.inputs):
             got = list(inputs) if isinstance(inputs, Mapping) else type(inputs).__name__
-            raise ProblemError(f"prepare needs a mapping with the inputs {list(self.inputs)}, got {got}")
+            raise ProblemError(
+                f"prepare needs a mapping with the inputs {list(self.inputs)}, got {got}"
+            )
         _common_length(inputs, {})
-        matrices = {name: encoding.matrix(name, inputs[name]) for name, encoding in self._encodings.items()}
-        return {name: torch.from_numpy(np.array(matrix, dtype=np.float32)) for name, matrix in matrices.items()}
+        matrices = {
+            name: encoding.matrix(name, inputs[name]) for name, encoding in self._encodings.items()
+        }
+        return {
+            name: torch.from_numpy(np.array(matrix, dtype=np.float32))
+            for name, matrix in matrices.items()
+        }
 
     # -- travelling
 
@@ -175,7 +201,9 @@ class Problem:
 
     def __repr__(self) -> str:
         inputs = ", ".join(f"{name} {port.width}" for name, port in self.inputs.items())
-        outputs = ", ".join(f"{name} {kind.kind} {kind.port.width}" for name, kind in self.outputs.items())
+        outputs = ", ".join(
+            f"{name} {kind.kind} {kind.port.width}" for name, kind in self.outputs.items()
+        )
         sizes = "/".join(str(split.size) for split in self._splits.values())
         return f"<Problem {inputs} -> {outputs}; {sizes} examples>"
 
@@ -190,7 +218,7 @@ class Problem:
         return "\n".join(lines)
 
 
-# --- References ------------------------------------------------------------------------------------------------------
+# --- References -----------------------------------------------------------------------------------
 
 
 def open_once(loader: str, arguments: Mapping[str, Any], build: Callable[[], Problem]) -> Problem:
@@ -240,21 +268,27 @@ def _called(loader: str, arguments: Mapping[str, Any]) -> Problem:
         ) from error
     problem = function(**arguments)
     if not isinstance(problem, Problem):
-        raise ProblemError(f"Problem.load needs a function that gives a Problem, got {problem!r} from {loader!r}")
+        raise ProblemError(
+            f"Problem.load needs a function that gives a Problem, got {problem!r} from {loader!r}"
+        )
     return problem
 
 
-# --- Checks ----------------------------------------------------------------------------------------------------------
+# --- Checks ---------------------------------------------------------------------------------------
 
 
 def _check_ports(inputs: Any, outputs: Any, costs: Mapping[str, Any]) -> None:
     for role, ports in (("inputs", inputs), ("outputs", outputs)):
         if not isinstance(ports, Mapping) or not ports:
-            raise ProblemError(f"Problem needs {role} as a mapping of at least one name, got {_described(ports)}")
+            raise ProblemError(
+                f"Problem needs {role} as a mapping of at least one name, got {_described(ports)}"
+            )
     for name, kind in outputs.items():
         if not isinstance(kind, OutputKind):
             kinds = [kind.__name__ for kind in OUTPUT_KINDS.values()]
-            raise ProblemError(f"output {name!r} needs one of {kinds} around its target, got {type(kind).__name__}")
+            raise ProblemError(
+                f"output {name!r} needs one of {kinds} around its target, got {type(kind).__name__}"
+            )
     names = [*inputs, *outputs, *costs]
     for name in names:
         if not isinstance(name, str) or not name.isidentifier() or re.fullmatch(r"n\d+", name):
@@ -262,7 +296,9 @@ def _check_ports(inputs: Any, outputs: Any, costs: Mapping[str, Any]) -> None:
                 f"names of ports and costs need to be identifiers, but not n<digits> (a sub-network's), got {name!r}"
             )
         if names.count(name) > 1:
-            raise ProblemError(f"inputs, outputs and costs need names of their own, got {name!r} twice")
+            raise ProblemError(
+                f"inputs, outputs and costs need names of their own, got {name!r} twice"
+            )
 
 
 def _described(value: Any) -> str:
@@ -271,9 +307,13 @@ def _described(value: Any) -> str:
 
 def _common_length(inputs: Mapping[str, Any], outputs: Mapping[str, OutputKind]) -> int:
     lengths = {name: {length_of(name, data)} for name, data in inputs.items()}
-    lengths |= {name: {length_of(name, data) for data in kind.arrays()} for name, kind in outputs.items()}
+    lengths |= {
+        name: {length_of(name, data) for data in kind.arrays()} for name, kind in outputs.items()
+    }
     if len(set().union(*lengths.values())) != 1:
-        found = ", ".join(f"{name} {size}" for name, sizes in lengths.items() for size in sorted(sizes))
+        found = ", ".join(
+            f"{name} {size}" for name, sizes in lengths.items() for size in sorted(sizes)
+        )
         raise ProblemError(f"all ports need the same number of examples, got {found}")
     return next(iter(lengths[next(iter(inputs))]))
 
@@ -282,8 +322,12 @@ def _wishes(standardize: bool | Mapping[str, bool], ports: Sequence[str]) -> dic
     """What the user says of each port: True, False, or None for the default rule."""
     if isinstance(standardize, bool):
         return dict.fromkeys(ports, None if standardize else False)
-    if not isinstance(standardize, Mapping) or not all(isinstance(wish, bool) for wish in standardize.values()):
-        raise ProblemError(f"standardize needs True, False or a mapping of them by port, got {standardize!r}")
+    if not isinstance(standardize, Mapping) or not all(
+        isinstance(wish, bool) for wish in standardize.values()
+    ):
+        raise ProblemError(
+            f"standardize needs True, False or a mapping of them by port, got {standardize!r}"
+        )
     unknown = [name for name in standardize if name not in ports]
     if unknown:
         raise ProblemError(f"standardize needs the names of ports ({list(ports)}), got {unknown}")
@@ -294,7 +338,10 @@ def _costs(costs: Any) -> dict[str, Callable[[Any], float]]:
     if isinstance(costs, str):
         costs = (costs,)
     if not isinstance(costs, Mapping):
-        costs = {(cost if isinstance(cost, str) else getattr(cost, "__name__", repr(cost))): cost for cost in costs}
+        costs = {
+            (cost if isinstance(cost, str) else getattr(cost, "__name__", repr(cost))): cost
+            for cost in costs
+        }
     return {name: _cost(cost) for name, cost in costs.items()}
 
 
@@ -302,7 +349,9 @@ def _cost(cost: Any) -> Callable[[Any], float]:
     if callable(cost):
         return cost
     if not isinstance(cost, str) or cost not in COSTS:
-        raise ProblemError(f"costs need functions of an individual or names of {list(COSTS)}, got {cost!r}")
+        raise ProblemError(
+            f"costs need functions of an individual or names of {list(COSTS)}, got {cost!r}"
+        )
     return COSTS[cost]
 
 

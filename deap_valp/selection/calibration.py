@@ -10,9 +10,9 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from ..diagnosis import DEFAULT_METRICS
+from ..diagnosis.metrics import DEFAULT_METRICS
 from ..errors import EvaluationError
-from ..fitness import Evaluation
+from ..genome import Evaluation
 from .view import Thresholds
 
 _FEWEST = 10
@@ -21,9 +21,9 @@ _FEWEST = 10
 def calibrateThresholds(evaluations: Iterable[Evaluation]) -> dict[str, Thresholds]:
     """Estimate the thresholds of every output from evaluations of random VALPs of the problem at hand.
 
-    A third of the slopes seen are steep and a third stuck. Relevance is split where the two groups that the paper
-    speaks of, sub-networks that an output ignores and those it needs, lie furthest apart: at the largest
-    between-group variance of the logarithms (Otsu).
+    A third of the slopes seen are steep and a third stuck. Relevance is split where the two groups
+    that the paper speaks of, sub-networks that an output ignores and those it needs, lie furthest
+    apart: at the largest between-group variance of the logarithms (Otsu).
 
     Args:
         evaluations: At least ten that succeeded; others are left out.
@@ -42,7 +42,11 @@ def calibrateThresholds(evaluations: Iterable[Evaluation]) -> dict[str, Threshol
         raise EvaluationError(
             f"calibrateThresholds needs at least {_FEWEST} successful evaluations, got {len(diagnoses)}"
         )
-    lacking = [name for name in DEFAULT_METRICS if any(name not in diagnosis.measured for diagnosis in diagnoses)]
+    lacking = [
+        name
+        for name in DEFAULT_METRICS
+        if any(name not in diagnosis.measured for diagnosis in diagnoses)
+    ]
     if lacking:
         raise EvaluationError(
             f"calibrateThresholds needs evaluations that measured {list(DEFAULT_METRICS)}, got some without {lacking}"
@@ -50,10 +54,14 @@ def calibrateThresholds(evaluations: Iterable[Evaluation]) -> dict[str, Threshol
     thresholds = {}
     for output in diagnoses[0].slopes:
         slopes = [diagnosis.slopes[output].slope for diagnosis in diagnoses]
-        relevance = [r for diagnosis in diagnoses for (_, o), r in diagnosis.relevance.items() if o == output]
+        relevance = [
+            r for diagnosis in diagnoses for (_, o), r in diagnosis.relevance.items() if o == output
+        ]
         steep, stuck = np.quantile(slopes, [1 / 3, 2 / 3])
         thresholds[output] = Thresholds(
-            stuck=min(float(stuck), 0.0), steep=min(float(steep), 0.0), relevance=_split(np.asarray(relevance))
+            stuck=min(float(stuck), 0.0),
+            steep=min(float(steep), 0.0),
+            relevance=_split(np.asarray(relevance)),
         )
     return thresholds
 
@@ -63,6 +71,8 @@ def _split(relevance: np.ndarray) -> float:
     logs = np.sort(np.log(np.maximum(relevance, 1e-3)))
     sizes = np.arange(1, len(logs))
     below, total = np.cumsum(logs)[:-1], logs.sum()
-    between = sizes * (len(logs) - sizes) * (below / sizes - (total - below) / (len(logs) - sizes)) ** 2
+    between = (
+        sizes * (len(logs) - sizes) * (below / sizes - (total - below) / (len(logs) - sizes)) ** 2
+    )
     cut = int(np.argmax(between))
     return max(float(np.exp((logs[cut] + logs[cut + 1]) / 2)), 1.0)

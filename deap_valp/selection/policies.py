@@ -1,7 +1,7 @@
 """Policies: how one of the possible moves is chosen.
 
-A policy is called with a ``Situation`` and gives a ``Move``, or None where nothing has a legal place. Those here are
-values with parameters; a user's own is any callable.
+A policy is called with a ``Situation`` and gives a ``Move``, or None where nothing has a legal
+place. Those here are values with parameters; a user's own is any callable.
 
 References:
     Paper VII-D (hierarchy), VI-C (the random choice), IV-E.
@@ -15,11 +15,10 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
-from ..crossover import NAME as DONATION
 from ..errors import RegistrationError
-from ..fitness import PENALTY
-from ..genome import VALP, component_at, ends
-from ..operators import VERSIONS, Move, moves, operators
+from ..genome import PENALTY, VALP, component_at, ends
+from ..variation.crossover import NAME as DONATION
+from ..variation.operators import VERSIONS, Move, moves, operators
 from .rules import RULES
 from .view import AllThresholds, Thresholds, View
 
@@ -50,7 +49,7 @@ def version_name(gentle: bool) -> str:
     return VERSIONS[0] if gentle else VERSIONS[1]
 
 
-# ---- by rules ------------------------------------------------------------------------------------------------
+# ---- by rules ------------------------------------------------------------------------------------
 
 
 def proposal_class(move: Move) -> str:
@@ -75,8 +74,14 @@ def propose(view: View, rule_set: str = "guidelines") -> list[Move]:
         for move in function(view):
             kind = move.operator, move.version
             if kind not in legal:
-                places = operators()[move.operator].places(view.individual, move.version == "gentle")
-                legal[kind] = frozenset(places) if move.version in operators()[move.operator].versions else frozenset()
+                places = operators()[move.operator].places(
+                    view.individual, move.version == "gentle"
+                )
+                legal[kind] = (
+                    frozenset(places)
+                    if move.version in operators()[move.operator].versions
+                    else frozenset()
+                )
             if move.donor is not None or move.place in legal[kind]:
                 proposals.setdefault(move.key, move)
     return list(proposals.values())
@@ -90,9 +95,11 @@ class ByRules:
 
     Attributes:
         rule_set: ``guidelines``, ``principles``, or one that was added with ``rule``.
-        thresholds: When a loss is stuck or steep and a component relevant; for all outputs, or by output.
-        grace: Training sessions for which a new sub-network, what is in it and its connections are exempt from
-            reducers (the paper's: 0). A fresh random one is irrelevant until it has been trained.
+        thresholds: When a loss is stuck or steep and a component relevant; for all outputs, or by
+            output.
+        grace: Training sessions for which a new sub-network, what is in it and its connections are
+            exempt from reducers (the paper's: 0). A fresh random one is irrelevant until it has
+            been trained.
         classes: In order of priority.
         insertion: Version in which R3, R4 and P1 insert, and R4 clones.
     """
@@ -117,7 +124,13 @@ class ByRules:
         evaluation = situation.individual.evaluation
         if evaluation is None or evaluation.diagnosis is None:
             return []
-        view = View(situation.individual, evaluation.diagnosis, self.thresholds, situation.population, self.insertion)
+        view = View(
+            situation.individual,
+            evaluation.diagnosis,
+            self.thresholds,
+            situation.population,
+            self.insertion,
+        )
         return [
             move
             for move in propose(view, self.rule_set)
@@ -127,15 +140,23 @@ class ByRules:
     def _too_young(self, individual: VALP, move: Move) -> bool:
         if proposal_class(move) != "reducer":
             return False
-        touched = ends(move.place) if move.operator == "delete_connection" else (component_at(individual, move.place),)
-        return any(individual.age(name) <= self.grace for name in touched if name in individual.networks)
+        touched = (
+            ends(move.place)
+            if move.operator == "delete_connection"
+            else (component_at(individual, move.place),)
+        )
+        return any(
+            individual.age(name) <= self.grace for name in touched if name in individual.networks
+        )
 
     def fallback(self, situation: Situation) -> Move | None:
         """A random gentle operator on a random network (paper VII-D)."""
         evaluation = situation.individual.evaluation
         diagnosed = evaluation is not None and evaluation.diagnosis is not None
         why = "no proposal left" if diagnosed else "no diagnosis of this structure"
-        move = random_move(situation.individual, gentle_only=True) or random_move(situation.individual)
+        move = random_move(situation.individual, gentle_only=True) or random_move(
+            situation.individual
+        )
         return move and Move(*move.key, f"{why}: gentle and random", "fallback")
 
 
@@ -143,9 +164,10 @@ class ByRules:
 class Adaptive(ByRules):
     """Grow gently where it matters, each output in turn, and delete late: the rule set ``adaptive``.
 
-    Deletions are taken in a share of the draws. Otherwise an output is drawn, so that one with many sub-networks does
-    not take every change; then an operator among those proposed on the way to it; then one of its proposals.
-    Donations, which only a population proposes, count as an operator. ``classes`` and ``insertion`` play no part.
+    Deletions are taken in a share of the draws. Otherwise an output is drawn, so that one with many
+    sub-networks does not take every change; then an operator among those proposed on the way to it;
+    then one of its proposals. Donations, which only a population proposes, count as an operator.
+    ``classes`` and ``insertion`` play no part.
 
     Attributes:
         deletions: Share of the draws that delete, where a deletion is proposed.
@@ -182,12 +204,18 @@ def _by_output(individual: VALP, proposals: Iterable[Move]) -> dict[str, list[Mo
     return served
 
 
-# ---- without a diagnosis -------------------------------------------------------------------------------------
+# ---- without a diagnosis -------------------------------------------------------------------------
 
 
-def random_move(individual: VALP, which: str | Iterable[str] = "macro", gentle_only: bool = False) -> Move | None:
+def random_move(
+    individual: VALP, which: str | Iterable[str] = "macro", gentle_only: bool = False
+) -> Move | None:
     """Uniform over the (operator, version) that have a place, then over its places; None where nothing has one."""
-    candidates = [(op, gentle, places) for op, gentle, places in moves(individual, which) if gentle or not gentle_only]
+    candidates = [
+        (op, gentle, places)
+        for op, gentle, places in moves(individual, which)
+        if gentle or not gentle_only
+    ]
     if not candidates:
         return None
     op, gentle, places = random.choice(candidates)
@@ -200,7 +228,8 @@ class AtRandom:
 
     Attributes:
         operators: A scope, ``"all"``, or names of operators.
-        gentle_only: Whether only gentle versions count: network morphisms, as in NASH (Elsken et al. 2017).
+        gentle_only: Whether only gentle versions count: network morphisms, as in NASH (Elsken et
+            al. 2017).
     """
 
     operators: str | tuple[str, ...] = "macro"
@@ -216,7 +245,8 @@ class FixedProbabilities:
     """Draw (operator, version) with fixed probabilities among those that have a place, then a place uniformly.
 
     Attributes:
-        probabilities: By (operator, version), relative to each other; what is missing is never drawn.
+        probabilities: By (operator, version), relative to each other; what is missing is never
+            drawn.
     """
 
     probabilities: Mapping[tuple[str, str], float] = field(
@@ -236,11 +266,17 @@ class FixedProbabilities:
 
     def __call__(self, situation: Situation) -> Move | None:
         """The move."""
-        return _weighted(situation.individual, self.probabilities, "drawn with a fixed probability", "fixed")
+        return _weighted(
+            situation.individual, self.probabilities, "drawn with a fixed probability", "fixed"
+        )
 
 
-def _weighted(individual: VALP, weights: Mapping[tuple[str, str], float], reason: str, rule: str) -> Move | None:
-    available = {(op.name, version_name(gentle)): places for op, gentle, places in moves(individual)}
+def _weighted(
+    individual: VALP, weights: Mapping[tuple[str, str], float], reason: str, rule: str
+) -> Move | None:
+    available = {
+        (op.name, version_name(gentle)): places for op, gentle, places in moves(individual)
+    }
     arms = [arm for arm in weights if arm in available and weights[arm] > 0]
     if not arms:
         return None
@@ -251,8 +287,10 @@ def _weighted(individual: VALP, weights: Mapping[tuple[str, str], float], reason
 class Bandit:
     """A bandit over (operator, version): upper confidence bounds on the mean reward (UCB1, Auer et al. 2002).
 
-    The reward of a move is the share of outputs that it improved. It learns from every candidate that is given to
-    ``feedback``: our searches do so where the toolbox has it (``toolbox.register("feedback", bandit.feedback)``).
+    The reward of a move is the share of outputs that it improved. It learns from every candidate
+    that is given to
+    ``feedback``: our searches do so where the toolbox has it (``toolbox.register("feedback",
+    bandit.feedback)``).
 
     Args:
         scope: The operators it chooses among: a scope, ``"all"``, or names.
@@ -268,7 +306,8 @@ class Bandit:
     def __call__(self, situation: Situation) -> Move | None:
         """The move."""
         available = {
-            (op.name, version_name(gentle)): places for op, gentle, places in moves(situation.individual, self.scope)
+            (op.name, version_name(gentle)): places
+            for op, gentle, places in moves(situation.individual, self.scope)
         }
         if not available:
             return None
@@ -276,14 +315,18 @@ class Bandit:
         best = max(bounds.values())
         arm = random.choice([arm for arm, bound in bounds.items() if bound == best])
         tried = self.counts.get(arm, 0)
-        mean = f"mean reward {self.rewards[arm] / tried:.2f} of {tried}" if tried else "not tried yet"
+        mean = (
+            f"mean reward {self.rewards[arm] / tried:.2f} of {tried}" if tried else "not tried yet"
+        )
         return Move(*arm, random.choice(available[arm]), mean, "bandit")
 
     def _bound(self, arm: tuple[str, str]) -> float:
         count = self.counts.get(arm, 0)
         if not count:
             return math.inf
-        return self.rewards[arm] / count + self.exploration * math.sqrt(math.log(sum(self.counts.values())) / count)
+        return self.rewards[arm] / count + self.exploration * math.sqrt(
+            math.log(sum(self.counts.values())) / count
+        )
 
     def feedback(self, candidate: VALP) -> None:
         """Learn from an evaluated individual that a move of ``Move.apply`` made."""
@@ -292,7 +335,11 @@ class Bandit:
             return
         outputs = len(candidate.outputs)
         pairs = list(zip(evaluation[:outputs], decision.before[:outputs], strict=True))
-        reward = sum(after < before for after, before in pairs) / outputs if evaluation[0] < PENALTY else 0.0
+        reward = (
+            sum(after < before for after, before in pairs) / outputs
+            if evaluation[0] < PENALTY
+            else 0.0
+        )
         arm = (decision.move.operator, decision.move.version)
         self.counts[arm] = self.counts.get(arm, 0) + 1
         self.rewards[arm] = self.rewards.get(arm, 0.0) + reward

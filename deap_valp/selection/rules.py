@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from ..crossover import NAME as DONATION
-from ..crossover import can_receive
 from ..errors import RegistrationError
 from ..genome import VALP, component_at, connection, ends
-from ..operators import Move, operators
+from ..variation.crossover import NAME as DONATION
+from ..variation.crossover import can_receive
+from ..variation.operators import Move, operators
 from .view import View, evaluated_peers
 
 Rule = Callable[[View], Iterable[Move]]
@@ -29,18 +29,22 @@ def rule(rule_set: str) -> Callable[[Rule], Rule]:
     def register(function: Rule) -> Rule:
         known = RULES.setdefault(rule_set, {}).setdefault(function.__name__, function)
         if known.__module__ != function.__module__:
-            raise RegistrationError(f"rule {function.__name__} of {rule_set} is taken by {known.__module__}")
+            raise RegistrationError(
+                f"rule {function.__name__} of {rule_set} is taken by {known.__module__}"
+            )
         RULES[rule_set][function.__name__] = function
         return function
 
     return register
 
 
-# ---- the guidelines (paper VII-B) ----------------------------------------------------------------------------
+# ---- the guidelines (paper VII-B) ----------------------------------------------------------------
 
 
 def _slope_reason(view: View, output: str) -> str:
-    return f"loss of {output} {view.state(output)} (slope {view.diagnosis.slopes[output]} per batch)"
+    return (
+        f"loss of {output} {view.state(output)} (slope {view.diagnosis.slopes[output]} per batch)"
+    )
 
 
 def _relevance_reason(view: View, network: str, outputs: Sequence[str]) -> str:
@@ -76,7 +80,9 @@ def R3(view: View) -> Iterator[Move]:
             for receiver in view.individual.receivers(network):
                 if view.leads_to(receiver, output):
                     place = connection(network, receiver)
-                    yield Move("insert_network", view.insertion, place, _slope_reason(view, output), "R3")
+                    yield Move(
+                        "insert_network", view.insertion, place, _slope_reason(view, output), "R3"
+                    )
 
 
 @rule("guidelines")
@@ -85,14 +91,14 @@ def R4(view: View) -> Iterator[Move]:
     for network, outputs in view.reached.items():
         irrelevant = [output for output in outputs if not view.relevant(network, output)]
         if irrelevant and len(irrelevant) < len(outputs):
-            reason = (
-                f"irrelevant for {', '.join(irrelevant)} {_relevance_reason(view, network, irrelevant)}, not for all"
-            )
+            reason = f"irrelevant for {', '.join(irrelevant)} {_relevance_reason(view, network, irrelevant)}, not for all"
             for output in irrelevant:
                 for place in view.cutting(network, output):
                     yield Move("delete_connection", "aggressive", place, reason, "R4")
             for receiver in view.individual.receivers(network):
-                yield Move("insert_network", view.insertion, connection(network, receiver), reason, "R4")
+                yield Move(
+                    "insert_network", view.insertion, connection(network, receiver), reason, "R4"
+                )
             yield Move("clone_network", view.insertion, network, reason, "R4")
 
 
@@ -101,7 +107,9 @@ def R5(view: View) -> Iterator[Move]:
     """When a network is not relevant for an output it is connected to, delete connection can be applied."""
     for network, output in view.pairs:
         if not view.relevant(network, output):
-            reason = f"{network} irrelevant for {output} {_relevance_reason(view, network, [output])}"
+            reason = (
+                f"{network} irrelevant for {output} {_relevance_reason(view, network, [output])}"
+            )
             for place in view.cutting(network, output):
                 yield Move("delete_connection", "aggressive", place, reason, "R5")
 
@@ -115,7 +123,7 @@ def R6(view: View) -> Iterator[Move]:
             yield Move("delete_network", "aggressive", network, reason, "R6")
 
 
-# ---- the principles (paper IV-E) -----------------------------------------------------------------------------
+# ---- the principles (paper IV-E) -----------------------------------------------------------------
 
 
 @rule("principles")
@@ -124,11 +132,19 @@ def P1(view: View) -> Iterator[Move]:
     for network, output in view.pairs:
         state, reason = view.state(output), _slope_reason(view, output)
         if state != "steep":
-            yield Move("clone_network", "aggressive" if state == "stuck" else "gentle", network, reason, "P1")
+            yield Move(
+                "clone_network",
+                "aggressive" if state == "stuck" else "gentle",
+                network,
+                reason,
+                "P1",
+            )
             for receiver in view.individual.receivers(network):
                 if view.leads_to(receiver, output):
                     version = view.insertion if state == "stuck" else "gentle"
-                    yield Move("insert_network", version, connection(network, receiver), reason, "P1")
+                    yield Move(
+                        "insert_network", version, connection(network, receiver), reason, "P1"
+                    )
 
 
 @rule("principles")
@@ -141,7 +157,9 @@ def P2(view: View) -> Iterator[Move]:
             reason = f"irrelevant for every output {_relevance_reason(view, network, outputs)}"
             yield Move("delete_network", "aggressive", network, reason, "P2")
         for output in irrelevant:
-            reason = f"{network} irrelevant for {output} {_relevance_reason(view, network, [output])}"
+            reason = (
+                f"{network} irrelevant for {output} {_relevance_reason(view, network, [output])}"
+            )
             for place in view.cutting(network, output):
                 yield Move("delete_connection", "aggressive", place, reason, "P2")
         if relevant and not any(view.state(output) == "steep" for output in relevant):
@@ -160,7 +178,9 @@ def P3(view: View) -> Iterator[Move]:
             place, reached = connection(name, receiver), set(view.reached.get(receiver, ()))
             if place in deletable and reached and reached <= needless:
                 values = ", ".join(f"{relevance[name, output]:.2f}" for output in sorted(reached))
-                reason = f"input {name} irrelevant for {', '.join(sorted(reached))} (relevance {values})"
+                reason = (
+                    f"input {name} irrelevant for {', '.join(sorted(reached))} (relevance {values})"
+                )
                 yield Move("delete_connection", "aggressive", place, reason, "P3")
 
 
@@ -176,7 +196,9 @@ def P4(view: View) -> Iterator[Move]:
             reason = f"adds nothing to what it reads ({values})"
             yield Move("delete_network", "aggressive", network, reason, "P4")
         else:
-            yield Move("clone_network", "gentle", network, f"adds to what it reads ({values})", "P4")
+            yield Move(
+                "clone_network", "gentle", network, f"adds to what it reads ({values})", "P4"
+            )
 
 
 @rule("principles")
@@ -192,7 +214,11 @@ def donations(view: View, name: str) -> Iterator[Move]:
         return
     (output,) = low
     donors = sorted(
-        (peer for peer in evaluated_peers(view.individual, view.population) if peer.exclusive(output)),
+        (
+            peer
+            for peer in evaluated_peers(view.individual, view.population)
+            if peer.exclusive(output)
+        ),
         key=lambda peer: objective(peer, output),
     )
     for donor in donors:
@@ -210,7 +236,7 @@ def objective(individual: VALP, output: str) -> float:
     return evaluation[evaluation.objectives.index(output)]
 
 
-# ---- adaptive (not of the paper) -----------------------------------------------------------------------------
+# ---- adaptive (not of the paper) -----------------------------------------------------------------
 
 
 @rule("adaptive")
@@ -223,9 +249,7 @@ def A1(view: View) -> Iterator[Move]:
     for network, output in view.pairs:
         if view.state(output) == "stuck" or not view.relevant(network, output):
             continue
-        reason = (
-            f"{network} relevant for {output} ({view.relevance(network, output):.2f}), {_slope_reason(view, output)}"
-        )
+        reason = f"{network} relevant for {output} ({view.relevance(network, output):.2f}), {_slope_reason(view, output)}"
         yield Move("clone_network", "gentle", network, reason, "A1")
         for receiver in view.individual.receivers(network):
             if view.leads_to(receiver, output):
@@ -243,7 +267,9 @@ def A2(view: View) -> Iterator[Move]:
             reason = f"{network} relevant for {output}, {_slope_reason(view, output)}"
             for receiver in view.individual.receivers(network):
                 if view.leads_to(receiver, output):
-                    yield Move("insert_network", "gentle", connection(network, receiver), reason, "A2")
+                    yield Move(
+                        "insert_network", "gentle", connection(network, receiver), reason, "A2"
+                    )
 
 
 @rule("adaptive")
@@ -254,7 +280,9 @@ def A3(view: View) -> Iterator[Move]:
             network = component_at(view.individual, place)
             relevant = [o for o in view.reached.get(network, ()) if view.relevant(network, o)]
             if relevant:
-                yield Move(name, "gentle", place, f"{network} relevant for {', '.join(relevant)}", "A3")
+                yield Move(
+                    name, "gentle", place, f"{network} relevant for {', '.join(relevant)}", "A3"
+                )
 
 
 @rule("adaptive")

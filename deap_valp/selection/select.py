@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 
 from ..errors import RegistrationError
 from ..genome import VALP
-from ..operators import Move
+from ..variation.operators import Move
 from .policies import POLICIES, ByRules, Policy, Situation, random_move
 from .rules import RULES
 
@@ -24,26 +24,30 @@ def selMutation(
 ) -> Move | None:
     """Select an operator, its version and its place: not individuals, as other ``sel*`` do.
 
-    Changes nothing. The default is ``adaptive``: gentle growth at what is relevant, for each output in turn, and late
-    deletion. It had the highest median of those measured, though not above ``gentle`` with certainty
-    (docs/selection.md). The paper's is ``guidelines``: among the legal proposals of
-    its rules that are not barred, one of the first non-empty class is drawn: reducers, aggressive extenders, gentle
-    extenders. Without any proposal, or without a diagnosis of exactly this individual (never evaluated, failed, changed
-    since), both take a random gentle macro operator at a random place.
+    Changes nothing. The default is ``adaptive``: gentle growth at what is relevant, for each output
+    in turn, and late deletion. It had the highest median of those measured, though not above
+    ``gentle`` with certainty (docs/selection.md). The paper's is ``guidelines``: among the legal
+    proposals of its rules that are not barred, one of the first non-empty class is drawn: reducers,
+    aggressive extenders, gentle extenders. Without any proposal, or without a diagnosis of exactly
+    this individual (never evaluated, failed, changed since), both take a random gentle macro
+    operator at a random place.
 
     Args:
         individual: Whose change is to be chosen.
         population: Its peers, for policies that compare; the individual itself may be among them.
-        policy: A name: ``adaptive``, ``guidelines`` (paper VII-B), ``principles`` (paper IV-E, on all five metrics),
-            ``random`` (uniform over every (operator, version) of the macro operators, then over its places),
-            ``gentle`` (the same among gentle ones), ``fixed``, ``retrain`` (no change), or any rule set added with
-            ``rule``. Or a policy with parameters: ``ByRules``, ``Adaptive``, ``AtRandom``, ``FixedProbabilities``,
+        policy: A name: ``adaptive``, ``guidelines`` (paper VII-B), ``principles`` (paper IV-E, on
+            all five metrics), ``random`` (uniform over every (operator, version) of the macro
+            operators, then over its places), ``gentle`` (the same among gentle ones), ``fixed``,
+            ``retrain`` (no change), or any rule set added with
+            ``rule``. Or a policy with parameters: ``ByRules``, ``Adaptive``, ``AtRandom``,
+            ``FixedProbabilities``,
             ``Bandit``, or a callable from ``Situation`` to ``Move``.
-        barred: ``Move.key`` of moves that are not to be proposed, since they did not improve this individual; heeded by
-            policies that follow rules, not by those that draw.
+        barred: ``Move.key`` of moves that are not to be proposed, since they did not improve this
+            individual; heeded by policies that follow rules, not by those that draw.
 
     Returns:
-        The move, with the reason and the rule; None where nothing has a legal place, or the policy wants no change.
+        The move, with the reason and the rule; None where nothing has a legal place, or the policy
+        wants no change.
 
     Raises:
         RegistrationError: The policy is unknown.
@@ -84,7 +88,8 @@ def mutRandom(individual: VALP, operators: str | Iterable[str] = "macro") -> tup
 
     Args:
         individual: Changed in place; untouched where nothing has a legal place.
-        operators: A scope (``macro``, ``micro``, ``hyperparameter``), ``"all"``, or names of operators.
+        operators: A scope (``macro``, ``micro``, ``hyperparameter``), ``"all"``, or names of
+            operators.
 
     References:
         Paper VI-C, the common approach of the hill climbing.

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from ..diagnosis import Diagnosis, Slope
 from ..errors import EvaluationError
 from ..genome import VALP, connection, ends
-from ..operators import operators
+from ..genome.diagnosis import Diagnosis, Slope
+from ..variation.operators import operators
 
 
 @dataclass(frozen=True)
@@ -25,9 +25,11 @@ class Thresholds:
         stuck: A slope above it is stuck.
         steep: A slope below it is steep; between the two it is moderate.
         relevance: A sub-network is relevant to an output above it: more than 20 % lost.
-        irrelevant: Up to it a sub-network is clearly irrelevant (rule A4; not the paper's); never above ``relevance``.
-        deviations: A slope not below 0 by so many standard errors is stuck too (1.645: one-sided, 95 %), since
-            the paper's ``stuck`` is far below the noise of a slope; None is the paper's plain rule.
+        irrelevant: Up to it a sub-network is clearly irrelevant (rule A4; not the paper's); never
+            above ``relevance``.
+        deviations: A slope not below 0 by so many standard errors is stuck too (1.645: one-sided,
+            95 %), since the paper's ``stuck`` is far below the noise of a slope; None is the
+            paper's plain rule.
     """
 
     stuck: float = -1e-10
@@ -55,7 +57,8 @@ class View:
         individual: The individual.
         diagnosis: Of exactly this individual.
         population: Its peers; empty where it stands alone.
-        insertion: The version in which rules about a local optimum or a partly relevant sub-network change it.
+        insertion: The version in which rules about a local optimum or a partly relevant sub-network
+            change it.
     """
 
     def __init__(
@@ -74,7 +77,11 @@ class View:
 
     def thresholds(self, output: str) -> Thresholds:
         """Those of an output."""
-        return self._thresholds if isinstance(self._thresholds, Thresholds) else self._thresholds[output]
+        return (
+            self._thresholds
+            if isinstance(self._thresholds, Thresholds)
+            else self._thresholds[output]
+        )
 
     @cached_property
     def reached(self) -> dict[str, tuple[str, ...]]:
@@ -86,7 +93,9 @@ class View:
     @property
     def pairs(self) -> Iterator[tuple[str, str]]:
         """Every sub-network with every output that it contributes to."""
-        return ((network, output) for network, outputs in self.reached.items() for output in outputs)
+        return (
+            (network, output) for network, outputs in self.reached.items() for output in outputs
+        )
 
     def measured(self, metric: str) -> Mapping[Any, Any]:
         """What a metric found.
@@ -120,7 +129,9 @@ class View:
 
     def clearly_irrelevant(self, network: str, output: str) -> bool:
         """Whether next to nothing is lost without the sub-network."""
-        return self.relevance(network, output) <= min(self.thresholds(output).irrelevant, self.limit(output))
+        return self.relevance(network, output) <= min(
+            self.thresholds(output).irrelevant, self.limit(output)
+        )
 
     def leads_to(self, receiver: str, output: str) -> bool:
         """Whether what the receiver reads can reach the output."""
@@ -141,27 +152,35 @@ class View:
 
     @cached_property
     def _deletable(self) -> list[tuple[str, str]]:
-        return [ends(place) for place in operators()["delete_connection"].places(self.individual, False)]
+        return [
+            ends(place) for place in operators()["delete_connection"].places(self.individual, False)
+        ]
 
     def cutting(self, network: str, output: str) -> list[str]:
         """Deletable connections that each, alone, cut a sub-network from one output and from no other.
 
-        A connection cuts where every path runs through it: where the paths before it times the paths behind it are
-        all the paths there are.
+        A connection cuts where every path runs through it: where the paths before it times the
+        paths behind it are all the paths there are.
         """
         paths = self._paths
         return [
             connection(provider, receiver)
             for provider, receiver in self._deletable
-            if [other for other in self.reached[network] if self._cut(paths, network, provider, receiver, other)]
+            if [
+                other
+                for other in self.reached[network]
+                if self._cut(paths, network, provider, receiver, other)
+            ]
             == [output]
         ]
 
     @staticmethod
-    def _cut(paths: dict[str, dict[str, int]], network: str, provider: str, receiver: str, output: str) -> bool:
+    def _cut(
+        paths: dict[str, dict[str, int]], network: str, provider: str, receiver: str, output: str
+    ) -> bool:
         return paths[network][provider] * paths[receiver][output] == paths[network][output]
 
-    # ---- among its peers (paper IV-B 5) ----------------------------------------------------------------------
+    # ---- among its peers (paper IV-B 5) ----------------------------------------------------------
 
     @cached_property
     def ranks(self) -> dict[str, int]:
@@ -171,7 +190,9 @@ class View:
 
     def upper_half(self, output: str) -> bool:
         """Whether the individual stands in the upper half of the ranking of an output."""
-        return self.ranks[output] <= (len(evaluated_peers(self.individual, self.population)) + 1) / 2
+        return (
+            self.ranks[output] <= (len(evaluated_peers(self.individual, self.population)) + 1) / 2
+        )
 
 
 def evaluated_peers(individual: VALP, population: Sequence[VALP]) -> list[VALP]:
@@ -198,7 +219,12 @@ def rank(population: Sequence[VALP]) -> list[dict[str, int]]:
     for individual in population:
         evaluation = individual.evaluation
         if evaluation is None:
-            raise EvaluationError(f"rank needs individuals with an evaluation of their own, got {individual!r}")
+            raise EvaluationError(
+                f"rank needs individuals with an evaluation of their own, got {individual!r}"
+            )
         values.append(dict(zip(evaluation.objectives, evaluation, strict=True)))
     outputs = population[0].outputs if population else ()
-    return [{name: 1 + sum(other[name] < own[name] for other in values) for name in outputs} for own in values]
+    return [
+        {name: 1 + sum(other[name] < own[name] for other in values) for name in outputs}
+        for own in values
+    ]

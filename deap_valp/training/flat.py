@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from ..genome import Optimizer, ends
-from ..model import Model
-from ..optimizers import make_optimizer
+from ..genome.optimizers import make_optimizer
+from .model import Model
 
 
 class Slot(NamedTuple):
@@ -23,7 +23,8 @@ class Slot(NamedTuple):
 class Flat:
     """The parameters of a model laid out in one buffer, and their gradients in another.
 
-    One fused kernel then updates all of them; a step on 40 small tensors costs several times as much.
+    One fused kernel then updates all of them; a step on 40 small tensors costs several times as
+    much.
 
     Args:
         model: Its parameters become views of the buffer.
@@ -32,8 +33,13 @@ class Flat:
 
     def __init__(self, model: Model, order: Sequence[str]) -> None:
         self._shapes = {key: model.tensors[key].shape for key in order}
-        self._turned = {key for key in order if ends(key)[1] in model.outputs and _tall(self._shapes[key])}
-        stored = [model.tensors[key].detach().t() if key in self._turned else model.tensors[key] for key in order]
+        self._turned = {
+            key for key in order if ends(key)[1] in model.outputs and _tall(self._shapes[key])
+        }
+        stored = [
+            model.tensors[key].detach().t() if key in self._turned else model.tensors[key]
+            for key in order
+        ]
         self.parameter = nn.Parameter(torch.cat([tensor.detach().reshape(-1) for tensor in stored]))
         self.gradient = self.parameter.grad = torch.zeros_like(self.parameter.data)
         self._parts: dict[str, slice] = {}
@@ -45,7 +51,9 @@ class Flat:
     def slot(self, *keys: str) -> Slot:
         """A tensor by name; several that follow each other and differ in their rows alone as one."""
         part = slice(self._parts[keys[0]].start, self._parts[keys[-1]].stop)
-        return Slot(*(self._view(keys[0], buffer[part]) for buffer in (self.parameter.data, self.gradient)))
+        return Slot(
+            *(self._view(keys[0], buffer[part]) for buffer in (self.parameter.data, self.gradient))
+        )
 
     def _view(self, key: str, part: Tensor) -> Tensor:
         rows, *columns = self._shapes[key]
@@ -60,19 +68,22 @@ class Flat:
 
 
 def _tall(shape: torch.Size) -> bool:
-    # the wide head of an image is stored turned: its gradient's product then takes two thirds of the time at 20 units
+    # the wide head of an image is stored turned: its gradient's product then takes two thirds of
+    # the time at 20 units
     return len(shape) == 2 and shape[0] > shape[1]
 
 
-# ---- the step: from gradients to new weights -------------------------------------------------------------------------
+# ---- the step: from gradients to new weights -----------------------------------------------------
 
 
-def make_step(model: Model, flat: Flat, optimizers: Mapping[str, Optimizer]) -> Callable[[], object]:
+def make_step(
+    model: Model, flat: Flat, optimizers: Mapping[str, Optimizer]
+) -> Callable[[], object]:
     """A function that takes one step along the gradient of the summed losses.
 
-    Each output's algorithm and rate propose an update of that output's subgraph, and a weight moves by the mean of its
-    outputs' proposals. All propose from the one gradient, so where they agree, this is the step of one optimizer, and
-    changing one rate slightly changes training slightly.
+    Each output's algorithm and rate propose an update of that output's subgraph, and a weight moves
+    by the mean of its outputs' proposals. All propose from the one gradient, so where they agree,
+    this is the step of one optimizer, and changing one rate slightly changes training slightly.
 
     References:
         Paper V-C, change_lr and change_sgd.
@@ -81,8 +92,13 @@ def make_step(model: Model, flat: Flat, optimizers: Mapping[str, Optimizer]) -> 
     if len(settings) == 1:
         return make_optimizer(settings[0].name, settings[0].learning_rate, flat.parameter).step
     trials = [nn.Parameter(flat.parameter.detach().clone()) for _ in settings]
-    steppers = [make_optimizer(s.name, s.learning_rate, trial) for s, trial in zip(settings, trials, strict=True)]
-    shares = _shares(model, flat, [[name for name in model.outputs if optimizers[name] == s] for s in settings])
+    steppers = [
+        make_optimizer(s.name, s.learning_rate, trial)
+        for s, trial in zip(settings, trials, strict=True)
+    ]
+    shares = _shares(
+        model, flat, [[name for name in model.outputs if optimizers[name] == s] for s in settings]
+    )
     moved = torch.zeros_like(flat.gradient)
 
     def step() -> None:
@@ -105,4 +121,6 @@ def _shares(model: Model, flat: Flat, groups: Sequence[Sequence[str]]) -> list[T
         for output in model.outputs
     }
     all_of_them = torch.stack(list(reached.values())).sum(0)
-    return [torch.stack([reached[output] for output in group]).sum(0) / all_of_them for group in groups]
+    return [
+        torch.stack([reached[output] for output in group]).sum(0) / all_of_them for group in groups
+    ]

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ..model import Latents, Model, generation_outputs
 from ..problem import Classification, Generation, OutputKind, Problem, Regression
+from .model import Latents, Model, generation_outputs
 
 Measure = Callable[[Tensor, Tensor], tuple[Tensor, Tensor, float]]
 """From head and target to the loss, its gradient, and a factor that the gradient is still to be multiplied by.
@@ -42,15 +42,28 @@ class LossWeights(NamedTuple):
 def loss_weights(model: Model, problem: Problem) -> LossWeights:
     """Divided by the constant predictor's loss unless the problem says otherwise, so that 1 is "knows nothing"."""
     shares = {
-        output: {name: share * problem.outputs[output].kl_weight for name, share in model.divergences(output)}
+        output: {
+            name: share * problem.outputs[output].kl_weight
+            for name, share in model.divergences(output)
+        }
         for output in generation_outputs(model)
     }
-    decoders = tuple(name for name in model.order if any(name in decoders for decoders in shares.values()))
+    decoders = tuple(
+        name for name in model.order if any(name in decoders for decoders in shares.values())
+    )
     rows = []
     for output in model.outputs:
-        own = {name: share / model.components[output].width for name, share in shares.get(output, {}).items()}
+        own = {
+            name: share / model.components[output].width
+            for name, share in shares.get(output, {}).items()
+        }
         own[output] = 1.0
-        rows.append(tuple(problem.loss_scale[output] * own.get(part, 0.0) for part in (*model.outputs, *decoders)))
+        rows.append(
+            tuple(
+                problem.loss_scale[output] * own.get(part, 0.0)
+                for part in (*model.outputs, *decoders)
+            )
+        )
     return LossWeights((*model.outputs, *decoders), tuple(rows))
 
 
@@ -61,7 +74,9 @@ def sub_losses(
     weights = loss_weights(model, problem)
     matrix = next(model.parameters()).new_tensor(weights.rows)
 
-    def losses(results: Mapping[str, Tensor], targets: Mapping[str, Tensor], latents: Latents) -> Tensor:
+    def losses(
+        results: Mapping[str, Tensor], targets: Mapping[str, Tensor], latents: Latents
+    ) -> Tensor:
         parts = [problem.outputs[name].loss(results[name], targets[name]) for name in model.outputs]
         parts += [latents.divergence(name) for name in weights.parts[len(parts) :]]
         return matrix @ torch.stack(parts)
@@ -69,7 +84,7 @@ def sub_losses(
     return losses
 
 
-# ---- closed forms ----------------------------------------------------------------------------------------------------
+# ---- closed forms --------------------------------------------------------------------------------
 
 
 def squared_error(head: Tensor, target: Tensor) -> tuple[Tensor, Tensor, float]:
@@ -83,7 +98,9 @@ def cross_entropy(head: Tensor, target: Tensor) -> tuple[Tensor, Tensor, float]:
     """Softmax cross-entropy of class indices."""
     logarithms = head.t().log_softmax(0)
     loss = functional.nll_loss(logarithms.t(), target)
-    gradient = logarithms.exp_().scatter_(0, target[None], -1, reduce="add")  # softmax less the one-hot target
+    gradient = logarithms.exp_().scatter_(
+        0, target[None], -1, reduce="add"
+    )  # softmax less the one-hot target
     return loss, gradient.t(), 1 / len(target)
 
 

@@ -1,7 +1,7 @@
 """The stages of a tape: each knows its operands, the memory of its gradients, and its derivative.
 
-Signals have the batch last, (width, batch): products of these sizes run faster so, and a part of the units is
-contiguous.
+Signals have the batch last, (width, batch): products of these sizes run faster so, and a part of
+the units is contiguous.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from ..networks import Latent, Layer
+from ..genome.kinds import Latent, Layer
 from .flat import Slot
 from .losses import Measure
 
@@ -25,7 +25,8 @@ class Signal:
 
     Attributes:
         value: Shape (width, batch).
-        gradient: Of the sum of the losses with respect to the value; None for features, which need none.
+        gradient: Of the sum of the losses with respect to the value; None for features, which need
+            none.
         factor: What the gradient is still to be multiplied by, which a product does in passing.
     """
 
@@ -51,7 +52,8 @@ class Product:
     """``into = bias + weight @ read``; without a bias, ``into += weight @ read``.
 
     Attributes:
-        keeps: On the way back, 1 to add to what others that read the same signal wrote to its gradient, 0 to overwrite.
+        keeps: On the way back, 1 to add to what others that read the same signal wrote to its
+            gradient, 0 to overwrite.
     """
 
     def __init__(self, read: Signal, into: Signal, weight: Slot, bias: Slot | None) -> None:
@@ -88,7 +90,9 @@ class Activate:
 
     def backward(self) -> None:
         assert self.into.gradient is not None and self.read.gradient is not None
-        self.layer.backward(self.into.gradient, self.read.value, self.into.value, self.read.gradient, units=0)
+        self.layer.backward(
+            self.into.gradient, self.read.value, self.into.value, self.read.gradient, units=0
+        )
 
 
 class Draw:
@@ -96,7 +100,8 @@ class Draw:
 
     Attributes:
         noise: Of this step, shape (dim, batch).
-        loss: The divergence, sum over dimensions, mean over the batch; without its weight in the sum.
+        loss: The divergence, sum over dimensions, mean over the batch; without its weight in the
+            sum.
     """
 
     noise: Tensor

@@ -1,6 +1,7 @@
 """A model and its losses, recorded once as a tape of stages, then played forward and backward by hand.
 
-To small networks autograd costs more than their arithmetic. On a tape a step is nothing but kernels.
+To small networks autograd costs more than their arithmetic. On a tape a step is nothing but
+kernels.
 """
 
 from __future__ import annotations
@@ -11,19 +12,26 @@ import torch
 from torch import Tensor
 
 from ..genome import connection
-from ..model import Model
-from ..networks import Latent, Layer, SubNetwork
+from ..genome.kinds import Latent, Layer, SubNetwork
 from ..problem import Input, Problem
 from .flat import Flat
 from .losses import loss_weights, measure_of
-from .stages import Activate, Draw, Loss, Product, Signal, Stage
+from .model import Model
+from .stages import (
+    Activate,
+    Draw,
+    Loss,
+    Product,
+    Signal,
+    Stage,
+)
 
 
 class Tape:
     """What a training step computes before the update.
 
-    Receivers that read the same provider first are computed as one: their blocks lie one below the other, so that the
-    product with an image, say, is one for all of them.
+    Receivers that read the same provider first are computed as one: their blocks lie one below the
+    other, so that the product with an image, say, is one for all of them.
 
     Args:
         model: Its parameters become views of ``flat``.
@@ -35,7 +43,9 @@ class Tape:
         flat: The parameters, and the gradients that ``backward`` writes.
     """
 
-    def __init__(self, model: Model, problem: Problem, batch_size: int, flat: Flat | None = None) -> None:
+    def __init__(
+        self, model: Model, problem: Problem, batch_size: int, flat: Flat | None = None
+    ) -> None:
         self.model, self.batch_size = model, batch_size
         self.weights = loss_weights(model, problem)
         self.stacks = stacks(model)
@@ -57,10 +67,13 @@ class Tape:
         self.parts = [self.losses.get(part) or self.draws[part] for part in self.weights.parts]
         self._share_gradients()
 
-    # ---- playing -----------------------------------------------------------------------------------------------------
+    # ---- playing ---------------------------------------------------------------------------------
 
     def forward(
-        self, features: Mapping[str, Tensor], targets: Mapping[str, Tensor], noise: Mapping[int, Tensor]
+        self,
+        features: Mapping[str, Tensor],
+        targets: Mapping[str, Tensor],
+        noise: Mapping[int, Tensor],
     ) -> Tensor:
         """The loss of every output, shape (outputs,).
 
@@ -84,7 +97,7 @@ class Tape:
         for stage in reversed(self.stages):
             stage.backward()
 
-    # ---- recording ---------------------------------------------------------------------------------------------------
+    # ---- recording -------------------------------------------------------------------------------
 
     def _empty(self, width: int) -> Tensor:
         return self.flat.gradient.new_empty(width, self.batch_size)
@@ -110,7 +123,9 @@ class Tape:
         self.stages.append(Product(self.signals[provider], stack, blocks, biases))
         start = 0
         for receiver in receivers:
-            self.entries[receiver] = stack.units(start, start := start + self.model.components[receiver].rows)
+            self.entries[receiver] = stack.units(
+                start, start := start + self.model.components[receiver].rows
+            )
 
     def _entry(self, name: str) -> Signal:
         for provider in self.model.providers[name]:
@@ -121,12 +136,19 @@ class Tape:
 
     def _record_loss(self, name: str, problem: Problem) -> None:
         width = self.model.components[name].width
-        # a wide head has the layout of its target; a narrow one does not, for its product would take five times as long
-        head = Signal(self._empty(width) if width < self.batch_size else self._empty(width).view(-1, width).t())
+        # a wide head has the layout of its target; a narrow one does not, for its product would
+        # take five times as long
+        head = Signal(
+            self._empty(width)
+            if width < self.batch_size
+            else self._empty(width).view(-1, width).t()
+        )
         bias = self.flat.slot(self.model.entry_bias[name])
         for index, provider in enumerate(self.model.providers[name]):
             block = self.flat.slot(connection(provider, name))
-            self.stages.append(Product(self.signals[provider], head, block, None if index else bias))
+            self.stages.append(
+                Product(self.signals[provider], head, block, None if index else bias)
+            )
         self.losses[name] = Loss(head, measure_of(problem.outputs[name]), self.weights.of(name))
         self.stages.append(self.losses[name])
 
@@ -144,7 +166,9 @@ def stacks(model: Model) -> dict[str, tuple[str, ...]]:
     found: dict[str, tuple[str, ...]] = {}
     for name in model.order:
         if isinstance(model.components[name], SubNetwork):
-            widest = max(model.providers[name], key=lambda provider: model.components[provider].width)
+            widest = max(
+                model.providers[name], key=lambda provider: model.components[provider].width
+            )
             found[widest] = (*found.get(widest, ()), name)
     return found
 
@@ -157,13 +181,17 @@ class OnTape:
 
     def activate(self, pre: Signal, layer: Layer) -> Signal:
         """Apply the activation of a layer."""
-        into = Signal(pre.value, pre.gradient)  # one memory for both gradients: the first is not needed any more
+        into = Signal(
+            pre.value, pre.gradient
+        )  # one memory for both gradients: the first is not needed any more
         self.tape.stages.append(Activate(pre, into, layer))
         return into
 
     def dense(self, hidden: Signal, index: int) -> Signal:
         """Apply weight and bias ``index`` of the sub-network."""
-        weight, bias = (self.tape.flat.slot(f"{self.name}.{index}.{part}") for part in ("weight", "bias"))
+        weight, bias = (
+            self.tape.flat.slot(f"{self.name}.{index}.{part}") for part in ("weight", "bias")
+        )
         into = self.tape.signal(len(weight.value))
         self.tape.stages.append(Product(hidden, into, weight, bias))
         return into

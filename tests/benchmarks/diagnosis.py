@@ -1,7 +1,7 @@
 """Costs of a diagnosis: ``python tests/benchmarks/diagnosis.py [digits|mnist|fashion_mnist]`` prints a Markdown table.
 
-For VALPs of 6, 12 and 24 sub-networks: CPU milliseconds of each metric, and of scoring, each also as a share of the
-training of 1,000 batches.
+For VALPs of 6, 12 and 24 sub-networks: CPU milliseconds of each metric, and of scoring, each also
+as a share of the training of 1,000 batches.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import time
 from deap import creator
 
 import deap_valp as valp
-from deap_valp.evaluation import score_model
+from deap_valp.evaluation.evaluate import score_model
 
 SIZES = (6, 12, 24)
 BATCHES = 200
@@ -49,15 +49,30 @@ def main():
         for one in individuals
     ]
     thousand = [1000 / (BATCHES - 1) * time_ for time_ in training]
-    print("| |" + "|".join(f" {size} sub-networks " for size in SIZES) + "|\n|---|" + "---|" * len(SIZES))
-    print("| training of 1,000 batches | " + " | ".join(f"{time_:.0f} ms" for time_ in thousand) + " |")
-    works = {name: lambda one, name=name: valp.diagnose(one, problem, [name]) for name in valp.ALL_METRICS}
+    print(
+        "| |"
+        + "|".join(f" {size} sub-networks " for size in SIZES)
+        + "|\n|---|"
+        + "---|" * len(SIZES)
+    )
+    print(
+        "| training of 1,000 batches | "
+        + " | ".join(f"{time_:.0f} ms" for time_ in thousand)
+        + " |"
+    )
+    works = {
+        name: lambda one, name=name: valp.diagnose(one, problem, [name])
+        for name in valp.ALL_METRICS
+    }
     works["default metrics"] = lambda one: valp.diagnose(one, problem, valp.DEFAULT_METRICS)
     works["all metrics"] = lambda one: valp.diagnose(one, problem)
     works["scoring"] = lambda one: score_model(valp.decode(one), problem, "validation")
     for name, work in works.items():
         times = [milliseconds(lambda one=one, work=work: work(one)) for one in individuals]
-        cells = [f"{time_:.1f} ms ({time_ / whole:.1%})" for time_, whole in zip(times, thousand, strict=True)]
+        cells = [
+            f"{time_:.1f} ms ({time_ / whole:.1%})"
+            for time_, whole in zip(times, thousand, strict=True)
+        ]
         print(f"| {name} | " + " | ".join(cells) + " |")
 
 

@@ -1,7 +1,8 @@
 """Costs and exactness of the operators: ``python tests/benchmarks/operators.py`` prints Markdown tables.
 
-Milliseconds of an operator, a clone, a selection and a pickle for VALPs of 6, 20 and 60 sub-networks; the largest
-relative change of any output or loss by gentle operators; how often a donation finds nothing.
+Milliseconds of an operator, a clone, a selection and a pickle for VALPs of 6, 20 and 60
+sub-networks; the largest relative change of any output or loss by gentle operators; how often a
+donation finds nothing.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import zoo
 
 import deap_valp as valp
-from deap_valp.diagnosis import Diagnosis, Slope
+from deap_valp.diagnosis.metrics import Diagnosis, Slope
 
 SIZES = (6, 20, 60)
 
@@ -46,7 +47,11 @@ def header(*cells):
 
 def diagnosed(individual):
     """With a diagnosis that makes many rules speak."""
-    relevance = {(n, o): random.choice([1.0, 2.0]) for n in individual.networks for o in individual.outputs_of(n)}
+    relevance = {
+        (n, o): random.choice([1.0, 2.0])
+        for n in individual.networks
+        for o in individual.outputs_of(n)
+    }
     slopes = {o: random.choice([Slope(-1e-3, 1e-6), Slope(1e-3, 1e-6)]) for o in individual.outputs}
     individual.fitness.values = valp.Evaluation(
         [1.0] * len(individual.outputs),
@@ -73,18 +78,30 @@ def costs(problem):
     for name, op in valp.operators().items():
         for version in op.versions if op.scope != "crossover" else ():
             options = {"gentle": version == "gentle"} if len(op.versions) == 2 else {}
-            row(f"{name}, {version}", *(f"{net_cost(op, options, member):.2f}" for member in members))
+            row(
+                f"{name}, {version}",
+                *(f"{net_cost(op, options, member):.2f}" for member in members),
+            )
     others = [zoo.random_valp(problem, (size, size)) for size in SIZES]
     pairs = list(zip(members, others, strict=True))
     row(
         "donation, both ways",
-        *(f"{milliseconds(lambda a=a, b=b: valp.cxExclusiveSubgraph(*copy.deepcopy((a, b)))):.2f}" for a, b in pairs),
+        *(
+            f"{milliseconds(lambda a=a, b=b: valp.cxExclusiveSubgraph(*copy.deepcopy((a, b)))):.2f}"
+            for a, b in pairs
+        ),
     )
     known = [diagnosed(copy.deepcopy(member)) for member in members]
-    row("selMutation, guidelines", *(f"{milliseconds(lambda m=m: valp.selMutation(m)):.2f}" for m in known))
+    row(
+        "selMutation, guidelines",
+        *(f"{milliseconds(lambda m=m: valp.selMutation(m)):.2f}" for m in known),
+    )
     row("clone", *(f"{milliseconds(lambda m=m: copy.deepcopy(m)):.2f}" for m in members))
     row("pickle", *(f"{milliseconds(lambda m=m: pickle.dumps(m)):.2f}" for m in members))
-    row("pickled structure, bytes", *(f"{len(pickle.dumps(m)) - 4 * m.weight_count:,}" for m in members))
+    row(
+        "pickled structure, bytes",
+        *(f"{len(pickle.dumps(m)) - 4 * m.weight_count:,}" for m in members),
+    )
 
 
 def exactness(seeds=40):
@@ -101,7 +118,9 @@ def exactness(seeds=40):
                 child = copy.deepcopy(individual)
                 op.apply(child, place, **({"gentle": True} if len(op.versions) == 2 else {}))
                 for dtype in zoo.DTYPES:
-                    change = zoo.largest_difference(before[dtype], zoo.predictions(child, problem, dtype))
+                    change = zoo.largest_difference(
+                        before[dtype], zoo.predictions(child, problem, dtype)
+                    )
                     known, count = changes.get((name, dtype), (0.0, 0))
                     changes[name, dtype] = max(known, change), count + 1
     header("gentle operator", "applications", "largest change, float64", "largest change, float32")
@@ -111,7 +130,11 @@ def exactness(seeds=40):
 
 
 def donations(problem, pairs=200):
-    header("pairs of individuals", *(f"nothing for {name}" for name in problem.outputs), "nothing at all")
+    header(
+        "pairs of individuals",
+        *(f"nothing for {name}" for name in problem.outputs),
+        "nothing at all",
+    )
     for label, bounds, steps in (
         ("random, 3 to 6 sub-networks", (3, 6), 0),
         ("random, 6 sub-networks", (6, 6), 0),
@@ -135,7 +158,9 @@ def donations(problem, pairs=200):
 
 def million():
     individual = zoo.build(zoo.plain_problem(), {"n0": zoo.generic(700, 700, 700)}, "x->n0 n0->y")
-    print(f"\nA clone of {individual.weight_count:,} weights: {milliseconds(lambda: copy.deepcopy(individual)):.3f} ms")
+    print(
+        f"\nA clone of {individual.weight_count:,} weights: {milliseconds(lambda: copy.deepcopy(individual)):.3f} ms"
+    )
 
 
 if __name__ == "__main__":

@@ -2,10 +2,11 @@
 
     python tests/benchmarks/step.py [--rounds 9] [--widths 20 50 100] [--random 0] [--device cuda]
 
-Processor time of one thread (on a GPU, wall time until it has done all), batches of 200, VALPs of six sub-networks on
-synthetic images of 784 pixels. The
-contestants take turns in blocks, so that whatever else the machine does hits all of them; each ratio is the median over
-the rounds. Ours includes what a session does before its first step, spread over the steps of a block.
+Processor time of one thread (on a GPU, wall time until it has done all), batches of 200, VALPs of
+six sub-networks on synthetic images of 784 pixels. The
+contestants take turns in blocks, so that whatever else the machine does hits all of them; each
+ratio is the median over the rounds. Ours includes what a session does before its first step, spread
+over the steps of a block.
 """
 
 # ruff: noqa: E402 (the path comes first, so that the script runs from anywhere)
@@ -31,9 +32,9 @@ sys.path[:0] = [str(TESTS), str(TESTS.parent)]
 import zoo
 
 import deap_valp as valp
-from deap_valp.genome import connection
-from deap_valp.networks import Decoder, SubNetwork
-from deap_valp.training import train
+from deap_valp.genome.valp import connection
+from deap_valp.genome.kinds import Decoder, SubNetwork
+from deap_valp.training.loop import train
 from deap_valp.training.tape import Tape
 
 BATCH = 200
@@ -50,7 +51,7 @@ MODULES = {
 }
 
 
-# ---- what is trained -------------------------------------------------------------------------------------------------
+# ---- what is trained -----------------------------------------------------------------------------
 
 
 def image_problem() -> valp.Problem:
@@ -64,7 +65,11 @@ def image_problem() -> valp.Problem:
             "histogram": valp.Regression(rng.random((EXAMPLES, 8))),
             "picture": valp.Generation(),
         },
-        splits={"train": slice(0, EXAMPLES - 200), "validation": [EXAMPLES - 1], "test": [EXAMPLES - 2]},
+        splits={
+            "train": slice(0, EXAMPLES - 200),
+            "validation": [EXAMPLES - 1],
+            "test": [EXAMPLES - 2],
+        },
     )
 
 
@@ -91,10 +96,12 @@ def drawn_valp(problem: valp.Problem, width: int, seed: int) -> valp.VALP:
     """Six sub-networks as ``initVALP`` draws them."""
     random.seed(seed)
     latent, icls = (width // 2, width // 2), zoo.individual_class(problem.weights)
-    return valp.initVALP(icls, problem, (6, 6), layers=(2, 3), width=(width, width), latent=latent, batch_size=BATCH)
+    return valp.initVALP(
+        icls, problem, (6, 6), layers=(2, 3), width=(width, width), latent=latent, batch_size=BATCH
+    )
 
 
-# ---- contestants: each gives a function of the number of steps to take -----------------------------------------------
+# ---- contestants: each gives a function of the number of steps to take ---------------------------
 
 
 def ours(individual: valp.VALP, problem: valp.Problem, device: str) -> Callable[[int], object]:
@@ -115,7 +122,9 @@ class Plain(nn.Module):
         self.noise = torch.randn_like
         self.entries, self.bodies = nn.ModuleDict(), nn.ModuleDict()
         for name, kind in self.kinds.items():
-            block = torch.cat([individual.weights[connection(u, name)] for u in self.providers[name]], 1)
+            block = torch.cat(
+                [individual.weights[connection(u, name)] for u in self.providers[name]], 1
+            )
             self.entries[name] = linear(block, individual.weights[individual.entry_bias(name)])
             if isinstance(kind, SubNetwork):
                 self.bodies[name] = nn.Sequential(*self._modules_of(name, kind))
@@ -123,7 +132,12 @@ class Plain(nn.Module):
     def _modules_of(self, name: str, kind: SubNetwork):
         for index, layer in enumerate(kind.layers):
             if f"{name}.{index}.weight" in self.individual.weights:
-                yield linear(*(self.individual.weights[f"{name}.{index}.{key}"] for key in ("weight", "bias")))
+                yield linear(
+                    *(
+                        self.individual.weights[f"{name}.{index}.{key}"]
+                        for key in ("weight", "bias")
+                    )
+                )
             yield MODULES[layer.activation]()
 
     def forward(self, results: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
@@ -154,7 +168,9 @@ class PlainLosses:
 
     def __init__(self, individual: valp.VALP, problem: valp.Problem) -> None:
         self.problem = problem
-        self.shares = {name: dict(valp.decode(individual).divergences(name)) for name in problem.outputs}
+        self.shares = {
+            name: dict(valp.decode(individual).divergences(name)) for name in problem.outputs
+        }
 
     def __call__(
         self, results: dict[str, Tensor], targets: dict[str, Tensor], divergence: dict[str, Tensor]
@@ -166,7 +182,9 @@ class PlainLosses:
             else:
                 loss = functional.mse_loss(results[name], targets[name])
             if kind.kind == "generation":
-                part = sum(divergence[decoder] * share for decoder, share in self.shares[name].items())
+                part = sum(
+                    divergence[decoder] * share for decoder, share in self.shares[name].items()
+                )
                 loss = loss + kind.kl_weight * part / targets[name].shape[1]
             losses[name] = self.problem.loss_scale[name] * loss
         return losses
@@ -192,7 +210,11 @@ def plain(individual: valp.VALP, problem: valp.Problem, device: str) -> Callable
 
 def assert_same_losses(individual: valp.VALP, problem: valp.Problem) -> None:
     """Both train the same network with the same losses."""
-    data, model, ours = problem.split("train", limit=BATCH), Plain(individual), valp.decode(individual)
+    data, model, ours = (
+        problem.split("train", limit=BATCH),
+        Plain(individual),
+        valp.decode(individual),
+    )
     model.noise = torch.zeros_like
     results, divergence = model(data.inputs)
     plainly = PlainLosses(individual, problem)(results, data.targets, divergence)
@@ -219,8 +241,13 @@ def products(individual: valp.VALP, problem: valp.Problem, device: str) -> Calla
     for name in individual.order:
         if name in individual.inputs:
             continue
-        widths = {provider: individual.component(provider).width for provider in individual.providers(name)}
-        needed = sum(width for provider, width in widths.items() if provider not in individual.inputs)
+        widths = {
+            provider: individual.component(provider).width
+            for provider in individual.providers(name)
+        }
+        needed = sum(
+            width for provider, width in widths.items() if provider not in individual.inputs
+        )
         layer(individual.rows(name), sum(widths.values()), needed)
         if name in individual.networks:
             for key, shape in individual.component(name).shapes().items():
@@ -235,7 +262,7 @@ def products(individual: valp.VALP, problem: valp.Problem, device: str) -> Calla
     return steps
 
 
-# ---- timing ----------------------------------------------------------------------------------------------------------
+# ---- timing --------------------------------------------------------------------------------------
 
 CONTESTANTS = {"ours": ours, "plain": plain, "products": products}
 
@@ -280,18 +307,27 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--steps", type=int, default=200, help="of a block")
-    parser.add_argument("--widths", type=int, nargs="+", default=[20, 50, 100], help="units of a layer")
-    parser.add_argument("--random", type=int, default=0, help="VALPs of each width drawn with initVALP, besides")
+    parser.add_argument(
+        "--widths", type=int, nargs="+", default=[20, 50, 100], help="units of a layer"
+    )
+    parser.add_argument(
+        "--random", type=int, default=0, help="VALPs of each width drawn with initVALP, besides"
+    )
     parser.add_argument("--device", default="cpu")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     random.seed(1)
     problem = image_problem()
-    print("| VALP | weights | ours, ms | plain, ms | products, ms | ours / plain | ours / products |")
+    print(
+        "| VALP | weights | ours, ms | plain, ms | products, ms | ours / plain | ours / products |"
+    )
     print("|---|---|---|---|---|---|---|")
     for width in arguments.widths:
         valps = {f"{width} units": six_networks(problem, width)}
-        valps |= {f"{width} units, drawn {i}": drawn_valp(problem, width, i) for i in range(arguments.random)}
+        valps |= {
+            f"{width} units, drawn {i}": drawn_valp(problem, width, i)
+            for i in range(arguments.random)
+        }
         for label, individual in valps.items():
             seen = measure(individual, problem, arguments.rounds, arguments.steps, arguments.device)
             print(row(label, individual, seen), flush=True)

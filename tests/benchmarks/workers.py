@@ -1,11 +1,13 @@
 """What several processes make of a generation, what they take, and the parts of an evaluation.
 
-    python tests/benchmarks/workers.py [hourly] [memory] [travel] [parts] [--evaluations 40] [--batches 200]
+    python tests/benchmarks/workers.py [hourly] [memory] [travel] [parts] [--evaluations 40]
+    [--batches 200]
 
-All of these by default. ``hourly`` evaluates one generation of VALPs of three to six sub-networks on Fashion-MNIST with
-one process and with two, under ``python -m deap_valp.scoop``; ``memory`` looks at the processes of the latter while
-they train (Linux); ``travel`` returns evaluations with 3 MB of weights; ``parts`` takes evaluations of 20-unit VALPs
-apart. The time that processes take to start is left out.
+All of these by default. ``hourly`` evaluates one generation of VALPs of three to six sub-networks
+on Fashion-MNIST with one process and with two, under ``python -m deap_valp.scoop``; ``memory``
+looks at the processes of the latter while they train (Linux); ``travel`` returns evaluations with 3
+MB of weights; ``parts`` takes evaluations of 20-unit VALPs apart. The time that processes take to
+start is left out.
 """
 
 # ruff: noqa: E402 (the path comes first, so that the script runs from anywhere)
@@ -36,7 +38,7 @@ from deap import creator
 
 import deap_valp as valp
 from deap_valp.distributed import scoop_started
-from deap_valp.training import train
+from deap_valp.training.loop import train
 
 PARTS = ("hourly", "memory", "travel", "parts")
 MEGABYTE = 2**20
@@ -50,11 +52,13 @@ def generation(options: argparse.Namespace, **settings: Any) -> list[Any]:
     """The same individuals for the same options."""
     random.seed(1)
     problem = valp.problems.by_name(options.problem)
-    make = functools.partial(valp.initVALP, creator.Individual, problem, networks=(3, 6), **settings)
+    make = functools.partial(
+        valp.initVALP, creator.Individual, problem, networks=(3, 6), **settings
+    )
     return [make() for _ in range(options.evaluations)]
 
 
-# ---- inside SCOOP ----------------------------------------------------------------------------------------------------
+# ---- inside SCOOP --------------------------------------------------------------------------------
 
 
 def evaluate(individual: Any, problem: str, batches: int) -> int:
@@ -78,15 +82,22 @@ def carry(_: int) -> tuple[int, Any]:
 def inside(options: argparse.Namespace) -> dict[str, Any]:
     """What the origin finds, once all processes are there and have opened the data."""
     known: set[int] = set()
-    some = generation(argparse.Namespace(problem=options.problem, evaluations=2 * options.processes))
+    some = generation(
+        argparse.Namespace(problem=options.problem, evaluations=2 * options.processes)
+    )
     work = functools.partial(evaluate, problem=options.problem)
     while len(known) < options.processes:
         known |= set(valp.scoopMap(functools.partial(work, batches=2), some, progress=False))
     if options.inside == "travel":
         valp.scoopMap(carry, range(4), progress=False)
         start = perf_counter()
-        carried = [pid for pid, _ in valp.scoopMap(carry, range(options.evaluations), progress=False)]
-        return {"seconds": perf_counter() - start, "travelled": sum(pid != os.getpid() for pid in carried)}
+        carried = [
+            pid for pid, _ in valp.scoopMap(carry, range(options.evaluations), progress=False)
+        ]
+        return {
+            "seconds": perf_counter() - start,
+            "travelled": sum(pid != os.getpid() for pid in carried),
+        }
     individuals = generation(options)
     print("begin", flush=True)
     start = perf_counter()
@@ -96,14 +107,25 @@ def inside(options: argparse.Namespace) -> dict[str, Any]:
 
 def launch(options: argparse.Namespace, part: str, processes: int) -> subprocess.Popen[str]:
     """Run this script under SCOOP."""
-    arguments = [f"--{name}={getattr(options, name)}" for name in ("problem", "evaluations", "batches")]
+    arguments = [
+        f"--{name}={getattr(options, name)}" for name in ("problem", "evaluations", "batches")
+    ]
     launcher = [sys.executable, "-m", "deap_valp.scoop", "-q", "-n", str(processes)]
     return subprocess.Popen(
-        [*launcher, str(Path(__file__).resolve()), *arguments, f"--processes={processes}", f"--inside={part}"],
+        [
+            *launcher,
+            str(Path(__file__).resolve()),
+            *arguments,
+            f"--processes={processes}",
+            f"--inside={part}",
+        ],
         stdout=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])},
+        env={
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
+        },
     )
 
 
@@ -115,7 +137,7 @@ def found(process: subprocess.Popen[str]) -> dict[str, Any]:
     return json.loads(output.splitlines()[-1])
 
 
-# ---- memory ----------------------------------------------------------------------------------------------------------
+# ---- memory --------------------------------------------------------------------------------------
 
 
 def workers_of(launched: int) -> Iterator[int]:
@@ -123,7 +145,11 @@ def workers_of(launched: int) -> Iterator[int]:
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             words = (folder / "cmdline").read_text().split("\0")
-            if os.getpgid(int(folder.name)) == launched and words[1:4] == ["-m", "deap_valp.scoop", "--worker"]:
+            if os.getpgid(int(folder.name)) == launched and words[1:4] == [
+                "-m",
+                "deap_valp.scoop",
+                "--worker",
+            ]:
                 yield int(folder.name)
         except OSError:
             continue
@@ -167,11 +193,13 @@ def own(memory: dict[str, float]) -> float:
 def of_imports(modules: str) -> float:
     """Proportional share of a fresh process that imports these."""
     code = f"import {modules}; print(open('/proc/self/smaps_rollup').read())"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
+    )
     return int(re.search(r"^Pss:\s+(\d+)", done.stdout, re.MULTILINE)[1]) / 1024
 
 
-# ---- the parts of an evaluation --------------------------------------------------------------------------------------
+# ---- the parts of an evaluation ------------------------------------------------------------------
 
 
 def taken_apart(individual: Any, problem: valp.Problem, batches: int) -> dict[str, float]:
@@ -196,7 +224,7 @@ def taken_apart(individual: Any, problem: valp.Problem, batches: int) -> dict[st
     }
 
 
-# ---- tables ----------------------------------------------------------------------------------------------------------
+# ---- tables --------------------------------------------------------------------------------------
 
 
 def hourly(options: argparse.Namespace) -> Iterator[str]:
@@ -245,9 +273,13 @@ def parts(options: argparse.Namespace) -> Iterator[str]:
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; all by default")
+    parser.add_argument(
+        "parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; all by default"
+    )
     parser.add_argument("--evaluations", type=int, default=40, help="in the generation")
-    parser.add_argument("--batches", type=int, default=200, help="of an evaluation; parts: five times as many")
+    parser.add_argument(
+        "--batches", type=int, default=200, help="of an evaluation; parts: five times as many"
+    )
     parser.add_argument("--problem", default="fashion_mnist", help="a built-in one")
     parser.add_argument("--processes", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--inside", help=argparse.SUPPRESS)

@@ -1,7 +1,7 @@
 """A search with a checkpoint: resume.py SEARCH FOLDER [MAP [evaluations before it kills itself]].
 
-MAP is ``serial``, ``processes`` or ``scoop``. It leaves in the folder a digest of what it found, and a line in
-``calls`` for each evaluation that was finished.
+MAP is ``serial``, ``processes`` or ``scoop``. It leaves in the folder a digest of what it found,
+and a line in ``calls`` for each evaluation that was finished.
 """
 
 import hashlib
@@ -42,7 +42,9 @@ def evaluate(individual):
 def main():
     search, folder = sys.argv[1], Path(sys.argv[2])
     toolbox = base.Toolbox()
-    toolbox.register("individual", valp.initVALP, creator.Individual, problem, networks=(3, 4), width=(8, 16))
+    toolbox.register(
+        "individual", valp.initVALP, creator.Individual, problem, networks=(3, 4), width=(8, 16)
+    )
     toolbox.register("evaluate", evaluate)
     toolbox.register("selMutation", valp.selMutation)
     toolbox.register("mate", valp.cxExclusiveSubgraph)
@@ -56,20 +58,36 @@ def main():
         toolbox.register("map", valp.scoopMap, progress=False)
         toolbox.register("submit", valp.scoopSubmit)
     random.seed(3)
-    population, front, archive = tools.initRepeat(list, toolbox.individual, 4), tools.ParetoFront(), []
-    options = {"halloffame": front, "archive": archive, "checkpoint": valp.Checkpoint(folder / "checkpoint")}
+    population, front, archive = (
+        tools.initRepeat(list, toolbox.individual, 4),
+        tools.ParetoFront(),
+        [],
+    )
+    options = {
+        "halloffame": front,
+        "archive": archive,
+        "checkpoint": valp.Checkpoint(folder / "checkpoint"),
+    }
     if search == "hillClimbing":
         best, logbook = valp.hillClimbing(population[0], toolbox, 8, progress=False, **options)
         population = [best]
     elif search == "eaGuided":
-        population, logbook = valp.eaGuided(population, toolbox, 4, 4, 0.3, 0.6, 3, verbose=False, **options)
+        population, logbook = valp.eaGuided(
+            population, toolbox, 4, 4, 0.3, 0.6, 3, verbose=False, **options
+        )
     elif search == "eaAging":
-        population, logbook = valp.eaAging(population, toolbox, 4, lambda_=2, verbose=False, **options)
+        population, logbook = valp.eaAging(
+            population, toolbox, 4, lambda_=2, verbose=False, **options
+        )
     else:
-        population, logbook = valp.eaSteadyState(population, toolbox, 8, workers=workers, verbose=False, **options)
+        population, logbook = valp.eaSteadyState(
+            population, toolbox, 8, workers=workers, verbose=False, **options
+        )
     state = hashlib.sha256()
     for individual in [*population, *front]:
-        state.update(repr((tuple(individual.fitness.values), str(individual), individual.seed)).encode())
+        state.update(
+            repr((tuple(individual.fitness.values), str(individual), individual.seed)).encode()
+        )
         for name, tensor in sorted(individual.evaluation.weights.items()):
             state.update(name.encode() + tensor.numpy().tobytes())
     state.update(repr([sorted(record.items()) for record in logbook]).encode())

@@ -1,7 +1,9 @@
 """A search by DEAP's own algorithm under the map named on the command line; prints what it found, as JSON.
 
-The arguments: ``serial``, ``scoop``, ``pool``, ``executor``, ``dask`` or ``ray``; how many processes are to take part;
-a folder for notes; and ``deadly`` where one process other than the first is to be killed in its first evaluation.
+The arguments: ``serial``, ``scoop``, ``pool``, ``executor``, ``dask`` or ``ray``; how many
+processes are to take part;
+a folder for notes; and ``deadly`` where one process other than the first is to be killed in its
+first evaluation.
 """
 
 import hashlib
@@ -20,8 +22,8 @@ from deap import algorithms, base, creator, tools
 from noting import ORIGIN, evaluate
 
 import deap_valp as valp
-from deap_valp.model import Latents
-from deap_valp.training import batch_starts, sub_losses
+from deap_valp.training.loop import batch_starts, sub_losses
+from deap_valp.training.model import Latents
 
 KIND, PROCESSES, NOTES = sys.argv[1], int(sys.argv[2]), Path(sys.argv[3])
 DEADLY = "deadly" in sys.argv[4:]
@@ -34,7 +36,9 @@ creator.create("Individual", valp.VALP, fitness=creator.FitnessMulti)
 toolbox = base.Toolbox()
 toolbox.register("individual", valp.initVALP, creator.Individual, problem, networks=(3, 6))
 toolbox.register("population", tools.initRepeat, list, toolbox.individual)
-toolbox.register("evaluate", evaluate, problem=problem, notes=NOTES, processes=PROCESSES, deadly=DEADLY)
+toolbox.register(
+    "evaluate", evaluate, problem=problem, notes=NOTES, processes=PROCESSES, deadly=DEADLY
+)
 toolbox.register("selMutation", valp.selMutation)
 toolbox.register("mutate", valp.mutGuided, select=toolbox.selMutation)
 toolbox.register("mate", valp.cxExclusiveSubgraph)
@@ -82,7 +86,9 @@ def digest(population):
     found = hashlib.sha256()
     for individual in population:
         graph = individual.graph
-        found.update(repr(sorted((name, str(graph.nodes[name]["component"])) for name in graph)).encode())
+        found.update(
+            repr(sorted((name, str(graph.nodes[name]["component"])) for name in graph)).encode()
+        )
         found.update(repr(sorted(graph.edges)).encode())
         found.update(repr(individual.fitness.values).encode())
         weights = {name: tensor.numpy() for name, tensor in individual.evaluation.weights.items()}
@@ -129,11 +135,22 @@ def main():
         toolbox.register("map", map_)
         random.seed(3)  # now, since Ray draws from ``random`` when it starts
         population, logbook = algorithms.eaMuPlusLambda(
-            toolbox.population(4), toolbox, mu=4, lambda_=4, cxpb=0.3, mutpb=0.7, ngen=2, verbose=False
+            toolbox.population(4),
+            toolbox,
+            mu=4,
+            lambda_=4,
+            cxpb=0.3,
+            mutpb=0.7,
+            ngen=2,
+            verbose=False,
         )
         first_losses = inherited(population[:2])
     evaluations = sum(logbook.select("nevals")) + 2
-    print(json.dumps({"digest": digest(population), "first_losses": first_losses, "evaluations": evaluations}))
+    print(
+        json.dumps(
+            {"digest": digest(population), "first_losses": first_losses, "evaluations": evaluations}
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -24,7 +24,9 @@ def evaluate(individual):
 
 def main():
     toolbox = base.Toolbox()
-    toolbox.register("individual", valp.initVALP, creator.Individual, problem, networks=(3, 4), width=(8, 16))
+    toolbox.register(
+        "individual", valp.initVALP, creator.Individual, problem, networks=(3, 4), width=(8, 16)
+    )
     toolbox.register("evaluate", evaluate)
     toolbox.register("selMutation", valp.selMutation)
     toolbox.register("mate", valp.cxExclusiveSubgraph)

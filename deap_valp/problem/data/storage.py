@@ -1,0 +1,167 @@
+"""Where data is kept: the cache folder, files made once for all processes, and the folder a problem travels by."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import pickle
+import shutil
+import socket
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ...errors import DataFileError, ProblemError
+
+
+def cache_folder() -> Path:
+    """``$DEAP_VALP_CACHE``, else ``$XDG_CACHE_HOME/deap_valp``, else ``~/.cache/deap_valp``; created if missing.
+
+    Where that cannot be written: a folder of this user's in the temporary directory, so that
+    processes on this host
+    still share it.
+    """
+    named = os.environ.get("DEAP_VALP_CACHE")
+    home = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    folder = Path(named) if named else Path(home, "deap_valp")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return _temporary_cache()
+    return folder if os.access(folder, os.W_OK | os.X_OK) else _temporary_cache()
+
+
+def _temporary_cache() -> Path:
+    user = getattr(os, "getuid", lambda: "user")()
+    folder = Path(tempfile.gettempdir(), f"deap_valp-{user}")
+    folder.mkdir(mode=0o700, exist_ok=True)
+    if folder.stat().st_uid not in (
+        user,
+        0,
+    ):  # somebody else's folder of that name: use it for nothing
+        return Path(tempfile.mkdtemp(prefix="deap_valp-"))
+    return folder
+
+
+@contextmanager
+def made_once(target: Path) -> Iterator[Path | None]:
+    """Lets one process at a time make ``target`` (a file or folder): gives a temporary path to make it at, or None.
+
+    None says that it is there. What is at the temporary path when the block ends is renamed to
+    ``target``, so nobody ever sees half of it.
+    """
+    from filelock import FileLock
+
+    if target.exists():
+        yield None
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{target}.lock"):
+        if target.exists():
+            yield None
+            return
+        with tempfile.TemporaryDirectory(prefix=".making-", dir=target.parent) as folder:
+            yield Path(folder, target.name)
+            Path(folder, target.name).rename(target)
+
+
+def open_array(path: Path) -> np.ndarray:
+    """A ``.npy`` file, memory-mapped, so that processes share its pages; copy on write, as torch wants writable.
+
+    Raises:
+        DataFileError: it is missing, truncated or no such file.
+    """
+    try:
+        return np.load(path, mmap_mode="c", allow_pickle=False)
+    except (FileNotFoundError, ValueError, EOFError) as error:
+        raise DataFileError(
+            f"{path} is damaged ({error}): delete {path.parent}, and start again"
+        ) from error
+
+
+class _StorePickler(pickle.Pickler):
+    """Writes each tensor to a file of its own; one that is met twice is written once."""
+
+    def __init__(self, folder: Path):
+        self._stream = (folder / "state.pickle").open("wb")
+        super().__init__(self._stream)
+        self._folder, self._names = folder, dict[int, str]()
+
+    def persistent_id(self, value: Any) -> str | None:
+        if not isinstance(value, Tensor):
+            return None
+        if id(value) not in self._names:
+            self._names[id(value)] = f"{len(self._names)}.npy"
+            np.save(self._folder / self._names[id(value)], value.numpy(), allow_pickle=False)
+        return self._names[id(value)]
+
+    def dump(self, value: Any) -> None:
+        with self._stream:
+            super().dump(value)
+
+
+class _StoreUnpickler(pickle.Unpickler):
+    def __init__(self, stream: Any, folder: Path):
+        super().__init__(stream)
+        self._folder, self._tensors = folder, dict[str, Tensor]()
+
+    def persistent_load(self, name: str) -> Tensor:
+        if name not in self._tensors:
+            self._tensors[name] = torch.from_numpy(open_array(self._folder / name))
+        return self._tensors[name]
+
+
+def write_store(state: dict[str, Any]) -> str:
+    """Write an object's state to a new folder that lives as long as this process, and give its path."""
+    folder = Path(tempfile.mkdtemp(prefix="deap_valp-problem-", suffix=".partial"))
+    finished = folder.with_suffix("")
+    atexit.register(_remove, finished, os.getpid())
+    try:
+        _StorePickler(folder).dump(state)
+        folder.rename(finished)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return str(finished)
+
+
+def read_store(path: str, origin: str) -> dict[str, Any]:
+    """The state in a folder of ``write_store``, its tensors memory-mapped.
+
+    Raises:
+        ProblemError: the folder is not here: another host, or the process that wrote it has ended.
+    """
+    try:
+        with Path(path, "state.pickle").open("rb") as stream:
+            return _StoreUnpickler(stream, Path(path)).load()
+    except FileNotFoundError as error:
+        raise ProblemError(
+            f"this problem was written to {path} by {origin} and can be opened on that host only, while that process "
+            f"runs; {this_process()} does not find it. Several hosts need an importable loader: "
+            "Problem.load('package.module:function')"
+        ) from error
+
+
+def this_process() -> str:
+    """Which process this is, in words."""
+    return f"process {os.getpid()} on {socket.gethostname()}"
+
+
+def _remove(folder: Path, owner: int) -> None:
+    if os.getpid() == owner:  # a forked child inherits the handler, and must leave the folder alone
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def refuse_unpicklable(owner: str, value: Any) -> None:
+    """Raise where a function of the user's, or something around it, does not pickle, naming whose it is."""
+    try:
+        pickle.dumps(value)
+    except Exception as error:
+        raise ProblemError(
+            f"{owner} needs to pickle, got {value!r} ({error}): define it at module level"
+        ) from error

@@ -1,0 +1,83 @@
+"""Operators on hyperparameters (paper V-C)."""
+
+from __future__ import annotations
+
+import math
+import random
+from dataclasses import replace
+
+from ..genome import VALP, Optimizer
+from ..genome.optimizers import OPTIMIZERS
+from .operators import operator
+
+_SMALLEST_FACTOR, _LARGEST_FACTOR = 1.5, 4.0
+
+
+def _rate_range(individual: VALP, output: str) -> list[tuple[float, float]]:
+    """The log-ranges, below and above the present learning rate, from which a new one may be drawn."""
+    rate = individual.optimizers[output].learning_rate
+    low, high = individual.limits.learning_rate
+    if rate <= 0:
+        return []
+    below = (max(low, rate / _LARGEST_FACTOR), rate / _SMALLEST_FACTOR)
+    above = (rate * _SMALLEST_FACTOR, min(high, rate * _LARGEST_FACTOR))
+    return [(math.log(start), math.log(end)) for start, end in (below, above) if start <= end]
+
+
+def _outputs_with_rate(individual: VALP, gentle: bool) -> list[str]:
+    return [output for output in individual.outputs if _rate_range(individual, output)]
+
+
+@operator(scope="hyperparameter", effect="neutral", versions=("gentle",), places=_outputs_with_rate)
+def mutChangeLR(individual: VALP, output: str) -> None:
+    """Multiply or divide the learning rate of an output by 1.5 to 4, within the limits; a rate of 0 stays.
+
+    References:
+        Paper V-C, change_lr.
+    """
+    start, end = random.choice(_rate_range(individual, output))
+    rate = math.exp(random.uniform(start, end))
+    individual.optimizers[output] = replace(individual.optimizers[output], learning_rate=rate)
+
+
+def _all_outputs(individual: VALP, gentle: bool) -> list[str]:
+    return list(individual.outputs)
+
+
+@operator(scope="hyperparameter", effect="neutral", versions=("gentle",), places=_all_outputs)
+def mutChangeSGD(individual: VALP, output: str) -> None:
+    """Train an output with another SGD algorithm.
+
+    The learning rate keeps its ratio to the algorithm's usual one, within the limits.
+
+    References:
+        Paper V-C, change_sgd.
+    """
+    now = individual.optimizers[output]
+    name = random.choice([other for other in OPTIMIZERS if other != now.name])
+    rate = now.learning_rate * OPTIMIZERS[name].usual_rate / OPTIMIZERS[now.name].usual_rate
+    low, high = individual.limits.learning_rate
+    individual.optimizers[output] = Optimizer(name, min(max(rate, low), high) if rate > 0 else rate)
+
+
+def _batch_sizes(individual: VALP) -> list[int]:
+    low, high = individual.limits.batch_size
+    return [
+        size
+        for size in (individual.batch_size // 2, individual.batch_size * 2)
+        if low <= size <= high
+    ]
+
+
+def _batch_size_place(individual: VALP, gentle: bool) -> list[str]:
+    return ["batch_size"] if _batch_sizes(individual) else []
+
+
+@operator(scope="hyperparameter", effect="neutral", versions=("gentle",), places=_batch_size_place)
+def mutChangeBS(individual: VALP, hyperparameter: str) -> None:
+    """Halve or double the batch size, within the limits; its only place is ``"batch_size"``.
+
+    References:
+        Paper V-C, change_bs.
+    """
+    individual.batch_size = random.choice(_batch_sizes(individual))
