@@ -84,7 +84,7 @@ from .variation import (
     mutRemoveLayer,
 )
 from .variation.crossover import cxExclusiveSubgraph
-from .variation.operators import Decision, Move, operator, operators
+from .variation.operators import Move, operator, operators
 
 __version__ = "0.1.0"
 

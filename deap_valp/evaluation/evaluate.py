@@ -84,10 +84,9 @@ def evaluate(
     )  # what is not there is the caller's error
     previous = individual.evaluation
     sessions = 0 if previous is None else previous.sessions
-    inherits = individual.trained or (previous is not None and previous.ok)
     try:
         with devices.one_thread():
-            budget = batches if inherits else first_batches
+            budget = batches if individual.trained else first_batches
             return _in_memory(
                 partial(_evaluate, individual, problem, budget, sessions, device, metrics)
             )

@@ -30,6 +30,15 @@ class Input:
     scale: tuple[float, ...] = (1.0,)
 
     gives: ClassVar[str] = "features"
+    nonnegative: ClassVar[bool] = False
+    entry_bias: ClassVar[str] = ""
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """An input has no tensors."""
+        return {}
+
+    def __str__(self) -> str:
+        return f"input {self.width}"
 
     def features(self, x: Tensor) -> Tensor:
         """Features of rows in the user's units, in their dtype and on their device."""
@@ -49,6 +58,21 @@ class Output:
     def takes(self) -> frozenset[str]:
         """The types of result that a provider of this output may give."""
         return OUTPUT_KINDS[self.kind].takes
+
+    entry_bias: ClassVar[str] = "bias"
+    entry_gain: ClassVar[float] = 1.0
+
+    @property
+    def rows(self) -> int:
+        """Rows of every block through which the output reads a provider."""
+        return self.width
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shapes of the tensors of the output, the blocks of its providers apart."""
+        return {"bias": (self.width,)}
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.width}"
 
     def predict(self, head: Tensor) -> Tensor:
         """The prediction in the user's units, in the head's dtype and on its device."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from ..genome import VALP, Component, connection, ends
+from ..genome import VALP, Component, Connection
 from ..genome.kinds import KINDS, Decoder, SubNetwork
 from .layout import Point, place
 from .style import (
@@ -76,7 +76,7 @@ def valp_data(individual: VALP) -> Graph:
     owner = {name: output for output in individual.outputs for name in individual.exclusive(output)}
     return Graph(
         positions=positions,
-        routes={connection(*pair): points for pair, points in routes.items()},
+        routes={Connection(*pair): points for pair, points in routes.items()},
         owners={name: owner.get(name) for name in individual.networks},
         kinds={name: individual.component(name).kind for name in individual.networks},
         widths={name: _widths(individual.component(name)) for name in individual.graph},
@@ -170,7 +170,7 @@ def _draw_connections(pen: _Pen) -> None:
     from matplotlib.patches import PathPatch
 
     for name, route in pen.graph.routes.items():
-        colour = pen.colour_of(ends(name)[1])
+        colour = pen.colour_of(name.receiver)
         line = PathPatch(
             _curve(route), facecolor="none", edgecolor=colour, linewidth=1.3 * pen.size, zorder=1
         )

@@ -12,13 +12,13 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from ..errors import RegistrationError
-from ..genome import PENALTY, VALP, component_at, ends
+from ..genome import VALP, Place
 from ..variation.crossover import NAME as DONATION
-from ..variation.operators import VERSIONS, Move, moves, operators
+from ..variation.operators import Move, moves, operators, version_name
 from .rules import RULES
 from .view import AllThresholds, Thresholds, View
 
@@ -44,11 +44,6 @@ class Situation:
 Policy = Callable[[Situation], Move | None]
 
 
-def version_name(gentle: bool) -> str:
-    """``gentle`` or ``aggressive``."""
-    return VERSIONS[0] if gentle else VERSIONS[1]
-
-
 # ---- by rules ------------------------------------------------------------------------------------
 
 
@@ -68,23 +63,33 @@ def propose(view: View, rule_set: str = "guidelines") -> list[Move]:
     """
     if rule_set not in RULES:
         raise RegistrationError(f"rule sets are {list(RULES)}, got {rule_set!r}")
-    legal: dict[tuple[str, str], frozenset[str]] = {}
+    legal: dict[tuple[str, str], dict[str, str]] = {}
     proposals: dict[tuple[str, str, str], Move] = {}
     for function in RULES[rule_set].values():
         for move in function(view):
             kind = move.operator, move.version
             if kind not in legal:
-                places = operators()[move.operator].places(
-                    view.individual, move.version == "gentle"
-                )
-                legal[kind] = (
-                    frozenset(places)
-                    if move.version in operators()[move.operator].versions
-                    else frozenset()
-                )
-            if move.donor is not None or move.place in legal[kind]:
+                legal[kind] = _legal(view.individual, *kind)
+            if move.donor is None and move.place in legal[kind]:  # rules may write it as text
+                move = replace(move, place=legal[kind][move.place])
                 proposals.setdefault(move.key, move)
+            elif move.donor is not None:
+                proposals.setdefault(move.key, replace(move, place=Place(move.place)))
     return list(proposals.values())
+
+
+def _legal(individual: VALP, operator: str, version: str) -> dict[str, str]:
+    """Return the legal places of an operator and version, by their text."""
+    op = operators()[operator]
+    if version not in op.versions:
+        return {}
+    return {place: place for place in op.places(individual, version == "gentle")}
+
+
+def placed(move: Move) -> Place:
+    """Return the place of a proposal, which knows its parts."""
+    assert isinstance(move.place, Place)
+    return move.place
 
 
 @dataclass(frozen=True)
@@ -140,14 +145,8 @@ class ByRules:
     def _too_young(self, individual: VALP, move: Move) -> bool:
         if proposal_class(move) != "reducer":
             return False
-        touched = (
-            ends(move.place)
-            if move.operator == "delete_connection"
-            else (component_at(individual, move.place),)
-        )
-        return any(
-            individual.age(name) <= self.grace for name in touched if name in individual.networks
-        )
+        networks = [name for name in placed(move).touched if name in individual.networks]
+        return any(individual.age(name) <= self.grace for name in networks)
 
     def fallback(self, situation: Situation) -> Move | None:
         """A random gentle operator on a random network (paper VII-D)."""
@@ -197,7 +196,7 @@ def _by_output(individual: VALP, proposals: Iterable[Move]) -> dict[str, list[Mo
     above = individual.ancestors()
     served: dict[str, list[Move]] = {}
     for move in proposals:
-        changed = component_at(individual, move.place)
+        changed = placed(move).component
         for output in individual.outputs:
             if changed == output or changed in above[output]:
                 served.setdefault(output, []).append(move)
@@ -334,12 +333,10 @@ class Bandit:
         if decision is None or evaluation is None or not decision.before:
             return
         outputs = len(candidate.outputs)
-        pairs = list(zip(evaluation[:outputs], decision.before[:outputs], strict=True))
-        reward = (
-            sum(after < before for after, before in pairs) / outputs
-            if evaluation[0] < PENALTY
-            else 0.0
-        )
+        pairs = zip(evaluation[:outputs], decision.before[:outputs], strict=True)
+        reward = 0.0
+        if evaluation.ok:
+            reward = sum(after < before for after, before in pairs) / outputs
         arm = (decision.move.operator, decision.move.version)
         self.counts[arm] = self.counts.get(arm, 0) + 1
         self.rewards[arm] = self.rewards.get(arm, 0.0) + reward

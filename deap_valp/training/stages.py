@@ -12,7 +12,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from ..genome.kinds import Latent, Layer
+from ..genome import Latent, Layer
 from .flat import Slot
 from .losses import Measure
 

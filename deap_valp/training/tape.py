@@ -11,9 +11,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from ..genome import connection
-from ..genome.kinds import Latent, Layer, SubNetwork
-from ..problem import Input, Problem
+from ..genome import Connection, Input, Latent, Layer, SubNetwork
+from ..problem import Problem
 from .flat import Flat
 from .losses import loss_weights, measure_of
 from .model import Model
@@ -110,14 +109,14 @@ class Tape:
         order: dict[str, None] = {}
         for provider, receivers in self.stacks.items():
             order |= dict.fromkeys(self.model.entry_bias[receiver] for receiver in receivers)
-            order |= dict.fromkeys(connection(provider, receiver) for receiver in receivers)
+            order |= dict.fromkeys(Connection(provider, receiver) for receiver in receivers)
         return list(order | dict.fromkeys(self.model.tensors))
 
     def _record_stack(self, provider: str) -> None:
         receivers = self.stacks.get(provider)
         if not receivers:
             return
-        blocks = self.flat.slot(*(connection(provider, receiver) for receiver in receivers))
+        blocks = self.flat.slot(*(Connection(provider, receiver) for receiver in receivers))
         biases = self.flat.slot(*(self.model.entry_bias[receiver] for receiver in receivers))
         stack = self.signal(len(blocks.value))
         self.stages.append(Product(self.signals[provider], stack, blocks, biases))
@@ -130,7 +129,7 @@ class Tape:
     def _entry(self, name: str) -> Signal:
         for provider in self.model.providers[name]:
             if name not in self.stacks.get(provider, ()):
-                block = self.flat.slot(connection(provider, name))
+                block = self.flat.slot(Connection(provider, name))
                 self.stages.append(Product(self.signals[provider], self.entries[name], block, None))
         return self.entries[name]
 
@@ -145,7 +144,7 @@ class Tape:
         )
         bias = self.flat.slot(self.model.entry_bias[name])
         for index, provider in enumerate(self.model.providers[name]):
-            block = self.flat.slot(connection(provider, name))
+            block = self.flat.slot(Connection(provider, name))
             self.stages.append(
                 Product(self.signals[provider], head, block, None if index else bias)
             )
@@ -187,10 +186,10 @@ class OnTape:
         self.tape.stages.append(Activate(pre, into, layer))
         return into
 
-    def dense(self, hidden: Signal, index: int) -> Signal:
-        """Apply weight and bias ``index`` of the sub-network."""
+    def dense(self, hidden: Signal, stage: int | str) -> Signal:
+        """Apply the weight and bias of a stage of the sub-network."""
         weight, bias = (
-            self.tape.flat.slot(f"{self.name}.{index}.{part}") for part in ("weight", "bias")
+            self.tape.flat.slot(f"{self.name}.{stage}.{part}") for part in ("weight", "bias")
         )
         into = self.tape.signal(len(weight.value))
         self.tape.stages.append(Product(hidden, into, weight, bias))
