@@ -6,7 +6,7 @@ References:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import networkx as nx
@@ -143,7 +143,7 @@ class Model(nn.Module):
 
     def generative_order(self) -> tuple[str, ...]:
         """What generating needs: the generation outputs and the chains of samples that end in them."""
-        needed = {name for name in self.outputs if self.components[name].takes == {Decoder.gives}}
+        needed = {name for name in self.outputs if self.components[name].draws_samples}
         for name in reversed(self.order):
             if name in needed and not self._is_decoder(name):
                 needed.update(self.providers[name])
@@ -316,8 +316,3 @@ def decode(
     >>> model({"image": images}, mode="reconstruct")["label"]  # probabilities  # doctest: +SKIP
     """
     return Model(individual, dtype, torch.device(device))
-
-
-def generation_outputs(model: Model) -> Sequence[str]:
-    """The outputs whose loss has a KL part."""
-    return [name for name in model.outputs if model.components[name].kind == "generation"]
