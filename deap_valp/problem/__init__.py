@@ -2,10 +2,12 @@
 
 from ..genome.ports import OUTPUT_KINDS, Input, Output
 from .checks import COSTS, weight_count
+from .classification import Classification
 from .data.splits import Split
 from .generation import Generation
-from .outputs import Classification, OutputKind, Regression
+from .outputs import OutputKind
 from .problem import Problem, open_once
+from .regression import Regression
 
 __all__ = [
     "COSTS",

@@ -13,7 +13,8 @@ from ..genome.ports import SAMPLES, Output
 from .data.arrays import class_indices
 from .data.splits import SPLITS
 from .losses import LossFunction
-from .outputs import Binding, Numbers, ScoreFunction
+from .outputs import Binding, ScoreFunction
+from .regression import Numbers
 from .scores import Gaussian, PrincipalComponents, ReferenceClassifier
 from .scores import inception_score as inception_score_of
 

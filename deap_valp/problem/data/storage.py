@@ -29,9 +29,9 @@ from ...errors import DataFileError, ProblemError
 def cache_folder() -> Path:
     """Return ``$DEAP_VALP_CACHE``, else the user's cache folder of ``deap_valp``.
 
-    It is created if missing. On Linux the latter is ``$XDG_CACHE_HOME/deap_valp``, else ``~/.cache/deap_valp``. Where the
-    folder cannot be written, the result is a folder of this user's in the temporary directory, so
-    that the processes on this host still share it.
+    It is created if missing. On Linux the latter is ``$XDG_CACHE_HOME/deap_valp``, else
+    ``~/.cache/deap_valp``. Where the folder cannot be written, the result is a folder of this
+    user's in the temporary directory, so that the processes on this host still share it.
     """
     import platformdirs
 
@@ -130,7 +130,10 @@ class _StoreUnpickler(pickle.Unpickler):
 
 
 def write_store(state: dict[str, Any]) -> str:
-    """Write an object's state to a new folder, which ends with this process, and return its path."""
+    """Write an object's state to a new folder and return its path.
+
+    The folder is removed when this process ends.
+    """
     folder = Path(tempfile.mkdtemp(prefix="deap_valp-problem-", suffix=".partial"))
     finished = folder.with_suffix("")
     atexit.register(_remove, finished, os.getpid())
