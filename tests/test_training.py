@@ -116,7 +116,7 @@ def huber():
     class Huber(valp.Regression):
         kind = "huber"
 
-        def _default_loss(self, head, target):
+        def default_loss(self, head, target):
             return torch.nn.functional.huber_loss(head, target)
 
     yield Huber

@@ -14,7 +14,7 @@ from torch import Tensor
 from ..genome import Connection, Input, Latent, Layer, SubNetwork
 from ..problem import Problem
 from .flat import Flat
-from .losses import loss_weights, measure_of
+from .losses import loss_weights
 from .model import Model
 from .stages import (
     Activate,
@@ -148,7 +148,8 @@ class Tape:
             self.stages.append(
                 Product(self.signals[provider], head, block, None if index else bias)
             )
-        self.losses[name] = Loss(head, measure_of(problem.outputs[name]), self.weights.of(name))
+        loss_of = problem.outputs[name].loss_with_gradient
+        self.losses[name] = Loss(head, loss_of, self.weights.of(name))
         self.stages.append(self.losses[name])
 
     def _share_gradients(self) -> None:
