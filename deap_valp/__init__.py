@@ -6,7 +6,7 @@ Characterizing Variation Operators and Model Components* (Garciarena, Santana, M
 """
 
 from . import plots, problems
-from .diagnosis.metrics import (
+from .diagnosis import (
     ALL_METRICS,
     DEFAULT_METRICS,
     Dependency,

@@ -1,4 +1,4 @@
-"""What a diagnosis holds: the record that an evaluation carries. The room ``diagnosis`` measures it.
+"""The record of a diagnosis, which an evaluation carries; the room ``diagnosis`` measures it.
 
 References:
     Paper IV-B (metrics).
@@ -6,7 +6,7 @@ References:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -24,9 +24,13 @@ class Slope(NamedTuple):
 
 
 class Dependency(NamedTuple):
-    """How well the target of an output can be told from the result of a sub-network, and from its providers' results.
+    """How much a sub-network's result, and its providers' results, tell of an output's target.
 
-    Between 0 (not at all) and 1 for the linear probe; in nats for the mutual information.
+    From 0 (nothing) to 1 for the linear probe; in nats for the mutual information.
+
+    Attributes:
+        own: What the result of the sub-network tells.
+        providers: What the results of its providers tell, side by side.
     """
 
     own: float
@@ -53,7 +57,7 @@ class Diagnosis:
 
     @property
     def slopes(self) -> Mapping[str, Slope]:
-        """By output, the slope of its loss over the last training session; empty where not measured."""
+        """The slope of each output's loss over the last session; empty where not measured."""
         return self.measured.get("loss_slope", {})
 
     @property
@@ -68,39 +72,33 @@ class Diagnosis:
 
     @property
     def dependency(self) -> Mapping[tuple[str, str], Dependency]:
-        """By (sub-network, output that it reaches), what the linear probe told; empty where not measured."""
+        """By (sub-network, output that it reaches), the linear probe; empty where not measured."""
         return self.measured.get("dependency", {})
 
     def __str__(self) -> str:
-        by_output = {name: values for name, values in self.measured.items() if not _by_pair(values)}
-        by_pair = {name: values for name, values in self.measured.items() if _by_pair(values)}
-        outputs = sorted(
-            {
-                key[-1] if isinstance(key, tuple) else key
-                for v in self.measured.values()
-                for key in v
-            }
-        )
-        rows = [["", *outputs]]
-        rows += [
-            [name, *(_cell(values.get(output)) for output in outputs)]
-            for name, values in by_output.items()
-        ]
-        for name, values in by_pair.items():
-            components = sorted({key[0] for key in values}, key=lambda c: (len(c), c))
-            rows += [
-                [
-                    f"{name} {component}",
-                    *(_cell(values.get((component, output))) for output in outputs),
-                ]
-                for component in components
-            ]
-        return table(rows)
+        keys = [key for values in self.measured.values() for key in values]
+        outputs = sorted({key[-1] if isinstance(key, tuple) else key for key in keys})
+        lines: list[list[str]] = []
+        for name, values in self.measured.items():
+            lines += _lines(name, values, outputs)
+        # Metrics of outputs come first: their lines bear the name of the metric alone.
+        lines.sort(key=lambda line: line[0] not in self.measured)
+        return table([["", *outputs], *lines])
 
 
-def _by_pair(values: Mapping[Any, Any]) -> bool:
-    return any(isinstance(key, tuple) for key in values)
+def _lines(name: str, values: Mapping[Any, Any], outputs: Sequence[str]) -> list[list[str]]:
+    """Return the lines of a metric: one, or one for each component or connection."""
+    places = {key[0] for key in values if isinstance(key, tuple)}
+    if not places:
+        return [[name, *(_cell(values.get(output)) for output in outputs)]]
+    rows = []
+    for place in sorted(places, key=lambda place: (len(place), place)):
+        cells = [_cell(values.get((place, output))) for output in outputs]
+        rows.append([f"{name} {place}", *cells])
+    return rows
 
 
 def _cell(value: Any) -> str:
-    return "" if value is None else f"{value:.2f}" if isinstance(value, float) else str(value)
+    if value is None:
+        return ""
+    return f"{value:.2f}" if isinstance(value, float) else str(value)
