@@ -7,7 +7,7 @@ Each further file is a metric or a family of metrics. A new file in this folder 
 from importlib import import_module
 from pkgutil import iter_modules
 
-from ..genome.diagnosis import Dependency, Diagnosis, Slope
+from ..genome.diagnosis import Dependency, Diagnosis, Gain, Growth, Slope
 from .measure import diagnose, measure
 from .registry import ALL_METRICS, DEFAULT_METRICS, METRICS, Metric, known_metrics, metric
 from .subject import CAP, EXAMPLES, Subject
@@ -23,6 +23,8 @@ __all__ = [
     "METRICS",
     "Dependency",
     "Diagnosis",
+    "Gain",
+    "Growth",
     "Metric",
     "Slope",
     "Subject",

@@ -1,11 +1,15 @@
-"""Interventions: what an output loses when a sub-network or an input is disturbed."""
+"""Interventions: what an output loses when a component or a connection is disturbed."""
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import torch
+from torch import Tensor
 
+from ..genome import connection
+from ..training.model import Model
 from .registry import metric
 from .subject import Subject
 
@@ -52,3 +56,47 @@ def input_intervention(subject: Subject) -> dict[tuple[str, str], float]:
             values[:, columns] = values[order][:, columns]
             relevance.update(subject.relevance(label, {**subject.intact, name: values}, behind))
     return relevance
+
+
+@metric
+def connection_intervention(subject: Subject) -> dict[tuple[str, str], float]:
+    """How much an output's validation loss rises when a connection carries only its mean.
+
+    The receiver reads the mean of the provider over the examples in place of the provider's result,
+    as if the connection were deleted and what it adds on average were folded into the bias. A
+    negative number says that the output is better without the connection. It is measured in units
+    of the loss, because accuracy moves in steps that are too coarse.
+
+    Returns:
+        By (connection, output that its receiver reaches), the loss without the connection less the
+        loss with it.
+    """
+    model = subject.model
+    keys: list[tuple[str, str]] = []
+    changes: list[Tensor] = []
+    for receiver in model.order:
+        outputs = subject.outputs_behind(receiver)
+        reached = [model.outputs.index(output) for output in outputs]
+        for provider in model.providers[receiver]:
+            without = _without_connection(subject, provider, receiver)
+            losses = subject.losses(without, model.behind(receiver))
+            changes.append((losses - subject.intact_losses)[reached])
+            keys += [(connection(provider, receiver), output) for output in outputs]
+    return dict(zip(keys, torch.cat(changes).tolist(), strict=True))
+
+
+def _without_connection(subject: Subject, provider: str, receiver: str) -> Model:
+    """Return a model that lacks a connection and adds its mean to the receiver's entry bias.
+
+    It shares all other tensors with the subject's model. The bias has a row for each example, which
+    a receiver without any other provider needs.
+    """
+    model = subject.model
+    result, bias = subject.intact[provider], model.entry_bias[receiver]
+    mean = model.tensors[connection(provider, receiver)] @ result.mean(0)
+    without = copy.copy(model)
+    others = tuple(name for name in model.providers[receiver] if name != provider)
+    without.providers = {**model.providers, receiver: others}
+    folded = (model.tensors[bias] + mean).expand(len(result), -1)
+    without.tensors = {**model.tensors, bias: folded}
+    return without

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from ..genome.diagnosis import Dependency
-from .probes import compare_with_providers, representations, target_columns
 from .registry import metric
+from .representations import compare_with_providers, representations, target_columns
 from .subject import Subject
 
 CELLS = 6

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -12,7 +12,9 @@ from torch import Tensor
 
 from .. import device as devices
 from ..problem import Problem, Split
+from ..training.losses import sub_losses
 from ..training.model import Latents, Model
+from .gradients import Place, functional_gradients
 
 EXAMPLES = 1000
 """Examples of a split that metrics look at."""
@@ -49,19 +51,62 @@ class Subject:
         """Names of the sub-networks, providers before receivers."""
         return [name for name in self.model.order if name not in self.model.outputs]
 
+    def examples(self, split: str) -> Split:
+        """Return about 1,000 examples of a split, as numbers of the model's precision."""
+        data = self.problem.split(split, self.device, limit=EXAMPLES)
+        dtype = next(self.model.parameters()).dtype
+        inputs = {name: _as(value, dtype) for name, value in data.inputs.items()}
+        targets = {name: _as(value, dtype) for name, value in data.targets.items()}
+        return Split(inputs, targets, data.size)
+
     @cached_property
     def data(self) -> Split:
         """The validation examples that metrics share."""
-        return self.problem.split("validation", self.device, limit=EXAMPLES)
+        return self.examples("validation")
 
     @cached_property
+    def _intact(self) -> tuple[dict[str, Tensor], Latents]:
+        latents = Latents("reconstruct")
+        return self.model.run(self.data.inputs, latents), latents
+
+    @property
     def intact(self) -> dict[str, Tensor]:
         """Features and results of every component, shape (examples, width), latents at their mean.
 
         A generation output is looked at through its reconstruction. Under generation a latent is
         drawn from noise, and nothing upstream of it could matter to an output.
         """
-        return self.model.run(self.data.inputs, Latents("reconstruct"))
+        return self._intact[0]
+
+    @cached_property
+    def gradients(self) -> dict[str, tuple[dict[str, Tensor], dict[Place, Tensor]]]:
+        """By split ("train", "validation"), results and functional gradients."""
+        splits = {"train": self.examples("train"), "validation": self.data}
+        return {
+            name: functional_gradients(self.model, self.problem, data)
+            for name, data in splits.items()
+        }
+
+    @cached_property
+    def _sub_losses(self) -> Callable[..., Tensor]:
+        return sub_losses(self.model, self.problem)
+
+    @cached_property
+    def intact_losses(self) -> Tensor:
+        """Validation loss of every output of the unchanged model, shape (outputs,)."""
+        return self._sub_losses(self.intact, self.data.targets, self._intact[1])
+
+    def losses(self, changed: Model, order: Sequence[str]) -> Tensor:
+        """Return the validation loss of every output of a changed model, shape (outputs,).
+
+        Args:
+            changed: Differs from the model only in what ``order`` names.
+            order: What is to be computed again; everything else gives what it gave.
+        """
+        latents = Latents("reconstruct")
+        latents.moments.update(self._intact[1].moments)
+        results = changed.run(self.intact, latents, order)
+        return self._sub_losses(results, self.data.targets, latents)
 
     @cached_property
     def intact_performance(self) -> dict[str, float]:
@@ -114,3 +159,8 @@ def loss_ratio(problem: Problem, output: str, before: float, after: float, examp
         least = 1e-12
         ratio = max(after, least) / max(before, least)
     return min(ratio, CAP) if np.isfinite(ratio) else CAP
+
+
+def _as(value: Tensor, dtype: torch.dtype) -> Tensor:
+    """Return numbers in this precision, class indices as they are."""
+    return value.to(dtype) if value.is_floating_point() else value

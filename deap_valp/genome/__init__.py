@@ -1,6 +1,6 @@
 """What a VALP is: components and connections, weights, the rules it keeps, how it is drawn, saved and evaluated."""
 
-from .diagnosis import Dependency, Diagnosis, Slope
+from .diagnosis import Dependency, Diagnosis, Gain, Growth, Slope
 from .fitness import PENALTY, Evaluation, Fitness
 from .ports import OUTPUT_KINDS, Input, Output
 from .valp import (
@@ -32,6 +32,8 @@ __all__ = [
     "Diagnosis",
     "Evaluation",
     "Fitness",
+    "Gain",
+    "Growth",
     "Input",
     "Layout",
     "Limits",
