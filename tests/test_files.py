@@ -26,8 +26,8 @@ import zoo
 
 import deap_valp as valp
 from deap_valp.errors import FileFormatError, ValpError
-from deap_valp.genome.valp import Layout, Limits, Optimizer, files
 from deap_valp.genome.files import KEY, load, save
+from deap_valp.genome.valp import Layout, Limits, Optimizer, files
 
 
 @pytest.fixture

@@ -158,6 +158,8 @@ class SubNetwork:
     gives: ClassVar[str]
     entry_bias: ClassVar[str] = "0.bias"
     """Name of the bias, among ``shapes``, that is added to what the sub-network reads."""
+    carries: ClassVar[bool] = False
+    """Whether the kind has a ``carrier``, which gentle insertion puts on a connection."""
 
     def __init_subclass__(cls) -> None:
         if "kind" in vars(cls):
@@ -229,12 +231,12 @@ class SubNetwork:
         return 1.0
 
     @classmethod
-    def carrier(cls, units: int) -> Self | None:
-        """Return a sub-network that gives ``relu`` of what its blocks add up to, or None.
+    def carrier(cls, units: int) -> Self:
+        """Return a sub-network that gives ``relu`` of what its blocks add up to.
 
-        Gentle insertion puts it on a connection; its own tensors are zero.
+        Its own tensors are zero. Only called where the kind ``carries``.
         """
-        return None
+        raise NotImplementedError
 
     # -- surgery: each method maps a part, or the component, to another one
 
@@ -508,6 +510,7 @@ class Generic(Dense):
     kind = "generic"
     takes = frozenset({FEATURES, VALUES, DISCRETE, SAMPLES})
     gives = VALUES
+    carries = True
 
     @classmethod
     def carrier(cls, units: int) -> Self:
@@ -692,6 +695,7 @@ class Refiner(Dense):
     kind = "refiner"
     takes = frozenset({SAMPLES})
     gives = SAMPLES
+    carries = True
 
     @classmethod
     def carrier(cls, units: int) -> Self:
