@@ -36,7 +36,7 @@ def growth_potential(subject: Subject) -> dict[tuple[str, str], Growth]:
         provider and receiver that may be joined, directly or through one new sub-network.
     """
     wiring, gradients = Wiring(subject.model), Gradients.of(subject)
-    found: dict[tuple[str, str], Any] = {}
+    found: dict[tuple[str, str], Growth] = {}
     for provider in wiring.providers:
         free = wiring.free(provider)
         direct = {name for name in free if wiring.joins(provider, name)}
@@ -76,7 +76,7 @@ def pair_potential(subject: Subject) -> dict[tuple[str, str], Gain]:
         return {}
     gradients = Gradients.of(subject)
     readings = {name: Reading.of(subject, name) for name in set(chain(*pairs))}
-    found: dict[tuple[str, str], Any] = {}
+    found: dict[tuple[str, str], Gain] = {}
     for one, other in pairs:
         free = set(wiring.free(one)) & set(wiring.free(other))
         wanted = gradients.at({name for name in free if wiring.joins_through((one, other), name)})
