@@ -23,6 +23,8 @@ PANELS = {
     "losses": (lambda ax: plots.plot_losses(evaluated(), ax), 1),
     "diagnosis": (lambda axes: plots.plot_diagnosis(DIAGNOSIS, axes), 2),
     "diagnosis in full": (lambda axes: plots.plot_diagnosis(IN_FULL, axes), 4),
+    "metric": (lambda ax: plots.plot_metric(FOREIGN, ax, metric="growth"), 1),
+    "diagnosis with a foreign metric": (lambda axes: plots.plot_diagnosis(FOREIGN, axes), 3),
     "dependency": (lambda ax: plots.plot_dependency(IN_FULL, ax), 1),
 }
 
@@ -100,6 +102,31 @@ def test_all_that_was_measured_is_drawn():
     titles = [ax.get_title().split()[0] for ax in figure.axes]
     assert titles == ["relevance", "slope", "dependency", "mutual"]
     assert_inside(figure)
+
+
+FOREIGN = Diagnosis(
+    {
+        **DIAGNOSIS.measured,
+        "growth": {("n0->n2", "label"): 0.31, ("n2->n10", "value"): -0.0025},
+        "rank": {"label": 3, "value": 1},
+    }
+)
+
+
+def test_a_foreign_metric_is_a_matrix():
+    data = plots.metric_data(FOREIGN, "growth")
+    assert (data.components, data.outputs) == (("n0->n2", "n2->n10"), ("label", "value"))
+    np.testing.assert_array_equal(data.values, [[0.31, np.nan], [np.nan, -0.0025]])
+    shown = [text.get_text() for text in plots.plot_metric(FOREIGN, metric="growth").axes[0].texts]
+    assert shown == ["0.31", "-0.0025"]
+    titles = [ax.get_title().split()[0] for ax in plots.plot_diagnosis(FOREIGN).axes]
+    assert titles == ["relevance", "slope", "growth"]
+
+
+@pytest.mark.parametrize("metric", ["rank", "loss_slope"])
+def test_a_metric_that_gives_no_pairs_is_no_matrix(metric):
+    with pytest.raises(EvaluationError, match=f"each .component, output.*got {metric}"):
+        plots.plot_metric(FOREIGN, metric=metric)
 
 
 def test_slopes_data_names_the_states_of_the_thresholds():

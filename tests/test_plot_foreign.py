@@ -77,7 +77,7 @@ def test_a_foreign_sub_network_kind_has_a_marker_of_its_own(searched):
 
 
 def test_a_foreign_output_kind_names_its_axes(problem, searched):
-    best, logbook, archive = searched
+    _, logbook, archive = searched
     figures = [
         plots.plot_search(logbook, problem=problem),
         plots.plot_pareto(archive, problem=problem),

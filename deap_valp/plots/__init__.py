@@ -16,6 +16,7 @@ from .diagnosis import plot_diagnosis
 from .genealogy import genealogy_data, plot_genealogy
 from .graph import plot_valp, valp_data
 from .losses import losses_data, plot_losses
+from .metric import metric_data, plot_metric
 from .pareto import pareto_data, plot_pareto
 from .relevance import plot_relevance, relevance_data
 from .samples import plot_samples, samples_data
@@ -28,12 +29,14 @@ __all__ = [
     "genealogy_data",
     "generations_data",
     "losses_data",
+    "metric_data",
     "pareto_data",
     "plot_decisions",
     "plot_dependency",
     "plot_diagnosis",
     "plot_genealogy",
     "plot_losses",
+    "plot_metric",
     "plot_pareto",
     "plot_relevance",
     "plot_samples",

@@ -32,14 +32,23 @@ def evaluation_of(subject: Evaluation | VALP) -> Evaluation:
     return evaluation
 
 
+def all_measured_by(subject: Diagnosed) -> Mapping[str, Mapping[Any, Any]]:
+    """Return by metric what a diagnosis measured; nothing where there is no diagnosis.
+
+    Raises:
+        EvaluationError: The individual was not evaluated since it was last changed.
+    """
+    diagnosis = subject if isinstance(subject, Diagnosis) else evaluation_of(subject).diagnosis
+    return {} if diagnosis is None else diagnosis.measured
+
+
 def measured_by(subject: Diagnosed, metric: str, needed: bool = True) -> Mapping[Any, Any]:
     """Return what a metric measured; nothing where it did not, unless that is needed.
 
     Raises:
         EvaluationError: There is no evaluation of the subject, or the metric was not measured.
     """
-    diagnosis = subject if isinstance(subject, Diagnosis) else evaluation_of(subject).diagnosis
-    measured = {} if diagnosis is None else diagnosis.measured
+    measured = all_measured_by(subject)
     if needed and not measured.get(metric):
         raise EvaluationError(
             f"this plot needs a diagnosis with the metric {metric}, got {list(measured)}"
@@ -75,6 +84,7 @@ def draw_matrix(
     cells: Mapping[tuple[int, ...], str],
     norm: Any,
     bold: np.ndarray,
+    cmap: str = "YlGnBu",
 ) -> None:
     """Draw a coloured matrix with a text in each cell.
 
@@ -86,9 +96,10 @@ def draw_matrix(
         cells: Text by (row, column).
         norm: matplotlib's norm, from values to colours.
         bold: Whether the text of a cell is bold, shape (rows, columns).
+        cmap: Name of matplotlib's colour map.
     """
     mesh = ax.pcolormesh(
-        np.ma.masked_invalid(values), cmap="YlGnBu", norm=norm, edgecolors="white", linewidth=2
+        np.ma.masked_invalid(values), cmap=cmap, norm=norm, edgecolors="white", linewidth=2
     )
     for (row, column), text in cells.items():
         style: dict[str, Any] = {
