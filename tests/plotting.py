@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import random
+from itertools import combinations
 
 import matplotlib.pyplot as plt
 import networkx as nx
@@ -71,8 +72,11 @@ def legend_of(figure) -> list[str]:
 
 
 def assert_inside(figure):
-    """Nothing of the axes, their labels and legends leaves the figure."""
+    """Nothing leaves the figure, and no two labels of axes run into each other."""
     figure.canvas.draw()
+    labels = [label for ax in figure.axes for label in (ax.xaxis.label, ax.yaxis.label)]
+    boxes = [label.get_window_extent() for label in labels if label.get_text()]
+    assert not any(one.overlaps(other) for one, other in combinations(boxes, 2))
     for ax in figure.axes:
         box = ax.get_tightbbox()
         assert figure.bbox.x0 <= box.x0 + 1 and box.x1 <= figure.bbox.x1 + 1

@@ -36,7 +36,7 @@ def test_the_picture_shows_what_the_table_says():
     np.testing.assert_allclose(data.means["sample"], [0.0, np.nan, 0.0])
     figure = plots.plot_decisions(MADE, by=("rule", "operator"))
     axes = figure.axes
-    assert [ax.get_xlabel() for ax in axes] == ["label, % better", "sample, % better"]
+    assert [ax.get_xlabel() for ax in axes] == ["label\n% better", "sample\n% better"]
     points = [line.get_xdata() for line in axes[0].lines if line.get_marker() not in ("|", "None")]
     shown = np.concatenate([np.array(line, dtype=float) for line in points])
     assert sorted(shown[np.isfinite(shown)]) == pytest.approx([-50, 50, 50])

@@ -82,6 +82,15 @@ def test_failed_and_unevaluated_individuals_are_left_out_and_counted():
     assert "not evaluated: 3" in legend_of(plots.plot_pareto([*entries(rows), unevaluated]))[-1]
 
 
+def test_an_evaluation_that_says_it_failed_is_left_out_whatever_its_values():
+    failed, fine = (zoo.fan_out() for _ in range(2))
+    failed.fitness.values = plotting.evaluation_of(failed, ROWS[0], status="the loss is nan")
+    fine.fitness.values = plotting.evaluation_of(fine, ROWS[1])
+    for form in ([failed, fine], [failed.evaluation, fine.evaluation]):
+        data = plots.pareto_data(form)
+        assert data.left_out == {"": 1} and data.values[""].tolist() == [list(ROWS[1])]
+
+
 @pytest.mark.parametrize("points", [[], [FAILED], {}, {"a": [], "b": [FAILED]}], ids=str)
 def test_pareto_of_nothing_is_empty(points):
     assert not any(len(values) for values in plots.pareto_data(points).values.values())
@@ -99,13 +108,14 @@ def test_every_pair_of_objectives_has_a_panel(width):
     assert_inside(figure)
 
 
-@pytest.mark.parametrize("width", [2, 3, 4, 5, 8])
-@pytest.mark.parametrize("parallel", [None, False], ids=["as it is", "in pairs"])
+@pytest.mark.parametrize(
+    ("width", "parallel"), [(2, None), (3, None), (4, None), (8, None), (2, True), (5, False)]
+)
 def test_any_number_of_objectives_can_be_drawn(width, parallel):
     rows = np.random.default_rng(0).lognormal(size=(30, width))
     figure = plots.plot_pareto(rows, start=rows[:2] * 3, parallel=parallel)
-    pairs = width * (width - 1) // 2
-    assert len(figure.axes) == (1 if width > 3 and parallel is None else pairs)
+    in_one = width > 3 if parallel is None else parallel
+    assert len(figure.axes) == (1 if in_one else width * (width - 1) // 2)
     assert_inside(figure)
 
 

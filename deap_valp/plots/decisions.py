@@ -117,7 +117,7 @@ def plot_decisions(
     for ax, name in zip(axes, data.improvement, strict=True):
         _draw(ax, data, name)
         label = label_of(name, problem).removesuffix(" (minimised)")
-        ax.set_xlabel(f"{label}, % better")
+        ax.set_xlabel(f"{label}\n% better")
     for ax in axes[1:]:
         ax.set_yticklabels([])
     axes[0].set_yticks(range(len(data.groups)), data.groups, fontsize=8)

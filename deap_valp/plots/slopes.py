@@ -81,12 +81,17 @@ def plot_slopes(
     References:
         Paper IV-B, historic sub-loss.
     """
+    from matplotlib.ticker import SymmetricalLogLocator
+
     data = slopes_data(subject, thresholds)
     ax = panel(ax, 4.0, 1.3 + 0.45 * len(data.slopes), beside=1.6)
     for row, output in enumerate(data.slopes):
         _draw_slope(ax, data, row, output)
-    nearest = min(abs(limits.steep) for limits in data.thresholds.values())
-    ax.set_xscale("symlog", linthresh=nearest / 2 or 1e-5)
+    nearest = min(abs(limits.steep) for limits in data.thresholds.values()) / 2 or 1e-5
+    ax.set_xscale("symlog", linthresh=nearest)
+    locator = SymmetricalLogLocator(base=10, linthresh=nearest)
+    locator.set_params(numticks=6)  # more labels run into each other
+    ax.xaxis.set_major_locator(locator)
     ax.set_yticks(range(len(data.slopes)), list(data.slopes))
     ax.set_ylim(len(data.slopes) - 0.5, -0.5)
     ax.set(title="slope of the loss", xlabel=f"per batch, ± {_bar_text(data)}")
