@@ -4,26 +4,17 @@ from __future__ import annotations
 
 import math
 
-import matplotlib.pyplot as plt
-import numpy as np
 import pytest
 import zoo
 from deap import base, tools
 from test_populations import PROBLEM, aging, guided, hill_climbing, quick, steady
 
 import deap_valp as valp
-from deap_valp import plots
 from deap_valp.genome.fitness import PENALTY
 from deap_valp.selection.policies import nothing
 
 SEARCHES = pytest.mark.parametrize("search", [hill_climbing, guided, aging, steady])
 NAMES = ("label", "sample")
-
-
-@pytest.fixture(autouse=True)
-def closed_figures():
-    yield
-    plt.close("all")
 
 
 def entry(step, after, before=(), rule="R1", operator="clone_network", accepted=False, seed=None):
@@ -144,9 +135,7 @@ def test_without_a_change_the_value_before_is_the_incumbents():
         incumbent = outcome.after if outcome.accepted else incumbent
 
 
-@pytest.mark.parametrize(
-    "function", [valp.decisions, valp.payoff, plots.decisions_data, plots.plot_decisions]
-)
+@pytest.mark.parametrize("function", [valp.decisions, valp.payoff])
 def test_an_empty_archive_is_refused(function):
     with pytest.raises(valp.ValpError, match="decisions needs the archive of a search"):
         function([])
@@ -156,31 +145,3 @@ def test_an_empty_archive_is_refused(function):
 def test_groups_that_a_move_does_not_have_are_refused(by):
     with pytest.raises(valp.ValpError, match="payoff groups by some of"):
         valp.payoff(MADE, by=by)
-
-
-def test_a_picture_needs_a_decision():
-    with pytest.raises(valp.ValpError, match="with a decision in it"):
-        plots.plot_decisions([START])
-
-
-def test_the_picture_shows_what_the_table_says():
-    data = plots.decisions_data(MADE, by=("rule", "operator"))
-    assert data.groups == ("R1 clone_network  1/2", "R3 insert_network  0/2", "no change  0/1")
-    assert data.group.tolist() == [0, 0, 1, 1, 2] and data.accepted.tolist() == [True, *[False] * 4]
-    np.testing.assert_allclose(data.improvement["label"], [0.5, -0.5, np.nan, np.nan, 0.5])
-    np.testing.assert_allclose(data.means["sample"], [0.0, np.nan, 0.0])
-    axes = plots.plot_decisions(MADE, by=("rule", "operator"))
-    assert [ax.get_xlabel() for ax in axes] == ["label, % better", "sample, % better"]
-    drawn = [line.get_xdata() for line in axes[0].lines if line.get_marker() not in ("|", "None")]
-    assert sorted(x for line in drawn for x in line if np.isfinite(x)) == pytest.approx(
-        [-50, 50, 50]
-    )
-    assert [tick.get_text() for tick in axes[0].get_yticklabels()] == list(data.groups)
-    axes[0].figure.draw_without_rendering()
-
-
-@SEARCHES
-def test_the_decisions_of_every_search_can_be_drawn(search):
-    axes = plots.plot_decisions(archive_of(search))
-    assert len(axes) == len(PROBLEM.objectives)
-    axes[0].figure.draw_without_rendering()

@@ -205,6 +205,10 @@ class SubNetwork:
         """
         raise NotImplementedError
 
+    def widths(self) -> tuple[int, ...]:
+        """Return the widths of its layers from first to last, for pictures."""
+        return (self.width,)
+
     def fault(self) -> str:
         """Return what is wrong with the value itself, as a rule and what it got; empty if sound."""
         return ""
@@ -304,6 +308,10 @@ class Dense(SubNetwork):
     def nonnegative(self) -> bool:
         """Whether the last layer gives numbers from 0 on only."""
         return self.layers[-1].nonnegative
+
+    def widths(self) -> tuple[int, ...]:
+        """Return the widths of its layers from first to last."""
+        return tuple(layer.width for layer in self.layers)
 
     def width_before(self, index: int) -> int:
         """Columns of the weight of a layer: the width of what it reads inside the sub-network."""
