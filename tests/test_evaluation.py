@@ -319,10 +319,12 @@ import deap_valp as valp
 logging.basicConfig()
 x = np.random.default_rng(0).normal(size=(40_000, 4)).astype(np.float32)
 ends = (0, 39_800, 39_900, 40_000)
-splits = {name: slice(*part) for name, part in zip(("train", "validation", "test"), zip(ends,
-ends[1:]))} problem = valp.Problem({"x": x}, {"y": valp.Regression(x[:, :1])}, splits=splits)
-individual = zoo.build(problem, {"n0": zoo.generic(500, 500), "n1": zoo.generic(4)}, "x->n0 n0->n1
-n1->y") valp.evaluate(individual, problem, first_batches=1)
+names = ("train", "validation", "test")
+splits = {name: slice(*part) for name, part in zip(names, zip(ends, ends[1:]))}
+problem = valp.Problem({"x": x}, {"y": valp.Regression(x[:, :1])}, splits=splits)
+networks = {"n0": zoo.generic(500, 500), "n1": zoo.generic(4)}
+individual = zoo.build(problem, networks, "x->n0 n0->n1 n1->y")
+valp.evaluate(individual, problem, first_batches=1)
 individual.batch_size = 32_000
 taken = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (taken + int(sys.argv[1]) * 2**20,) * 2)
