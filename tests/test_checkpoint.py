@@ -547,9 +547,9 @@ def disk(monkeypatch):
             self.stream.close()
 
     monkeypatch.setattr(
-        "deap_valp.genome.files.open",
+        "deap_valp.atomic.open",
         lambda *arguments: Stream(open(*arguments)),
-        raising=False,
+        raising=False,  # noqa: SIM115
     )
     return left
 
