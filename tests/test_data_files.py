@@ -137,7 +137,7 @@ def test_missing_files_are_named_with_all_places(offline, tmp_path, monkeypatch)
 
 @pytest.fixture
 def server(offline, small, monkeypatch):
-    """A server of the small files; ``served`` may be changed, ``asked`` holds what was asked for."""
+    """A server of the small files: ``served`` may be changed, ``asked`` is what it was asked."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
         served, asked = dict(small), []
