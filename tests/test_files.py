@@ -26,8 +26,8 @@ import zoo
 
 import deap_valp as valp
 from deap_valp.errors import FileFormatError, ValpError
-from deap_valp.genome.valp import Layout, Limits, Optimizer, files
 from deap_valp.genome.files import KEY, load, save
+from deap_valp.genome.valp import Layout, Limits, Optimizer, files
 
 
 @pytest.fixture
@@ -223,8 +223,11 @@ from deap_valp.files import load
 creator.create("F", base.Fitness, weights=(-1.0,))
 creator.create("I", valp.VALP, fitness=creator.F)
 individual = load(sys.argv[1], creator.I)
-inputs = {name: torch.linspace(-1, 1, 3 * individual.component(name).width).view(3, -1) for name in
-individual.inputs} for name, value in valp.decode(individual)(inputs).items():
+inputs = {
+    name: torch.linspace(-1, 1, 3 * individual.component(name).width).view(3, -1)
+    for name in individual.inputs
+}
+for name, value in valp.decode(individual)(inputs).items():
     print(name, value.detach().numpy().tobytes().hex())
 """
 

@@ -13,10 +13,10 @@ import pytest
 import torch
 import zoo
 from deap import base
+from deap_valp.diagnosis.metrics import ALL_METRICS
 from test_training import SIZE, assert_same, by_tape
 
 import deap_valp as valp
-from deap_valp.diagnosis.metrics import ALL_METRICS
 from deap_valp.errors import RegistrationError
 from deap_valp.genome.ports import OUTPUT_KINDS, Output
 from deap_valp.training.losses import loss_weights

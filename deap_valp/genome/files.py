@@ -41,19 +41,14 @@ import torch
 from torch import Tensor
 
 from ..errors import FileFormatError, StructureError
-from .kinds import ACTIVATIONS, KINDS, SOFTMAX, Discrete, SubNetwork
+from .activations import ACTIVATIONS, SOFTMAX
+from .genome import Genome, Optimizer
+from .kinds import KINDS, Discrete, Layout, Limits, SubNetwork
 from .optimizers import OPTIMIZERS
+from .places import Connection
 from .ports import OUTPUT_KINDS, Input, Output
-from .valp import (
-    VALP,
-    Component,
-    Layout,
-    Limits,
-    Optimizer,
-    build_graph,
-    connection,
-    ends,
-)
+from .structure import Component, build_graph
+from .valp import VALP
 
 Individual = TypeVar("Individual", bound=VALP)
 
@@ -211,16 +206,15 @@ def _serialized(individual: VALP) -> bytes:
 
 
 def _structure_of(individual: VALP) -> Structure:
-    evaluation = individual.evaluation
     return Structure(
         version=VERSION,
         components={name: individual.component(name) for name in individual.graph},
-        connections=tuple(connection(*edge) for edge in individual.graph.edges),
-        optimizers=individual.optimizers,
+        connections=tuple(Connection(*edge) for edge in individual.graph.edges),
+        optimizers=dict(individual.optimizers),
         batch_size=individual.batch_size,
         limits=individual.limits,
         layout=individual.layout,
-        trained=individual.trained or (evaluation is not None and evaluation.ok),
+        trained=individual.trained,
     )
 
 
@@ -250,17 +244,16 @@ def _restore(
     structure = _structure(text)
     graph = _graph(structure)
     tensors = {name: _tensor(stream, name, entry) for name, entry in entries.items()}
-    individual = icls(  # checks the rules of a VALP
-        graph,
-        tensors,
-        structure.optimizers,
+    genome = Genome(
+        graph=graph,
+        weights=tensors,
+        optimizers=structure.optimizers,
         batch_size=structure.batch_size,
         limits=structure.limits,
         layout=structure.layout,
-        seed=seed,
+        trained=structure.trained,
     )
-    individual.trained = structure.trained
-    return individual
+    return icls(genome, seed)  # checks the rules of a VALP
 
 
 def _header(stream: BinaryIO, size: int) -> tuple[str, dict[str, Entry]]:
@@ -337,14 +330,14 @@ def _structure(text: str) -> Structure:
 def _graph(structure: Structure) -> nx.DiGraph:
     seen: set[str] = set()
     for index, name in enumerate(structure.connections):
-        if name in seen or not structure.components.keys() >= set(ends(name)):
+        if name in seen or not structure.components.keys() >= set(_ends(name)):
             _refuse(
                 f"connections[{index}]",
                 "provider->receiver, two of the components, each pair once",
                 name,
             )
         seen.add(name)
-    return build_graph(structure.components, map(ends, structure.connections))
+    return build_graph(structure.components, map(_ends, structure.connections))
 
 
 def _check_component(name: str, component: Component) -> None:
@@ -544,3 +537,8 @@ def _label(name: str) -> str:
 
 def _refuse(place: str, rule: str, got: Any) -> NoReturn:
     raise FileFormatError(f"{place} must be {rule}, got {reprlib.repr(got)}")
+
+
+def _ends(name: str) -> tuple[str, str]:
+    provider, _, receiver = name.partition("->")
+    return provider, receiver

@@ -34,6 +34,15 @@ class Input:
     scale: tuple[float, ...] = (1.0,)
 
     gives: ClassVar[str] = FEATURES
+    nonnegative: ClassVar[bool] = False
+    entry_bias: ClassVar[str] = ""
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """An input has no tensors."""
+        return {}
+
+    def __str__(self) -> str:
+        return f"input {self.width}"
 
     def features(self, x: Tensor) -> Tensor:
         """Return the features of rows in the user's units, in their dtype and on their device."""
@@ -64,6 +73,21 @@ class Output:
         """Whether this output is scored on rows that the model draws from noise."""
         draws_samples: bool = self._kind().draws_samples
         return draws_samples
+
+    entry_bias: ClassVar[str] = "bias"
+    entry_gain: ClassVar[float] = 1.0
+
+    @property
+    def rows(self) -> int:
+        """Rows of every block through which the output reads a provider."""
+        return self.width
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shapes of the tensors of the output, the blocks of its providers apart."""
+        return {"bias": (self.width,)}
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.width}"
 
     def predict(self, head: Tensor) -> Tensor:
         """Return the prediction in the user's units, in the head's dtype and on its device."""
