@@ -94,6 +94,19 @@ def outputs_in(metric):
 
 
 @each_count
+def test_its_predictions_are_compared_with_the_targets_that_the_user_gave(count):
+    output = problem_of(count).outputs["events"]
+    target = output.targets["validation"]
+    assert (target == target.round()).all() and target.max() > 1
+    assert output.score(target, "validation") == 0
+    assert output.score(target + 3, "validation") == pytest.approx(9)
+    seen = []
+    own = problem_of(lambda given: count(given, score=lambda *pair: seen.append(pair) or 0.0))
+    own.outputs["events"].score(target, "validation")
+    assert torch.equal(seen[0][1], target)
+
+
+@each_count
 def test_it_is_searched(count):
     problem = problem_of(count)
     toolbox = toolbox_of(problem)
