@@ -114,8 +114,9 @@ def test_a_curve_is_seen_by_the_nonlinear_probe_alone():
     assert found["a->n0", "y"].linear.share < NOTHING and found["a->y", "y"].nonlinear.share > 0.5
 
 
-def test_a_product_of_two_inputs_is_seen_by_the_pair_and_by_no_single_provider():
-    x = inputs_of(3000, "abc")
+@pytest.mark.parametrize("width", [2, 5, 20])
+def test_a_product_of_two_inputs_is_seen_by_the_pair_and_by_no_single_provider(width):
+    x = inputs_of(3000, "abc", width)
     problem = valp.Problem(x, {"y": valp.Regression(x["a"][:, :1] * x["b"][:, 1:2])})
     networks = {name: zoo.generic(5, activation="identity") for name in ("n0", "n1", "n2")}
     individual = zoo.build(problem, networks, "a->n0 b->n1 c->n2 n0->y n1->y n2->y")
@@ -123,7 +124,9 @@ def test_a_product_of_two_inputs_is_seen_by_the_pair_and_by_no_single_provider()
     diagnosis = measure(subject_of(individual, problem), ["growth_potential", "pair_potential"])
     assert max(found.share for found in diagnosis.growth.values()) < NOTHING
     shares = {place: gain.share for (place, _), gain in diagnosis.pair_growth.items()}
-    assert shares["a*b->y"] > 0.6 and shares["n0*n1->y"] > 0.3
+    assert shares["a*b->y"] > 0.6
+    # Five units of twenty columns hold little of the two that matter.
+    assert width > 5 or shares["n0*n1->y"] > 0.3
     assert shares["a*c->y"] < NOTHING and shares["b*c->y"] < NOTHING
 
 
