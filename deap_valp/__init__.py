@@ -6,11 +6,13 @@ Characterizing Variation Operators and Model Components* (Garciarena, Santana, M
 """
 
 from . import plots, problems
-from .diagnosis.metrics import (
+from .diagnosis import (
     ALL_METRICS,
     DEFAULT_METRICS,
     Dependency,
     Diagnosis,
+    Gain,
+    Growth,
     Slope,
     diagnose,
     metric,
@@ -111,7 +113,9 @@ __all__ = [
     "FileFormatError",
     "Fitness",
     "FixedProbabilities",
+    "Gain",
     "Generation",
+    "Growth",
     "Input",
     "Layout",
     "Limits",

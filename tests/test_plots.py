@@ -19,7 +19,7 @@ from matplotlib.offsetbox import TextArea
 
 import deap_valp as valp
 from deap_valp import plots
-from deap_valp.diagnosis.metrics import Dependency, Diagnosis, Slope
+from deap_valp.diagnosis import Dependency, Diagnosis, Slope
 from deap_valp.errors import EvaluationError, ValpError
 from deap_valp.genome.valp import ends
 from deap_valp.plots import layout, style

@@ -10,7 +10,7 @@ import pytest
 import zoo
 
 import deap_valp as valp
-from deap_valp.diagnosis.metrics import Diagnosis, Slope
+from deap_valp.diagnosis import Diagnosis, Slope
 from deap_valp.errors import RegistrationError
 from deap_valp.genome.valp import component_at
 from deap_valp.selection import (
@@ -378,7 +378,7 @@ def test_p3_an_irrelevant_input_loses_connections_that_only_serve_where_it_is_ir
 
 
 def test_p4_dependency_that_grows_is_extended_and_otherwise_reduced():
-    from deap_valp.diagnosis.metrics import Dependency
+    from deap_valp.diagnosis import Dependency
 
     individual = diagnosed(two_outputs(), STEEP)
     with_metrics(
@@ -457,7 +457,10 @@ def test_grace_holds_for_the_connections_of_the_young_too():
     [
         (policy, metric)
         for policy in ("guidelines", "adaptive", "principles")
-        for metric in valp.ALL_METRICS[: 4 if policy == "principles" else 2]
+        for metric in (
+            *valp.DEFAULT_METRICS,
+            *(("input_intervention", "dependency") if policy == "principles" else ()),
+        )
     ],
 )
 def test_a_policy_says_which_metric_it_lacks(policy, metric):

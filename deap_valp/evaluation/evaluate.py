@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from .. import device as devices
-from ..diagnosis.metrics import DEFAULT_METRICS, Subject, known_metrics, measure
+from ..diagnosis import DEFAULT_METRICS, Subject, known_metrics, measure
 from ..errors import EvaluationError, ValpError
 from ..genome import PENALTY, VALP, Evaluation, check
 from ..problem import Problem

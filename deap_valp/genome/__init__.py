@@ -2,7 +2,7 @@
 
 from .activations import ACTIVATIONS, SOFTMAX, Activation, Layer
 from .decision import Decision
-from .diagnosis import Dependency, Diagnosis, Slope
+from .diagnosis import Dependency, Diagnosis, Gain, Growth, Slope
 from .fitness import PENALTY, Evaluation, Fitness
 from .genome import Draft, Genome, Optimizer, initial_block
 from .kinds import (
@@ -55,8 +55,10 @@ __all__ = [
     "Draft",
     "Evaluation",
     "Fitness",
+    "Gain",
     "Generic",
     "Genome",
+    "Growth",
     "Input",
     "Latent",
     "Layer",

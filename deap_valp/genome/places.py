@@ -14,6 +14,16 @@ class Place(str):
 
     __slots__ = ()
 
+    @staticmethod
+    def named(name: str) -> Place:
+        """Return the place of this name: a ``Connection``, a ``Stage``, or a plain one."""
+        if isinstance(name, Place):
+            return name
+        if "->" in name:
+            return Connection.parse(name)
+        network, dot, stage = name.partition(".")
+        return Stage(network, stage) if dot else Place(name)
+
     @property
     def component(self) -> str:
         """Name of the component that a change at this place is felt in first."""

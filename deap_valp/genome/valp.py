@@ -56,7 +56,7 @@ class VALP(Structure):
     # ---- the genome's ----------------------------------------------------------------------------
 
     @property
-    def graph(self) -> nx.DiGraph:  # type: ignore[override]
+    def graph(self) -> nx.DiGraph:
         """The components and their connections, frozen."""
         return self.genome.graph
 

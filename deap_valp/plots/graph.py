@@ -170,7 +170,7 @@ def _draw_connections(pen: _Pen) -> None:
     from matplotlib.patches import PathPatch
 
     for name, route in pen.graph.routes.items():
-        colour = pen.colour_of(name.receiver)
+        colour = pen.colour_of(Connection.parse(name).receiver)
         line = PathPatch(
             _curve(route), facecolor="none", edgecolor=colour, linewidth=1.3 * pen.size, zorder=1
         )

@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 
 from ..errors import RegistrationError
@@ -63,33 +63,24 @@ def propose(view: View, rule_set: str = "guidelines") -> list[Move]:
     """
     if rule_set not in RULES:
         raise RegistrationError(f"rule sets are {list(RULES)}, got {rule_set!r}")
-    legal: dict[tuple[str, str], dict[str, str]] = {}
+    legal: dict[tuple[str, str], frozenset[str]] = {}
     proposals: dict[tuple[str, str, str], Move] = {}
     for function in RULES[rule_set].values():
         for move in function(view):
             kind = move.operator, move.version
             if kind not in legal:
                 legal[kind] = _legal(view.individual, *kind)
-            if move.donor is None and move.place in legal[kind]:  # rules may write it as text
-                move = replace(move, place=legal[kind][move.place])
+            if move.donor is not None or move.place in legal[kind]:
                 proposals.setdefault(move.key, move)
-            elif move.donor is not None:
-                proposals.setdefault(move.key, replace(move, place=Place(move.place)))
     return list(proposals.values())
 
 
-def _legal(individual: VALP, operator: str, version: str) -> dict[str, str]:
-    """Return the legal places of an operator and version, by their text."""
+def _legal(individual: VALP, operator: str, version: str) -> frozenset[str]:
+    """Return the legal places of an operator and version."""
     op = operators()[operator]
     if version not in op.versions:
-        return {}
-    return {place: place for place in op.places(individual, version == "gentle")}
-
-
-def placed(move: Move) -> Place:
-    """Return the place of a proposal, which knows its parts."""
-    assert isinstance(move.place, Place)
-    return move.place
+        return frozenset()
+    return frozenset(op.places(individual, version == "gentle"))
 
 
 @dataclass(frozen=True)
@@ -145,7 +136,7 @@ class ByRules:
     def _too_young(self, individual: VALP, move: Move) -> bool:
         if proposal_class(move) != "reducer":
             return False
-        networks = [name for name in placed(move).touched if name in individual.networks]
+        networks = [name for name in Place.named(move.place).touched if name in individual.networks]
         return any(individual.age(name) <= self.grace for name in networks)
 
     def fallback(self, situation: Situation) -> Move | None:
@@ -196,7 +187,7 @@ def _by_output(individual: VALP, proposals: Iterable[Move]) -> dict[str, list[Mo
     above = individual.ancestors()
     served: dict[str, list[Move]] = {}
     for move in proposals:
-        changed = placed(move).component
+        changed = Place.named(move.place).component
         for output in individual.outputs:
             if changed == output or changed in above[output]:
                 served.setdefault(output, []).append(move)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from ..errors import RegistrationError
-from ..genome import VALP, Connection
+from ..genome import VALP, Connection, Place
 from ..variation.crossover import NAME as DONATION
 from ..variation.crossover import can_receive
 from ..variation.operators import Move, operators
@@ -67,7 +67,7 @@ def R2(view: View) -> Iterator[Move]:
     for place in operators()["add_connection"].places(view.individual, True):
         for output in view.individual.outputs:
             involved = any(output in view.reached.get(end, ()) for end in place.touched)
-            leads = view.leads_to(place.receiver, output)
+            leads = view.leads_to(place.component, output)
             if involved and leads and view.state(output) == "moderate":
                 yield Move("add_connection", "gentle", place, _slope_reason(view, output), "R2")
 
@@ -242,7 +242,7 @@ def objective(individual: VALP, output: str) -> float:
 @rule("adaptive")
 def A1(view: View) -> Iterator[Move]:
     """Loss still falls: gentle clones, connections and insertions at sub-networks that are relevant to the output."""
-    touching: dict[str, list[str]] = {}
+    touching: dict[str, list[Place]] = {}
     for place in operators()["add_connection"].places(view.individual, True):
         for end in place.touched:
             touching.setdefault(end, []).append(place)
@@ -254,9 +254,9 @@ def A1(view: View) -> Iterator[Move]:
         for receiver in view.individual.receivers(network):
             if view.leads_to(receiver, output):
                 yield Move("insert_network", "gentle", Connection(network, receiver), reason, "A1")
-        for place in touching.get(network, ()):
-            if view.leads_to(place.receiver, output):
-                yield Move("add_connection", "gentle", place, reason, "A1")
+        for connection in touching.get(network, ()):
+            if view.leads_to(connection.component, output):
+                yield Move("add_connection", "gentle", connection, reason, "A1")
 
 
 @rule("adaptive")

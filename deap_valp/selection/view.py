@@ -154,8 +154,8 @@ class View:
 
     @cached_property
     def _deletable(self) -> list[Connection]:
-        places: Any = operators()["delete_connection"].places(self.individual, False)
-        return list(places)
+        places = operators()["delete_connection"].places(self.individual, False)
+        return [place for place in places if isinstance(place, Connection)]
 
     def cutting(self, network: str, output: str) -> list[Connection]:
         """Return the connection whose removal cuts a sub-network from one output and nothing else.

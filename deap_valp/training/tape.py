@@ -18,6 +18,7 @@ from .losses import loss_weights
 from .model import Model
 from .stages import (
     Activate,
+    Add,
     Draw,
     Loss,
     Product,
@@ -159,6 +160,10 @@ class Tape:
             if isinstance(stage, Product):
                 stage.keeps = int(id(stage.read) in written)
                 written.add(id(stage.read))
+            elif isinstance(stage, Add):
+                for index, read in enumerate(stage.reads):
+                    stage.keeps[index] = int(id(read) in written)
+                    written.add(id(read))
 
 
 def stacks(model: Model) -> dict[str, tuple[str, ...]]:
@@ -185,6 +190,12 @@ class OnTape:
             pre.value, pre.gradient
         )  # one memory for both gradients: the first is not needed any more
         self.tape.stages.append(Activate(pre, into, layer))
+        return into
+
+    def add(self, first: Signal, second: Signal) -> Signal:
+        """Add two signals of one width, each the result of a layer or of a latent."""
+        into = self.tape.signal(len(first.value))
+        self.tape.stages.append(Add(first, second, into))
         return into
 
     def dense(self, hidden: Signal, stage: int | str) -> Signal:

@@ -266,7 +266,7 @@ register(
         effect="neutral",
         versions=("aggressive",),
         place="output",
-        places=lambda individual, gentle: [],  # only a selection that knows a donor can choose it
+        legal=lambda individual, gentle: [],  # only a selection that knows a donor can choose it
         receive=_receive_by,
     )
 )

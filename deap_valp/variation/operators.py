@@ -27,6 +27,7 @@ EFFECTS = ("extender", "reducer", "neutral")
 VERSIONS = ("gentle", "aggressive")
 
 Places = Callable[[VALP, bool], Sequence[str]]
+"""``places(individual, gentle)`` gives every legal place; text is as good as a ``Place``."""
 
 
 class Apply(Protocol):
@@ -50,7 +51,7 @@ class Operator:
         versions: Those of ``gentle`` (the function of the model stays exactly) and ``aggressive``
             that it has.
         place: What it acts on, as ``connection``; the name of its second parameter.
-        places: Gives every legal place of an individual for a version.
+        legal: The function that gives every legal place of an individual for a version.
         edit: Changes a draft at a place, in the version asked for.
         receive: Instead of ``edit``, for an operator that takes a donor: applies a whole move.
     """
@@ -61,7 +62,7 @@ class Operator:
     effect: str
     versions: tuple[str, ...]
     place: str
-    places: Places
+    legal: Places
     edit: Callable[[Draft, Place, bool], None] | None = None
     receive: Callable[[VALP, Move], tuple[VALP]] | None = None
 
@@ -69,6 +70,10 @@ class Operator:
     def summary(self) -> str:
         """First line of its docstring."""
         return (inspect.getdoc(self.apply) or "").partition("\n")[0]
+
+    def places(self, individual: VALP, gentle: bool) -> list[Place]:
+        """Return every legal place of an individual for a version."""
+        return [Place.named(place) for place in self.legal(individual, gentle)]
 
     def change(self, individual: VALP, move: Move, place: Place) -> None:
         """Change an individual at a legal place, and record the move.
@@ -180,7 +185,7 @@ def paper_name(function: str) -> str:
     return re.sub(r"(?<!^)(?=[A-Z][a-z])|(?<=[a-z])(?=[A-Z])", "_", name).lower()
 
 
-def choose_place(op: Operator, individual: VALP, place: str | None, gentle: bool) -> Any:
+def choose_place(op: Operator, individual: VALP, place: str | None, gentle: bool) -> Place | None:
     """Return the named place if it is legal, a random one if none is named, None if there is none.
 
     Raises:
@@ -270,6 +275,7 @@ class Move:
         if op.receive is not None:
             return op.receive(individual, self)
         place = choose_place(op, individual, self.place, self.version == "gentle")
+        assert place is not None
         op.change(individual, self, place)
         return (individual,)
 
@@ -283,7 +289,7 @@ class Move:
 
 def moves(
     individual: VALP, which: str | Iterable[str] = "all"
-) -> Iterator[tuple[Operator, bool, Sequence[str]]]:
+) -> Iterator[tuple[Operator, bool, Sequence[Place]]]:
     """Yield every operator and version (as ``gentle``) that has a legal place, with the places.
 
     Args:

@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import zoo
 
 import deap_valp as valp
-from deap_valp.diagnosis.metrics import Diagnosis, Slope
+from deap_valp.diagnosis import Diagnosis, Slope
 
 SIZES = (6, 20, 60)
 
