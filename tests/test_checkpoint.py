@@ -548,8 +548,8 @@ def disk(monkeypatch):
 
     monkeypatch.setattr(
         "deap_valp.atomic.open",
-        lambda *arguments: Stream(open(*arguments)),
-        raising=False,  # noqa: SIM115
+        lambda *arguments: Stream(open(*arguments)),  # noqa: SIM115
+        raising=False,
     )
     return left
 

@@ -12,7 +12,7 @@ from itertools import chain, combinations
 
 import networkx as nx
 
-from ..genome import Gain, Growth, build_graph, Connection, type_valid
+from ..genome import Connection, Gain, Growth, build_graph, type_valid
 from ..genome.kinds import KINDS
 from ..training.model import Model
 from .probe import Gradients, Probe, Reading, Units, products
@@ -36,7 +36,7 @@ def growth_potential(subject: Subject) -> dict[tuple[str, str], Growth]:
         provider and receiver that may be joined, directly or through one new sub-network.
     """
     wiring, gradients = Wiring(subject.model), Gradients.of(subject)
-    found = {}
+    found: dict[tuple[str, str], Growth] = {}
     for provider in wiring.providers:
         free = wiring.free(provider)
         direct = {name for name in free if wiring.joins(provider, name)}
@@ -78,7 +78,7 @@ def pair_potential(subject: Subject) -> dict[tuple[str, str], Gain]:
     readings = {name: Reading.of(subject, name) for name in set(chain(*pairs))}
     outputs = gradients.at(subject.model.outputs)
     lacking = outputs.side_by_side(outputs.fitted)
-    found = {}
+    found: dict[tuple[str, str], Gain] = {}
     for one, other in pairs:
         free = set(wiring.free(one)) & set(wiring.free(other))
         wanted = gradients.at({name for name in free if wiring.joins_through((one, other), name)})
