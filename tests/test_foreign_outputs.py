@@ -13,7 +13,7 @@ import pytest
 import torch
 import zoo
 from deap import base
-from deap_valp.diagnosis.metrics import ALL_METRICS
+from deap_valp.diagnosis import ALL_METRICS
 from test_training import SIZE, assert_same, by_tape
 
 import deap_valp as valp
