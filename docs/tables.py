@@ -1,4 +1,7 @@
-"""Writes the tables of the registries into the pages: ``python docs/tables.py``. A test holds the pages to them."""
+"""Writes the tables of the registries into the pages: ``python docs/tables.py``.
+
+A test holds the pages to the registries.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import deap_valp as valp
-from deap_valp.diagnosis.metrics import METRICS
+from deap_valp.diagnosis import METRICS
 from deap_valp.selection import RULES
 
 DOCS = Path(__file__).parent
@@ -34,7 +37,7 @@ def tables() -> dict[str, str]:
     return {
         "operators": str(valp.operators()),
         "metrics": table(
-            ("metric", "what it measures"), *((n, first_line(f)) for n, f in METRICS.items())
+            ("metric", "what it measures"), *((n, first_line(METRICS[n])) for n in valp.ALL_METRICS)
         ),
         "rules": table(("rule", "rule set", "when, and what it proposes"), *rules),
     }

@@ -59,9 +59,10 @@ def individuals(rows):
 def entry(seed, step, value, parents=(), accepted=True, operator="add_layer"):
     """An archive entry with the objectives ``a`` (this value) and ``b`` (1)."""
     move = valp.Move(operator, "gentle", "n0")
-    decision = valp.Decision(move, parents[0]) if parents else None
+    decision = valp.Decision(move, parents) if parents else None
+    status = "the loss is nan" if value >= valp.PENALTY else "ok"
     return valp.Entry(
-        step, nx.DiGraph(), (value, 1.0), 10, decision, accepted, seed, parents, ("a", "b")
+        step, nx.DiGraph(), (value, 1.0), 10, decision, accepted, seed, ("a", "b"), status
     )
 
 

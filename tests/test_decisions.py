@@ -19,9 +19,17 @@ NAMES = ("label", "sample")
 
 def entry(step, after, before=(), rule="R1", operator="clone_network", accepted=False, seed=None):
     move = valp.Move(operator, "gentle", "n0", "as a test wants it", rule)
-    decision = valp.Decision(move, 0, NAMES if before else (), before) if operator else None
+    decision = valp.Decision(move, (0,), NAMES if before else (), before) if operator else None
     return valp.Entry(
-        step, None, after, 1, decision, accepted, step if seed is None else seed, (), NAMES
+        step,
+        None,
+        after,
+        1,
+        decision,
+        accepted,
+        step if seed is None else seed,
+        NAMES,
+        "ok" if max(after) < PENALTY else "the loss is nan",
     )
 
 
@@ -106,13 +114,15 @@ def test_every_candidate_of_a_search_is_a_decision(search):
     ]
     assert all(list(outcome.after) == list(PROBLEM.objectives) for outcome in found)
     assert sum(map(len, valp.payoff(archive).rows.values())) == len(found)
-    by_seed = {entry.seed: entry.named for entry in archive}
+    by_seed: dict[int, list] = {}  # where nothing was changed, one seed is evaluated again
+    for entry in archive:
+        by_seed.setdefault(entry.seed, []).append(entry.named)
     host = {entry.seed: entry.parents[0] for entry in archive if entry.parents}
     of_moves = [entry for entry in archive if entry.move is not None]
     for entry, outcome in zip(
         of_moves, (outcome for outcome in found if outcome.move), strict=True
     ):
-        assert outcome.before == by_seed[host[entry.seed]]
+        assert outcome.before in by_seed[host[entry.seed]]
 
 
 def test_without_a_change_the_value_before_is_the_incumbents():

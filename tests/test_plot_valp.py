@@ -16,7 +16,7 @@ from plotting import evaluated, evaluation_of
 
 import deap_valp as valp
 from deap_valp import plots
-from deap_valp.genome import ends
+from deap_valp.genome import Connection
 from deap_valp.genome.diagnosis import Diagnosis
 from deap_valp.plots import graph as drawing
 from deap_valp.plots import layout
@@ -81,7 +81,8 @@ def test_no_component_and_no_bend_comes_close_to_a_component(pictured):
 def test_routes_lead_from_provider_to_receiver_column_by_column(pictured):
     graph = plots.valp_data(pictured)
     for name, route in graph.routes.items():
-        provider, receiver = ends(name)
+        place = Connection.parse(name)
+        provider, receiver = place.provider, place.receiver
         assert (route[0], route[-1]) == (graph.positions[provider], graph.positions[receiver])
         assert all(after[0] == before[0] + 1 for before, after in pairwise(route))
 

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from ..genome import VALP, Component, connection, ends
-from ..genome.kinds import KINDS, SubNetwork
+from ..genome import KINDS, VALP, Component, Connection, SubNetwork
 from .layout import Point, place
 from .style import (
     INK,
@@ -81,7 +80,7 @@ def valp_data(individual: VALP) -> Graph:
         owners.update(dict.fromkeys(individual.exclusive(output), output))
     return Graph(
         positions=positions,
-        routes={connection(*pair): points for pair, points in routes.items()},
+        routes={Connection(*pair): points for pair, points in routes.items()},
         owners=owners,
         kinds={name: individual.component(name).kind for name in individual.networks},
         widths={name: _widths(individual.component(name)) for name in individual.graph},
@@ -94,13 +93,12 @@ def _widths(component: Component) -> str:
     """Return the widths of the layers from first to last, four to a line, after the latent's."""
     if not isinstance(component, SubNetwork):
         return str(component.width)
-    widths = [str(layer.width) for layer in component.layers]
+    widths = [str(width) for width in component.widths()]
     lines = []
     for start in range(0, len(widths), _LAYERS_A_LINE):
         lines.append("-".join(widths[start : start + _LAYERS_A_LINE]))
-    # Any kind may have a latent, also one from outside the package.
-    latent = getattr(component, "latent", None)
-    if latent is not None:
+    if component.drawn is not None:
+        latent, _ = component.drawn
         lines[0] = f"z{latent.dim}: {lines[0]}"
     return "-\n".join(lines)
 
@@ -192,7 +190,7 @@ def _draw_connections(pen: _Pen) -> None:
     from matplotlib.patches import PathPatch
 
     for name, route in pen.graph.routes.items():
-        colour = pen.colour_of(ends(name)[1])
+        colour = pen.colour_of(Connection.parse(name).receiver)
         line = PathPatch(
             _curve(route), facecolor="none", edgecolor=colour, linewidth=1.3 * pen.size, zorder=1
         )
