@@ -97,10 +97,11 @@ def _widths(component: Component) -> str:
     lines = []
     for start in range(0, len(widths), _LAYERS_A_LINE):
         lines.append("-".join(widths[start : start + _LAYERS_A_LINE]))
+    text = "-\n".join(lines)
     if component.drawn is not None:
         latent, _ = component.drawn
-        lines[0] = f"z{latent.dim}: {lines[0]}"
-    return "-\n".join(lines)
+        text = f"z{latent.dim}: {text}"
+    return text
 
 
 @dataclass(frozen=True)
