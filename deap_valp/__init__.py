@@ -47,9 +47,9 @@ from .genome import (
     SubNetwork,
     check,
 )
-from .genome.draw import initVALP
 from .genome.files import load, save
 from .genome.fitness import PENALTY, Evaluation, Fitness
+from .genome.init import initVALP
 from .problem import (
     Classification,
     Generation,
@@ -92,6 +92,7 @@ from .variation import (
     mutAddConnection,
     mutAddLayer,
     mutChangeBS,
+    mutChangeDecay,
     mutChangeLR,
     mutChangeSGD,
     mutCloneNetwork,
@@ -181,6 +182,7 @@ __all__ = [
     "mutAddConnection",
     "mutAddLayer",
     "mutChangeBS",
+    "mutChangeDecay",
     "mutChangeLR",
     "mutChangeSGD",
     "mutCloneNetwork",

@@ -24,10 +24,18 @@ from .weights import initial, pack, unpack
 
 @dataclass(frozen=True)
 class Optimizer:
-    """The SGD algorithm (a name in ``optimizers.OPTIMIZERS``) and learning rate of one output."""
+    """How one output is trained.
+
+    Attributes:
+        name: The SGD algorithm, a name in ``optimizers.OPTIMIZERS``.
+        learning_rate: Its learning rate.
+        decay: Decoupled weight decay: at each step weights, not biases, shrink by the learning rate
+            times it.
+    """
 
     name: str = "adam"
     learning_rate: float = 1e-3
+    decay: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)

@@ -44,6 +44,7 @@ class Limits:
         latent: Dimensions of a decoder's latent.
         batch_size: Smallest and largest number of examples of a batch.
         learning_rate: Smallest and largest learning rate.
+        decay: Smallest and largest weight decay.
     """
 
     networks: int = 64
@@ -52,6 +53,7 @@ class Limits:
     latent: int = 64
     batch_size: tuple[int, int] = (25, 1600)
     learning_rate: tuple[float, float] = (1e-5, 1e-1)
+    decay: tuple[float, float] = (1e-3, 10.0)
 
 
 @dataclass(frozen=True)

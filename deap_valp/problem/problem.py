@@ -124,6 +124,11 @@ class Problem:
         return (*self.outputs, *self.costs)
 
     @property
+    def training_size(self) -> int:
+        """Number of training examples."""
+        return self._splits["train"].size
+
+    @property
     def weights(self) -> tuple[float, ...]:
         """DEAP's objective weights, -1 for each objective, since everything is minimised."""
         return (-1.0,) * len(self.objectives)
