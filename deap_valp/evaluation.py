@@ -127,8 +127,8 @@ def _evaluate(
     start = perf_counter()
     model = decode(individual, device=device)
     seed = hash((individual.seed, sessions)) % 2**63  # hash() of integers is the same in every process
-    losses = train(model, problem, batches, individual.batch_size, individual.optimizers, seed, micro_batches)
-    history = dict(zip(model.outputs, losses.T.cpu().numpy(), strict=True))  # one device sync a session, not a batch
+    session = train(model, problem, batches, individual.batch_size, individual.optimizers, seed, micro_batches)
+    history = dict(zip(model.outputs, session.history.T.cpu().numpy(), strict=True))  # one device sync a session, not a batch
     _check_finite(history)
     trained = perf_counter()
     scores = score_model(model, problem, "validation", CHUNK // micro_batches)

@@ -183,7 +183,7 @@ def test_training_in_parts_takes_the_same_steps(zoo_member, problem, device):
     runs = []
     for parts in (1, 2):
         model = valp.decode(zoo_member, device=device)
-        runs.append((train(model, problem, 20, 51, zoo_member.optimizers, 3, parts), model.weights()))
+        runs.append((train(model, problem, 20, 51, zoo_member.optimizers, 3, parts).history, model.weights()))
     torch.testing.assert_close(runs[1][0], runs[0][0], atol=1e-5, rtol=1e-4)
     for key, tensor in runs[0][1].items():
         torch.testing.assert_close(runs[1][1][key], tensor, atol=1e-4, rtol=1e-3)
@@ -191,7 +191,7 @@ def test_training_in_parts_takes_the_same_steps(zoo_member, problem, device):
 
 def test_in_parts_no_step_waits_for_the_device(zoo_member, problem):
     model = valp.decode(zoo_member, device="meta")
-    assert train(model, problem, 2, 51, zoo_member.optimizers, 0, micro_batches=2).device.type == "meta"
+    assert train(model, problem, 2, 51, zoo_member.optimizers, 0, micro_batches=2).history.device.type == "meta"
 
 
 def plain_loop(individual, problem, batches, seed, device):
@@ -213,7 +213,7 @@ def plain_loop(individual, problem, batches, seed, device):
 
 def test_training_gives_the_losses_of_a_plain_loop(zoo_member, problem, device):
     model = valp.decode(zoo_member, device=device)
-    history = train(model, problem, 20, zoo_member.batch_size, zoo_member.optimizers, seed=3)
+    history, _ = train(model, problem, 20, zoo_member.batch_size, zoo_member.optimizers, seed=3)
     expected = plain_loop(zoo_member, problem, 20, 3, device)
     torch.testing.assert_close(history, expected, atol=1e-4, rtol=1e-3)
 
@@ -222,7 +222,7 @@ def test_the_same_seed_trains_bit_for_bit_the_same(zoo_member, problem, device):
     runs = []
     for _ in range(2):
         model = valp.decode(zoo_member, device=device)
-        runs.append((train(model, problem, 10, 50, zoo_member.optimizers, seed=3), model.weights()))
+        runs.append((train(model, problem, 10, 50, zoo_member.optimizers, seed=3).history, model.weights()))
     assert torch.equal(runs[0][0], runs[1][0])
     assert all(torch.equal(tensor, runs[1][1][key]) for key, tensor in runs[0][1].items())
 
@@ -249,7 +249,7 @@ def settings(individual, name, same):
 def test_no_step_waits_for_the_device(name, same, zoo_member, problem):
     """Meta tensors hold no numbers: reading one, copying one to the host or mixing devices raises."""
     model = valp.decode(zoo_member, device="meta")
-    history = train(model, problem, 2, 50, settings(zoo_member, name, same), seed=0)
+    history, _ = train(model, problem, 2, 50, settings(zoo_member, name, same), seed=0)
     assert history.device.type == "meta" and history.shape == (2, len(zoo_member.outputs))
 
 
@@ -258,7 +258,7 @@ def test_no_step_waits_for_the_device(name, same, zoo_member, problem):
 def test_every_algorithm_trains_on_the_device(name, same, device):
     individual, problem = zoo.fan_in(), zoo.mixed_problem()
     model = valp.decode(individual, device=device)
-    history = train(model, problem, 20, 50, settings(individual, name, same), seed=0)
+    history, _ = train(model, problem, 20, 50, settings(individual, name, same), seed=0)
     assert torch.isfinite(history).all() and history.device.type == torch.device(device).type
 
 
@@ -354,5 +354,5 @@ def test_batches_of_an_epoch_have_no_row_in_common_and_leave_out_less_than_two_b
 
 def test_a_batch_is_at_most_the_training_split():
     problem = zoo.plain_problem()
-    history = train(valp.decode(zoo.smallest()), problem, 3, 10_000, zoo.smallest().optimizers, seed=0)
+    history, _ = train(valp.decode(zoo.smallest()), problem, 3, 10_000, zoo.smallest().optimizers, seed=0)
     assert torch.isfinite(history).all()

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -18,13 +19,28 @@ from torch import Tensor
 from .. import device as devices
 from ..genome import Optimizer
 from ..model import Model
+from ..optimizers import BlockState, State
 from ..problem import Problem
-from .flat import make_step
 from .losses import sub_losses
 from .parts import InParts
+from .step import Steps, groups_of
 from .tape import Tape
 
-__all__ = ["batch_starts", "sub_losses", "train"]
+__all__ = ["Session", "batch_starts", "sub_losses", "train"]
+
+
+class Session(NamedTuple):
+    """What a training session gives beside the trained model.
+
+    Attributes:
+        history: The loss of every output at every step, before the step was taken, shape (batches, outputs), on the
+            device. Divided by the constant predictor's loss unless the problem says otherwise, so that 1 is "knows
+            nothing".
+        state: What the optimizers remember, on the device: the next session's ``state``.
+    """
+
+    history: Tensor
+    state: dict[str, dict[str, BlockState]]
 
 
 @torch.no_grad()
@@ -36,7 +52,10 @@ def train(
     optimizers: Mapping[str, Optimizer],
     seed: int,
     micro_batches: int = 1,
-) -> Tensor:
+    *,
+    state: State | None = None,
+    decay: Mapping[str, float] | None = None,
+) -> Session:
     """Train the model in place.
 
     Args:
@@ -48,28 +67,30 @@ def train(
         seed: Of the order of the batches and of the latents' noise.
         micro_batches: Parts that each batch is computed in, for the sake of memory; the steps are the same up to
             rounding.
-
-    Returns:
-        The loss of every output at every step, before the step was taken, shape (batches, outputs), on the device.
-        Divided by the constant predictor's loss unless the problem says otherwise, so that 1 is "knows nothing".
+        state: What the session before left, for this one to go on from it. A tensor without state starts fresh; the
+            state of an algorithm that it is not trained with is dropped.
+        decay: Weight decay by output, 0 by default: weights, not biases, shrink by rate times decay at each step.
     """
     device = next(model.parameters()).device
     data = problem.split("train", device)
     batch_size = min(batch_size, data.size)
     generator = devices.generator(device, seed)
-    tape = (
-        Tape(model, problem, batch_size) if micro_batches == 1 else InParts(model, problem, batch_size, micro_batches)
-    )
-    step = make_step(model, tape.flat, optimizers)
+    groups = groups_of({name: optimizers[name] for name in model.outputs})
+    pulls = [group.pulls for group in groups]
+    tape: Tape | InParts
+    if micro_batches == 1:
+        tape = Tape(model, problem, batch_size, pulls=pulls)
+    else:
+        tape = InParts(model, problem, batch_size, micro_batches, pulls)
+    step = Steps(model, tape, groups, state or {}, decay or {})
     history = torch.empty(batches, len(model.outputs), device=device)
     for index, start in enumerate(batch_starts(data.size, batch_size, batches, seed)):
         batch = slice(start, start + batch_size)
         features = {name: rows[batch] for name, rows in data.inputs.items()}
         targets = {name: rows[batch] for name, rows in data.targets.items()}
         history[index] = tape.forward(features, targets, model.draw_noise(batch_size, generator))
-        tape.backward()
         step()
-    return history
+    return Session(history, step.state(batches))
 
 
 def batch_starts(size: int, batch_size: int, batches: int, seed: int) -> list[int]:

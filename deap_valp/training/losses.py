@@ -7,6 +7,7 @@ References:
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from operator import mul
 from typing import NamedTuple
 
 import torch
@@ -34,9 +35,13 @@ class LossWeights(NamedTuple):
     parts: tuple[str, ...]
     rows: tuple[tuple[float, ...], ...]
 
-    def of(self, part: str) -> float:
-        """Weight of a part in the sum of all losses."""
-        return sum(row[self.parts.index(part)] for row in self.rows) if part in self.parts else 0.0
+    def pulled(self, pulls: Mapping[str, float]) -> list[float]:
+        """Weight of each part in the sum of the losses, each times its output's pull; an output without has 0.
+
+        The first parts are the outputs, in the order of the rows.
+        """
+        factors = [pulls.get(output, 0.0) for output in self.parts[: len(self.rows)]]
+        return [sum(map(mul, factors, column)) for column in zip(*self.rows, strict=True)]
 
 
 def loss_weights(model: Model, problem: Problem) -> LossWeights:

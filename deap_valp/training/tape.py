@@ -5,7 +5,7 @@ To small networks autograd costs more than their arithmetic. On a tape a step is
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -30,14 +30,24 @@ class Tape:
         problem: Gives the losses.
         batch_size: Examples of every step.
         flat: Of another tape of this model, to share; its own by default.
+        pulls: Sums of losses to differentiate, each by output the factor of its loss; by default the plain sum.
 
     Attributes:
         flat: The parameters, and the gradients that ``backward`` writes.
     """
 
-    def __init__(self, model: Model, problem: Problem, batch_size: int, flat: Flat | None = None) -> None:
+    def __init__(
+        self,
+        model: Model,
+        problem: Problem,
+        batch_size: int,
+        flat: Flat | None = None,
+        pulls: Sequence[Mapping[str, float]] | None = None,
+    ) -> None:
         self.model, self.batch_size = model, batch_size
         self.weights = loss_weights(model, problem)
+        pulls = [dict.fromkeys(model.outputs, 1.0)] if pulls is None else pulls
+        self.pulled = [self.weights.pulled(pull) for pull in pulls]
         self.stacks = stacks(model)
         self.flat = Flat(model, self._layout()) if flat is None else flat
         self.matrix = self.flat.gradient.new_tensor(self.weights.rows)
@@ -54,7 +64,7 @@ class Tape:
             else:
                 self._record_loss(name, problem)
             self._record_stack(name)
-        self.parts = [self.losses.get(part) or self.draws[part] for part in self.weights.parts]
+        self.parts: list[Loss | Draw] = [self.losses.get(part) or self.draws[part] for part in self.weights.parts]
         self._share_gradients()
 
     # ---- playing -----------------------------------------------------------------------------------------------------
@@ -79,8 +89,10 @@ class Tape:
             stage.forward()
         return self.matrix @ torch.stack([part.loss for part in self.parts])
 
-    def backward(self) -> None:
-        """Write the gradient of the sum of the losses to ``flat``."""
+    def backward(self, index: int = 0) -> None:
+        """Write the gradient of a sum of the losses to ``flat``: that of ``pulls[index]``."""
+        for part, weight in zip(self.parts, self.pulled[index], strict=True):
+            part.weigh(weight)
         for stage in reversed(self.stages):
             stage.backward()
 
@@ -127,7 +139,7 @@ class Tape:
         for index, provider in enumerate(self.model.providers[name]):
             block = self.flat.slot(connection(provider, name))
             self.stages.append(Product(self.signals[provider], head, block, None if index else bias))
-        self.losses[name] = Loss(head, measure_of(problem.outputs[name]), self.weights.of(name))
+        self.losses[name] = Loss(head, measure_of(problem.outputs[name]))
         self.stages.append(self.losses[name])
 
     def _share_gradients(self) -> None:
@@ -171,7 +183,7 @@ class OnTape:
     def draw(self, heads: Signal, latent: Latent) -> Signal:
         """Draw the latent from its two heads."""
         into = self.tape.signal(latent.dim)
-        draw = Draw(heads, into, latent, self.tape.weights.of(self.name))
+        draw = Draw(heads, into, latent)
         self.tape.draws[self.name] = draw
         self.tape.stages.append(draw)
         return into
