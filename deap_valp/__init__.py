@@ -87,7 +87,7 @@ from .selection import (
     rule,
     selMutation,
 )
-from .training.model import Model, decode
+from .training import PLAIN, Model, Training, decode
 from .variation import (
     mutAddConnection,
     mutAddLayer,
@@ -111,6 +111,7 @@ __all__ = [
     "ALL_METRICS",
     "DEFAULT_METRICS",
     "PENALTY",
+    "PLAIN",
     "VALP",
     "Adaptive",
     "AtRandom",
@@ -161,6 +162,7 @@ __all__ = [
     "StructureError",
     "SubNetwork",
     "Thresholds",
+    "Training",
     "ValpError",
     "calibrateThresholds",
     "check",

@@ -588,9 +588,9 @@ class Decoder(Dense):
     """The decoder of a variational autoencoder.
 
     Two linear heads read the providers and give mean and log-variance of a latent; the layers read
-    what is drawn. Decoders of one latent have one KL divergence, the mean of theirs weighted by ``share``. A
-    gentle clone halves the share of its original between the two, which keeps the mean also where
-    they differ from a third.
+    what is drawn. Decoders of one latent have one KL divergence, the mean of theirs weighted by
+    ``share``. A gentle clone halves the share of its original between the two, which keeps the mean
+    also where they differ from a third.
     """
 
     latent: Latent
