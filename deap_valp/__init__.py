@@ -60,10 +60,12 @@ from .problem import (
 )
 from .search import (
     Entry,
+    Graded,
     ObjectiveKey,
     eaAging,
     eaGuided,
     eaSteadyState,
+    graded,
     hillClimbing,
     majority,
     move_key,
@@ -137,6 +139,7 @@ __all__ = [
     "Gain",
     "Generation",
     "Genome",
+    "Graded",
     "Growth",
     "Input",
     "Layer",
@@ -175,6 +178,7 @@ __all__ = [
     "eaSteadyState",
     "evaluate",
     "genealogy",
+    "graded",
     "hillClimbing",
     "initVALP",
     "load",

@@ -203,6 +203,7 @@ def _evaluate(task: _Task, micro_batches: int) -> Evaluation:
         history=history,
         kept=session.kept,
         losses=losses,
+        resolution=_resolution(problem),
         window=task.window,
         optimizer_state=on_cpu(session.state),
         diagnosis=diagnosis,
@@ -213,6 +214,13 @@ def _evaluate(task: _Task, micro_batches: int) -> Evaluation:
             "diagnose": perf_counter() - scored,
         },
     )
+
+
+def _resolution(problem: Problem) -> dict[str, float]:
+    """Return the step of each score that comes in steps, on the validation split."""
+    size = problem.split("validation").size
+    found = {name: output.score_step(size) for name, output in problem.outputs.items()}
+    return {name: step for name, step in found.items() if step}
 
 
 def _trained(task: _Task, model: Model, micro_batches: int) -> Session:

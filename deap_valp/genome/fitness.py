@@ -37,6 +37,8 @@ class Evaluation(tuple[float, ...]):
         kept: After how many batches of the session the model had these weights.
         losses: Per output its validation loss with these weights, latents at their mean; empty where
             the session did not look at it.
+        resolution: By objective the smallest difference that it can show, where it comes in steps:
+            1 / (validation examples) of an error rate.
         window: Batches at the end of the history that say how the loss moves now.
         optimizer_state: What the optimizers remember of each tensor, by its name and the
             algorithm's: the next session goes on from it.
@@ -54,6 +56,7 @@ class Evaluation(tuple[float, ...]):
     history: dict[str, np.ndarray]
     kept: int
     losses: dict[str, float]
+    resolution: dict[str, float]
     window: int
     optimizer_state: State
     diagnosis: Diagnosis | None
@@ -71,6 +74,7 @@ class Evaluation(tuple[float, ...]):
         history: Mapping[str, np.ndarray] | None = None,
         kept: int = 0,
         losses: Mapping[str, float] | None = None,
+        resolution: Mapping[str, float] | None = None,
         window: int = 1000,
         optimizer_state: State | None = None,
         diagnosis: Diagnosis | None = None,
@@ -85,6 +89,7 @@ class Evaluation(tuple[float, ...]):
         evaluation.history = dict(history or {})
         evaluation.kept = kept
         evaluation.losses = dict(losses or {})
+        evaluation.resolution = dict(resolution or {})
         evaluation.window = window
         evaluation.optimizer_state = dict(optimizer_state or {})
         evaluation.diagnosis = diagnosis
