@@ -6,11 +6,13 @@ Characterizing Variation Operators and Model Components* (Garciarena, Santana, M
 """
 
 from . import plots, problems
-from .diagnosis.metrics import (
+from .diagnosis import (
     ALL_METRICS,
     DEFAULT_METRICS,
     Dependency,
     Diagnosis,
+    Gain,
+    Growth,
     Slope,
     diagnose,
     metric,
@@ -27,8 +29,24 @@ from .errors import (
     StructureError,
     ValpError,
 )
-from .evaluation.evaluate import evaluate, score
-from .genome import VALP, Layout, Limits, Optimizer, check
+from .evaluation import evaluate, score
+from .genome import (
+    VALP,
+    Connection,
+    Decision,
+    Dense,
+    Draft,
+    Genome,
+    Layer,
+    Layout,
+    Limits,
+    Optimizer,
+    Part,
+    Place,
+    Stage,
+    SubNetwork,
+    check,
+)
 from .genome.draw import initVALP
 from .genome.files import load, save
 from .genome.fitness import PENALTY, Evaluation, Fitness
@@ -84,7 +102,7 @@ from .variation import (
     mutRemoveLayer,
 )
 from .variation.crossover import cxExclusiveSubgraph
-from .variation.operators import Decision, Move, operator, operators
+from .variation.operators import Move, operator, operators
 
 __version__ = "0.1.0"
 
@@ -99,20 +117,27 @@ __all__ = [
     "ByRules",
     "Checkpoint",
     "Classification",
+    "Connection",
     "DataFileError",
     "Decision",
     "Decisions",
+    "Dense",
     "Dependency",
     "Diagnosis",
     "DistributedError",
+    "Draft",
     "Entry",
     "Evaluation",
     "EvaluationError",
     "FileFormatError",
     "Fitness",
     "FixedProbabilities",
+    "Gain",
     "Generation",
+    "Genome",
+    "Growth",
     "Input",
+    "Layer",
     "Layout",
     "Limits",
     "Model",
@@ -121,7 +146,9 @@ __all__ = [
     "Optimizer",
     "Outcome",
     "Output",
+    "Part",
     "Payoff",
+    "Place",
     "PlaceError",
     "Problem",
     "ProblemError",
@@ -129,7 +156,9 @@ __all__ = [
     "Regression",
     "Situation",
     "Slope",
+    "Stage",
     "StructureError",
+    "SubNetwork",
     "Thresholds",
     "ValpError",
     "calibrateThresholds",

@@ -24,7 +24,7 @@ class PlaceError(ValpError, ValueError):
 
 
 class RegistrationError(ValpError, TypeError):
-    """An operator, a rule or a metric was declared in a way the registry cannot use."""
+    """An operator, a rule, a metric or an output kind was declared in a way that cannot be used."""
 
 
 class EvaluationError(ValpError, RuntimeError):

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import deap_valp as valp
-from deap_valp.diagnosis.metrics import METRICS
+from deap_valp.diagnosis import METRICS
 from deap_valp.selection import RULES
 
 DOCS = Path(__file__).parent

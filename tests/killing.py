@@ -3,9 +3,8 @@
     python killing.py FOLDER SEED SEARCH...
 
 prints for each search, as JSON: what it left in the end (a digest), how often it was killed, and
-how many evaluations
-were finished in all. A point is a line of the code that searches, saves and trains, drawn at
-random.
+how many evaluations were finished in all. A point is a line of the code that searches, saves and
+trains, drawn at random.
 """
 
 from __future__ import annotations
@@ -26,14 +25,14 @@ import deap_valp as valp
 
 PACKAGE = Path(valp.__file__).parent
 MODULES = (
-    "checkpoint.py",
-    "files.py",
-    "evaluation.py",
-    "genealogy.py",
-    "algorithms/*.py",
+    "genome/files.py",
+    "evaluation/evaluate.py",
+    "search/*.py",
     "selection/select.py",
 )
-KILLED_IN = {__file__, *(str(path) for module in MODULES for path in PACKAGE.glob(module))}
+FOUND = {module: [str(path) for path in PACKAGE.glob(module)] for module in MODULES}
+assert all(FOUND.values()), f"killing.py names modules that are not there: {FOUND}"
+KILLED_IN = {__file__}.union(*FOUND.values())
 
 
 def evaluate(individual, log):

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import copy
+import pickle
+import random
+import re
 
 import numpy as np
 import pytest
@@ -10,14 +13,10 @@ import torch
 import zoo
 
 import deap_valp as valp
-from deap_valp.diagnosis.metrics import (
-    CAP,
-    Subject,
-    _cells,
-    fit_slope,
-    loss_ratio,
-    measure,
-)
+from deap_valp.diagnosis import CAP, METRICS, Subject, measure
+from deap_valp.diagnosis.loss_slope import fit_slope
+from deap_valp.diagnosis.mutual_information import cells_of
+from deap_valp.diagnosis.subject import loss_ratio
 from deap_valp.errors import EvaluationError, RegistrationError
 
 
@@ -47,7 +46,8 @@ def test_what_no_receiver_reads_has_relevance_exactly_one(zoo_name):
     for network in individual.networks:
         deaf = copy.deepcopy(individual)
         for receiver in deaf.receivers(network):
-            deaf.connect(network, receiver, torch.zeros_like(deaf.block(network, receiver)))
+            with zoo.editing(deaf) as draft:
+                draft.connect(network, receiver, torch.zeros_like(deaf.block(network, receiver)))
         found, _ = relevance(deaf, problem)
         assert all(found[network, output] == 1.0 for output in deaf.outputs_of(network)), network
 
@@ -79,13 +79,14 @@ def test_only_what_lies_behind_is_computed_again(monkeypatch):
 
 
 def test_a_generation_output_is_measured_in_reconstruction():
-    """In ``generate`` nothing before the latent could matter, and every encoder would look irrelevant."""
+    """Under ``generate`` nothing upstream of the latent could matter."""
     x = torch.randn(400, 6, generator=torch.Generator().manual_seed(0))
     problem = valp.Problem({"x": x}, {"image": valp.Generation(x)})
     individual = zoo.build(
         problem, {"n0": zoo.generic(12), "n1": zoo.decoder(6, 12)}, "x->n0 n0->n1 n1->image"
     )
-    individual.optimizers["image"] = valp.Optimizer("adam", 1e-2)
+    with zoo.editing(individual) as draft:
+        draft.optimizers["image"] = valp.Optimizer("adam", 1e-2)
     individual.fitness.values = valp.evaluate(individual, problem, first_batches=800)
     assert individual.evaluation.diagnosis.relevance["n0", "image"] > 1.2
 
@@ -171,7 +172,8 @@ def test_a_permuted_input_that_nothing_reads_is_exactly_irrelevant(zoo_name):
     for name in individual.inputs:
         deaf = copy.deepcopy(individual)
         for receiver in deaf.receivers(name):
-            deaf.connect(name, receiver, torch.zeros_like(deaf.block(name, receiver)))
+            with zoo.editing(deaf) as draft:
+                draft.connect(name, receiver, torch.zeros_like(deaf.block(name, receiver)))
         found = measure(subject_of(deaf, problem), ["input_intervention"]).input_relevance
         assert all(found[name, output] == 1.0 for output in deaf.outputs_of(name))
 
@@ -188,7 +190,8 @@ def test_features_are_told_apart():
     individual = zoo.build(problem, {"n0": zoo.generic(6, activation="identity")}, "x->n0 n0->y")
     first = torch.eye(6)
     first[2:] = 0
-    individual.connect("x", "n0", first)
+    with zoo.editing(individual) as draft:
+        draft.connect("x", "n0", first)
     features = {"x": {"used": [0, 1], "unused": range(2, 6)}}
     found = measure(
         subject_of(individual, problem, features=features), ["input_intervention"]
@@ -223,15 +226,16 @@ def planted():
     signal, hidden = torch.zeros(3, 5), torch.zeros(3, 5)
     signal[:, 0] = torch.tensor([1.0, -2.0, 0.5])
     hidden[:, 3] = 1
-    individual.connect("x", "n0", signal)
-    individual.connect("x", "n1", hidden)
+    with zoo.editing(individual) as draft:
+        draft.connect("x", "n0", signal)
+        draft.connect("x", "n1", hidden)
     return individual, problem
 
 
 @pytest.mark.parametrize("scale", [1e-25, 1e25])
 def test_the_scale_of_a_result_tells_nothing(scale):
     values = torch.randn(500, 6, generator=torch.Generator().manual_seed(0))
-    assert np.array_equal(_cells(values * scale, 2), _cells(values, 2))
+    assert np.array_equal(cells_of(values * scale, 2), cells_of(values, 2))
 
 
 @pytest.mark.parametrize(
@@ -254,21 +258,90 @@ def test_dependency_is_given_for_every_output_that_is_reached(zoo_member, proble
     assert all(value.own <= 1 and value.providers <= 1 for value in diagnosis.dependency.values())
 
 
-def test_a_user_s_metric_is_measured_with_the_others(monkeypatch):
-    from deap_valp.diagnosis import metrics as diagnosis
+# ---- the registry --------------------------------------------------------------------------------
 
-    monkeypatch.setattr(diagnosis, "METRICS", dict(diagnosis.METRICS))
+
+@pytest.fixture
+def foreign():
+    """A metric that the package does not ship, registered for the length of a test."""
+    shipped = dict(METRICS)
 
     @valp.metric
     def head_norm(subject):
-        return {
-            output: float(subject.model.tensors_of(output)[f"{output}.bias"].norm())
-            for output in subject.model.outputs
-        }
+        norms = {}
+        for output in subject.model.outputs:
+            norms[output] = float(subject.model.tensors_of(output)[f"{output}.bias"].norm())
+        return norms
 
-    individual = zoo.smallest()
-    individual.fitness.values = valp.evaluate(
-        individual, zoo.plain_problem(), first_batches=3, metrics=("head_norm",)
+    yield "head_norm"
+    METRICS.clear()
+    METRICS.update(shipped)
+
+
+@pytest.fixture(params=[*METRICS, "head_norm"])
+def any_metric(request, foreign):
+    return request.param
+
+
+def trained(individual, problem, **options):
+    individual.fitness.values = valp.evaluate(individual, problem, first_batches=5, **options)
+    assert individual.evaluation.ok, individual.evaluation.status
+    return individual
+
+
+def test_the_list_of_all_metrics_follows_the_registry(foreign):
+    assert foreign in valp.ALL_METRICS and set(valp.ALL_METRICS) == set(METRICS)
+    assert valp.ALL_METRICS[: len(valp.DEFAULT_METRICS)] == valp.DEFAULT_METRICS
+    assert foreign in pickle.loads(pickle.dumps(valp.ALL_METRICS))
+    assert (
+        foreign
+        in valp.diagnose(trained(zoo.smallest(), zoo.plain_problem()), zoo.plain_problem()).measured
     )
-    assert individual.evaluation.diagnosis.measured["head_norm"]["y"] > 0
-    assert "head_norm" in str(individual.evaluation.diagnosis)
+
+
+def test_a_name_belongs_to_one_module(foreign):
+    def head_norm(subject):
+        return {}
+
+    head_norm.__module__ = "elsewhere"
+    with pytest.raises(RegistrationError, match=f"got 'head_norm': {__name__} has it already"):
+        valp.metric(head_norm)
+
+
+def test_every_metric_tells_of_outputs_by_component_or_connection(any_metric, zoo_member, problem):
+    """The contract: keys are outputs, or pairs of a place and an output that it reaches."""
+    found = measure(subject_of(zoo_member, problem), [any_metric]).measured[any_metric]
+    for key in found:
+        output = key[-1] if isinstance(key, tuple) else key
+        assert output in zoo_member.outputs
+        if isinstance(key, tuple):
+            place, _ = key
+            names = re.split(r"->|\*", place)
+            assert all(name in zoo_member.graph for name in names), place
+            assert output in zoo_member.outputs_of(names[-1]) | {names[-1]}
+
+
+def test_every_metric_leaves_the_model_as_it_was(any_metric, zoo_member, problem):
+    subject = subject_of(zoo_member, problem)
+    before, drawn = subject.model.weights(), (random.getstate(), torch.get_rng_state().tolist())
+    measure(subject, [any_metric])
+    after = subject.model.weights()
+    assert drawn == (random.getstate(), torch.get_rng_state().tolist())
+    assert all(torch.equal(after[key], tensor) for key, tensor in before.items())
+    assert all(p.requires_grad and p.grad is None for p in subject.model.parameters())
+
+
+def test_every_metric_gives_the_same_again(any_metric, zoo_member, problem):
+    first = measure(subject_of(zoo_member, problem), [any_metric])
+    random.random(), torch.rand(1)
+    again = measure(subject_of(zoo_member, problem), [any_metric])
+    assert first == again and str(first) == str(again)
+
+
+def test_every_metric_is_carried_by_an_evaluation(any_metric, zoo_member, problem):
+    trained(zoo_member, problem, metrics=(any_metric,))
+    diagnosis = zoo_member.evaluation.diagnosis
+    assert pickle.loads(pickle.dumps(diagnosis)) == diagnosis
+    found = diagnosis.measured[any_metric]
+    assert (any_metric in str(diagnosis)) is bool(found)
+    assert found or (any_metric == "pair_potential" and len(problem.inputs) == 1)

@@ -301,8 +301,10 @@ if __name__ == "__main__":
     scoopMap(work, range(4), progress=False)
     direct = int(scoop.worker.decode().rsplit(":", 1)[1])
     rows = [row.split() for row in open("/proc/net/tcp6")][1:]
-    ours = [row[1] for row in rows if int(row[1].split(":")[1], 16) in (direct, *scoop.BROKER[1:3])
-    and row[3] == "0A"] print("listening", *sorted(address.split(":")[0] for address in ours))
+    ports = (direct, *scoop.BROKER[1:3])
+    listening = [row[1] for row in rows if row[3] == "0A"]
+    ours = [address for address in listening if int(address.split(":")[1], 16) in ports]
+    print("listening", *sorted(address.split(":")[0] for address in ours))
 """
 
 

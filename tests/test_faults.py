@@ -168,8 +168,8 @@ def work(item):
     return item
 
 if __name__ == "__main__":
-    print("right", all(scoopMap(work, range(50), progress=False) == list(range(50)) for _ in
-    range(300)))
+    maps = (scoopMap(work, range(50), progress=False) for _ in range(300))
+    print("right", all(found == list(range(50)) for found in maps))
 """
 
 
@@ -333,8 +333,9 @@ def search(path):
     toolbox.register("selMutation", valp.selMutation)
     random.seed(3)
     start = valp.initVALP(creator.Individual, problem, networks=(3, 4), width=(8, 16))
-    best, logbook = valp.hillClimbing(start, toolbox, 6, progress=False,
-    checkpoint=valp.Checkpoint(path)) return best.seed, tuple(best.fitness.values), list(logbook)
+    checkpoint = valp.Checkpoint(path)
+    best, logbook = valp.hillClimbing(start, toolbox, 6, progress=False, checkpoint=checkpoint)
+    return best.seed, tuple(best.fitness.values), list(logbook)
 
 if __name__ == "__main__":
     found = search(disk / "checkpoint")

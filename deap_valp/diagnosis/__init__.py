@@ -1,1 +1,35 @@
-"""What a trained VALP shows about its parts: one function per metric (paper IV-B)."""
+"""What a trained VALP shows about its parts: one function per metric (paper IV-B).
+
+``subject`` holds what a metric looks at, ``registry`` knows all metrics, ``measure`` runs them.
+Each further file is a metric or a family of metrics. A new file in this folder is found by itself.
+"""
+
+from importlib import import_module
+from pkgutil import iter_modules
+
+from ..genome.diagnosis import Dependency, Diagnosis, Gain, Growth, Slope
+from .measure import diagnose, measure
+from .registry import ALL_METRICS, DEFAULT_METRICS, METRICS, Metric, known_metrics, metric
+from .subject import CAP, EXAMPLES, Subject
+
+for _module in iter_modules(__path__):
+    import_module(f"{__name__}.{_module.name}")
+
+__all__ = [
+    "ALL_METRICS",
+    "CAP",
+    "DEFAULT_METRICS",
+    "EXAMPLES",
+    "METRICS",
+    "Dependency",
+    "Diagnosis",
+    "Gain",
+    "Growth",
+    "Metric",
+    "Slope",
+    "Subject",
+    "diagnose",
+    "known_metrics",
+    "measure",
+    "metric",
+]

@@ -1,51 +1,88 @@
-"""What a VALP is: components and connections, weights, the rules it keeps, how it is drawn, saved and evaluated."""
+"""What a VALP is: components and connections, weights, its rules, how it is drawn and saved."""
 
-from .diagnosis import Dependency, Diagnosis, Slope
+from .activations import ACTIVATIONS, SOFTMAX, Activation, Layer
+from .decision import Decision
+from .diagnosis import Dependency, Diagnosis, Gain, Growth, Slope
 from .fitness import PENALTY, Evaluation, Fitness
-from .ports import OUTPUT_KINDS, Input, Output
-from .valp import (
-    VALP,
-    Component,
+from .genome import Draft, Genome, Optimizer, initial_block
+from .kinds import (
+    KINDS,
+    Calculator,
+    Decoder,
+    Dense,
+    Discrete,
+    Generic,
+    Latent,
     Layout,
     Limits,
-    Optimizer,
-    build_graph,
-    check,
-    component_at,
-    connection,
-    copy_graph,
-    ends,
-    type_valid,
+    Part,
+    Refiner,
+    SubNetwork,
+    new_id,
 )
+from .places import Connection, Place, Stage
+from .ports import DISCRETE, FEATURES, OUTPUT_KINDS, SAMPLES, VALUES, Input, Output
+from .rules import check
+from .structure import Component, Structure, build_graph, copy_graph, same_structure, type_valid
+from .valp import VALP
 
 # Drawing and files build VALPs.
 # isort: split
-from .draw import initVALP
+from .draw import initial_weights, initVALP, kinds_between
 from .files import load, save
 
 __all__ = [
+    "ACTIVATIONS",
+    "DISCRETE",
+    "FEATURES",
+    "KINDS",
     "OUTPUT_KINDS",
     "PENALTY",
+    "SAMPLES",
+    "SOFTMAX",
     "VALP",
+    "VALUES",
+    "Activation",
+    "Calculator",
     "Component",
+    "Connection",
+    "Decision",
+    "Decoder",
+    "Dense",
     "Dependency",
     "Diagnosis",
+    "Discrete",
+    "Draft",
     "Evaluation",
     "Fitness",
+    "Gain",
+    "Generic",
+    "Genome",
+    "Growth",
     "Input",
+    "Latent",
+    "Layer",
     "Layout",
     "Limits",
     "Optimizer",
     "Output",
+    "Part",
+    "Place",
+    "Refiner",
     "Slope",
+    "Stage",
+    "Structure",
+    "SubNetwork",
     "build_graph",
     "check",
-    "component_at",
-    "connection",
     "copy_graph",
-    "ends",
     "initVALP",
+    "initial_block",
+    "initial_weights",
+    "kinds_between",
     "load",
+    "new_id",
+    "same_structure",
     "save",
     "type_valid",
 ]

@@ -1,4 +1,4 @@
-"""Random VALPs, and the random parts that aggressive operators add.
+"""Random VALPs.
 
 References:
     Paper VI ("a number of components close to the minimum"); sizes after readings of the authors'
@@ -8,103 +8,33 @@ References:
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Mapping
+from functools import cache
+from itertools import combinations
 from typing import Any, TypeVar
 
 import networkx as nx
 from torch import Generator, Tensor, zeros
 
 from ..errors import StructureError
-from .kinds import (
-    DISCRETE,
-    FEATURES,
-    KINDS,
-    SAMPLES,
-    SOFTMAX,
-    VALUES,
-    Decoder,
-    Discrete,
-    Latent,
-    Layer,
-    SubNetwork,
-)
-from .ports import Input, Ports
-from .valp import (
-    VALP,
-    Layout,
-    Limits,
-    Optimizer,
-    build_graph,
-    connection,
-    type_valid,
-)
-from .weights import initial, new_generator
+from .activations import ACTIVATIONS
+from .genome import Genome, Optimizer, initial_block
+from .kinds import KINDS, Layout, Limits, SubNetwork
+from .places import Connection
+from .ports import FEATURES, Input, Ports
+from .structure import build_graph, type_valid
+from .valp import VALP
+from .weights import new_generator
 
 Individual = TypeVar("Individual", bound=VALP)
 
-_OWN_PROVIDER = 0.9  # chance that an output gets a sub-network of its own: exclusive subgraphs are what can be donated
-_READ_INPUT = (
-    0.6  # chance that a sub-network that may read an input does, rather than another sub-network
-)
-_EXTRA_CONNECTION = 0.15  # chance per sub-network of one more connection
+_OWN_PROVIDER = 0.9
+"""Chance that an output gets a sub-network of its own: exclusive subgraphs can be donated."""
 
+_READ_INPUT = 0.6
+"""Chance that a sub-network that may read an input does, rather than another sub-network."""
 
-# ---- random parts --------------------------------------------------------------------------------
-
-
-def random_network(kind: type[SubNetwork], layout: Layout) -> SubNetwork:
-    """A sub-network of this kind with random layers within ``layout`` and a new id."""
-    depth = random.randint(*layout.layers)
-    layers = [
-        Layer(random.randint(*layout.width), random.choice(layout.activations))
-        for _ in range(depth)
-    ]
-    if kind is Discrete:
-        layers[-1] = Layer(layers[-1].width, SOFTMAX)
-    if kind is Decoder:
-        latent = Latent(random.getrandbits(63), random.randint(*layout.latent))
-        return Decoder(layers=tuple(layers), id=random.getrandbits(63), latent=latent)
-    return kind(layers=tuple(layers), id=random.getrandbits(63))
-
-
-def initial_tensors(component: SubNetwork, generator: Generator) -> dict[str, Tensor]:
-    """Initial tensors of a sub-network, by their names in ``component.shapes``: zero biases, random weights."""
-    tensors = {}
-    for key, shape in component.shapes().items():
-        if key.endswith("bias"):
-            tensors[key] = zeros(shape)
-        else:
-            gain = component.layers[int(key.split(".")[0])].gain
-            tensors[key] = initial(shape[0], shape[1], shape[1], gain, generator)
-    return tensors
-
-
-def initial_block(graph: nx.DiGraph, provider: str, receiver: str, generator: Generator) -> Tensor:
-    """A random block for an existing connection; the providers of one receiver have equal parts in its variance.
-
-    A distribution's squares sum to at most 1, whatever its width, so its columns count as one.
-    """
-    reads, read = graph.nodes[receiver]["component"], graph.nodes[provider]["component"]
-    rows, gain = (
-        (reads.rows, reads.entry_gain) if isinstance(reads, SubNetwork) else (reads.width, 1.0)
-    )
-    columns = 1 if read.gives == DISCRETE else read.width
-    return initial(rows, read.width, columns * len(graph.pred[receiver]), gain, generator)
-
-
-def connect_at_random(
-    individual: VALP, edges: Iterable[tuple[str, str]], generator: Generator
-) -> None:
-    """Add connections with random blocks."""
-    edges = list(edges)
-    individual.graph.add_edges_from(edges)
-    for provider, receiver in edges:
-        individual.connect(
-            provider, receiver, initial_block(individual.graph, provider, receiver, generator)
-        )
-
-
-# ---- random VALPs --------------------------------------------------------------------------------
+_EXTRA_CONNECTION = 0.15
+"""Chance, for each sub-network, of one more connection."""
 
 
 def initVALP(
@@ -151,19 +81,66 @@ def initVALP(
     layout = Layout(tuple(layers), tuple(width), tuple(latent), tuple(activations))  # type: ignore[arg-type]
     _check_bounds(problem, networks, layout, limits)
     graph = random_graph(problem, random.randint(*networks), layout)
-    weights = initial_weights(graph)
-    optimizers = {name: Optimizer(optimizer, learning_rate) for name in problem.outputs}
-    return icls(graph, weights, optimizers, batch_size=batch_size, limits=limits, layout=layout)
+    genome = Genome(
+        graph=graph,
+        weights=initial_weights(graph),
+        optimizers={name: Optimizer(optimizer, learning_rate) for name in problem.outputs},
+        batch_size=batch_size,
+        limits=limits,
+        layout=layout,
+    )
+    return icls(genome)
 
 
 def least_networks(problem: Ports) -> int:
-    """The number of sub-networks of the smallest valid VALP.
+    """Return the number of sub-networks of the smallest valid VALP.
 
-    One sub-network can read every input and serve every output that takes values; samples need a
-    decoder more.
+    One sub-network can read every input and serve every output that takes what it gives; samples
+    need a decoder more.
     """
-    takes = [output.port.takes for output in problem.outputs.values()]
-    return 1 + any(VALUES not in taken and DISCRETE not in taken for taken in takes)
+    demands = frozenset(output.port.takes for output in problem.outputs.values())
+    least = _fewest(demands, frozenset(), tuple(KINDS.values()))
+    if least > len(KINDS):
+        takes = {name: sorted(output.port.takes) for name, output in problem.outputs.items()}
+        raise StructureError(
+            f"initVALP needs kinds of sub-network ({list(KINDS)}) that give what the outputs take, "
+            f"got outputs that take {takes}"
+        )
+    return least
+
+
+@cache
+def _fewest(
+    demands: frozenset[frozenset[str]], given: frozenset[str], kinds: tuple[type[SubNetwork], ...]
+) -> int:
+    """Return how many new sub-networks are needed before each demand finds what it takes.
+
+    Args:
+        demands: What each receiver takes, of which it has nothing yet.
+        given: What existing components give to the new sub-networks; inputs are always there.
+        kinds: To choose among; one sub-network of a kind serves all that take what it gives.
+
+    Returns:
+        The number, which is larger than that of the kinds where no choice suffices.
+    """
+    for count in range(len(kinds) + 1):
+        for chosen in combinations(kinds, count):
+            gives = {kind.gives for kind in chosen}
+            if all(demand & gives for demand in demands) and _supplied(chosen, given):
+                return count
+    return len(kinds) + 1  # never
+
+
+def _supplied(chosen: tuple[type[SubNetwork], ...], given: frozenset[str]) -> bool:
+    """Return whether each kind finds what it takes among inputs, what is given, and the others."""
+    available, waiting = given | {FEATURES}, list(chosen)
+    while waiting:
+        ready = [kind for kind in waiting if kind.takes & available]
+        if not ready:
+            return False
+        available = available.union(kind.gives for kind in ready)
+        waiting = [kind for kind in waiting if kind not in ready]
+    return True
 
 
 def _check_bounds(
@@ -184,10 +161,10 @@ def _check_bounds(
         raise StructureError(
             f"initVALP needs networks from {least} on for the outputs of {problem!r}, got {networks}"
         )
-    unknown = sorted(set(layout.activations) - set(Layout().activations))
+    unknown = sorted(set(layout.activations) - set(ACTIVATIONS))
     if unknown or not layout.activations:
         raise StructureError(
-            f"initVALP needs activations among {list(Layout().activations)}, got {unknown or '()'}"
+            f"initVALP needs activations among {list(ACTIVATIONS)}, got {unknown or '()'}"
         )
 
 
@@ -232,7 +209,7 @@ def _count(graph: nx.DiGraph) -> int:
 
 def _add_random(graph: nx.DiGraph, kind: type[SubNetwork], layout: Layout) -> str:
     name = f"n{_count(graph)}"
-    graph.add_node(name, component=random_network(kind, layout))
+    graph.add_node(name, component=kind.draw(layout))
     return name
 
 
@@ -265,47 +242,37 @@ def _choose_provider(
 
 
 def _wanted(takes: frozenset[str]) -> int:
-    """New sub-networks with which a receiver would share no provider: a decoder wants an encoder of its own."""
-    return 0 if FEATURES in takes else 2 if takes == {SAMPLES} else 1
+    """Return with how many new sub-networks a receiver would share no provider.
+
+    None for one that may read an input; two for one that takes samples alone: a decoder and its
+    encoder.
+    """
+    if FEATURES in takes:
+        return 0
+    return _fewest(frozenset({takes}), frozenset(), tuple(KINDS.values()))
 
 
 def _still_needed(
     graph: nx.DiGraph, receiver: str, pending: list[str], kind: type[SubNetwork]
 ) -> int:
-    """The sub-networks still needed once ``receiver`` has a new provider of this kind.
-
-    One new decoder serves all that lack samples, and one new generic, which reads an input, all
-    that lack values.
-    """
+    """Return how many sub-networks are needed once ``receiver`` has a new provider of a kind."""
     lacking = [
         name
         for name in pending
         if not _candidates(graph, name) and kind.gives not in _takes(graph, name)
     ]
-    lacks_samples = any(_takes(graph, name) == {SAMPLES} for name in lacking)
-    lacks_values = any(_takes(graph, name) != {SAMPLES} for name in lacking)
-    givers = _givers_outside(graph, [receiver])
-    if FEATURES not in kind.takes and not givers & kind.takes:
-        lacks_samples, lacks_values = (
-            lacks_samples or kind.takes == {SAMPLES},
-            lacks_values or kind.takes != {SAMPLES},
-        )
-    if (
-        lacks_samples
-        and not (_givers_outside(graph, [receiver, *lacking]) | {kind.gives}) & Decoder.takes
-    ):
-        lacks_values = True  # the new decoder's own provider
-    return int(lacks_samples) + int(lacks_values)
+    demands = {_takes(graph, name) for name in lacking}
+    if FEATURES not in kind.takes and not _givers_outside(graph, [receiver]) & kind.takes:
+        demands.add(kind.takes)
+    given = _givers_outside(graph, [receiver, *lacking]) | {kind.gives}
+    return _fewest(frozenset(demands), frozenset(given), tuple(KINDS.values()))
 
 
 def _givers_outside(graph: nx.DiGraph, receivers: list[str]) -> set[str]:
-    """What is given by components that all of the receivers could read without a cycle."""
+    """Return what is given by components that all of the receivers could read without a cycle."""
     behind = set(receivers).union(*(nx.descendants(graph, name) for name in receivers))
-    return {
-        graph.nodes[name]["component"].gives
-        for name in graph
-        if name not in behind and graph.succ[name]
-    }
+    outside = [name for name in graph if name not in behind and graph.succ[name]]
+    return {graph.nodes[name]["component"].gives for name in outside}
 
 
 def _takes(graph: nx.DiGraph, name: str) -> frozenset[str]:
@@ -323,19 +290,19 @@ def _use_every_input(graph: nx.DiGraph, problem: Ports) -> None:
             graph.add_edge(name, random.choice(readers))
 
 
+def kinds_between(graph: nx.DiGraph, provider: str, receiver: str) -> list[type[SubNetwork]]:
+    """Return the kinds that can stand on a connection: they take its give and give its take."""
+    gives = graph.nodes[provider]["component"].gives
+    takes = graph.nodes[receiver]["component"].takes
+    return [kind for kind in KINDS.values() if gives in kind.takes and kind.gives in takes]
+
+
 def _insert_random(graph: nx.DiGraph, layout: Layout) -> None:
-    """Put a sub-network on a random connection; the one from an input to its reader always has a place."""
-    places = []
+    """Put a sub-network on a random connection; one from an input to its reader always fits."""
+    places: list[tuple[str, str, type[SubNetwork]]] = []
     for provider, receiver in graph.edges:
-        gives, takes = (
-            graph.nodes[provider]["component"].gives,
-            graph.nodes[receiver]["component"].takes,
-        )
-        places += [
-            (provider, receiver, kind)
-            for kind in KINDS.values()
-            if gives in kind.takes and kind.gives in takes
-        ]
+        kinds = kinds_between(graph, provider, receiver)
+        places += [(provider, receiver, kind) for kind in kinds]
     provider, receiver, kind = random.choice(places)
     name = _add_random(graph, kind, layout)
     graph.remove_edge(provider, receiver)
@@ -353,17 +320,21 @@ def _connect_at_random(graph: nx.DiGraph) -> None:
                 graph.add_edge(random.choice(free), receiver)
 
 
-def initial_weights(graph: nx.DiGraph) -> Mapping[str, Tensor]:
-    """Random weights for a whole graph, by their names in ``VALP.weights``."""
+def initial_weights(graph: nx.DiGraph) -> dict[str, Tensor]:
+    """Return random weights for a whole graph, by their names in ``VALP.weights``."""
     generator = new_generator()
-    weights = {
-        connection(provider, receiver): initial_block(graph, provider, receiver, generator)
-        for provider, receiver in graph.edges
-    }
+    weights: dict[str, Tensor] = {}
+    for provider, receiver in graph.edges:
+        block = initial_block(graph, provider, receiver, generator)
+        weights[Connection(provider, receiver)] = block
     for name, component in graph.nodes(data="component"):
-        if isinstance(component, SubNetwork):
-            tensors = initial_tensors(component, generator)
-            weights.update((f"{name}.{key}", tensor) for key, tensor in tensors.items())
-        elif not isinstance(component, Input):
-            weights[f"{name}.bias"] = zeros(component.width)
+        for key, tensor in initial_tensors(component, generator).items():
+            weights[f"{name}.{key}"] = tensor
     return weights
+
+
+def initial_tensors(component: Any, generator: Generator) -> dict[str, Tensor]:
+    """Return the initial tensors of a component without blocks; those of an output are zero."""
+    if isinstance(component, SubNetwork):
+        return component.initial(generator)
+    return {key: zeros(shape) for key, shape in component.shapes().items()}

@@ -78,6 +78,11 @@ class Evaluation(tuple[float, ...]):
         """Whether the evaluation succeeded."""
         return self.status == OK
 
+    @property
+    def named(self) -> dict[str, float]:
+        """The values by the names of the objectives."""
+        return dict(zip(self.objectives, self, strict=True))
+
     def __deepcopy__(self, memo: dict[int, Any]) -> Evaluation:
         return self  # an evaluation is a value, shared by clones, halls of fame and histories
 

@@ -12,7 +12,10 @@ from typing import Any, ClassVar, Protocol
 
 from torch import Tensor
 
+from ..errors import RegistrationError
+
 FEATURES, VALUES, DISCRETE, SAMPLES = "features", "values", "discrete", "samples"
+"""The types of result: a model input gives features, sub-networks give the other three."""
 
 OUTPUT_KINDS: dict[str, Any] = {}
 """The output kinds by name; a subclass of ``problem.OutputKind`` registers itself."""
@@ -20,25 +23,39 @@ OUTPUT_KINDS: dict[str, Any] = {}
 
 @dataclass(frozen=True)
 class Input:
-    """What a model input is to a VALP: its features are ``(x - shift) * scale`` of the user's ``x``.
+    """A model input as a VALP knows it.
 
-    ``shift`` and ``scale`` have one entry for all features, or one each.
+    Its features are ``(x - shift) * scale``, where ``x`` is in the user's units.
+    ``shift`` and ``scale`` have one entry for all features, or one entry for each feature.
     """
 
     width: int
     shift: tuple[float, ...] = (0.0,)
     scale: tuple[float, ...] = (1.0,)
 
-    gives: ClassVar[str] = "features"
+    gives: ClassVar[str] = FEATURES
+    nonnegative: ClassVar[bool] = False
+    entry_bias: ClassVar[str] = ""
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """An input has no tensors."""
+        return {}
+
+    def __str__(self) -> str:
+        return f"input {self.width}"
 
     def features(self, x: Tensor) -> Tensor:
-        """Features of rows in the user's units, in their dtype and on their device."""
+        """Return the features of rows in the user's units, in their dtype and on their device."""
         return (x - x.new_tensor(self.shift)) * x.new_tensor(self.scale)
 
 
 @dataclass(frozen=True)
 class Output:
-    """What a model output is to a VALP: a linear head of ``width`` rows, read as ``head * scale + shift``."""
+    """A model output as a VALP knows it: a linear head of ``width`` rows, read by its output kind.
+
+    ``head * scale + shift`` is in the user's units; ``shift`` and ``scale`` have one entry for all
+    rows, or one entry for each row.
+    """
 
     kind: str
     width: int
@@ -48,15 +65,47 @@ class Output:
     @property
     def takes(self) -> frozenset[str]:
         """The types of result that a provider of this output may give."""
-        return OUTPUT_KINDS[self.kind].takes
+        takes: frozenset[str] = self._kind().takes
+        return takes
+
+    @property
+    def draws_samples(self) -> bool:
+        """Whether this output is scored on rows that the model draws from noise."""
+        draws_samples: bool = self._kind().draws_samples
+        return draws_samples
+
+    entry_bias: ClassVar[str] = "bias"
+    entry_gain: ClassVar[float] = 1.0
+
+    @property
+    def rows(self) -> int:
+        """Rows of every block through which the output reads a provider."""
+        return self.width
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shapes of the tensors of the output, the blocks of its providers apart."""
+        return {"bias": (self.width,)}
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.width}"
 
     def predict(self, head: Tensor) -> Tensor:
-        """The prediction in the user's units, in the head's dtype and on its device."""
-        return OUTPUT_KINDS[self.kind].predict(self, head)
+        """Return the prediction in the user's units, in the head's dtype and on its device."""
+        prediction: Tensor = self._kind().predict(self, head)
+        return prediction
+
+    def _kind(self) -> Any:
+        try:
+            return OUTPUT_KINDS[self.kind]
+        except KeyError:
+            raise RegistrationError(
+                f"an output needs a kind among {list(OUTPUT_KINDS)}, got {self.kind!r}: import the "
+                "module that defines this kind"
+            ) from None
 
 
 class HasPort(Protocol):
-    """A target of a problem: it knows what it is to a VALP."""
+    """A target of a problem, with the port that a VALP sees of it."""
 
     @property
     def port(self) -> Output: ...

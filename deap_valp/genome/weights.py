@@ -47,6 +47,44 @@ def split(weight: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     return torch.where(first_larger, larger, smaller), torch.where(first_larger, smaller, larger)
 
 
+def more_rows(tensor: Tensor, copied: Tensor, copy: bool, generator: torch.Generator) -> Tensor:
+    """Return a weight or bias with further rows for new units.
+
+    Args:
+        tensor: Shape (units, columns), or (units,) for a bias.
+        copied: Indices of units, one for each new unit.
+        copy: Whether new rows are copies of these units' rows; else random, and 0 for a bias.
+        generator: Draws the random rows.
+    """
+    rows = tensor[copied]
+    if not copy and tensor.dim() == 1:
+        rows = torch.zeros_like(rows)
+    elif not copy:
+        rows = initial(rows.shape[0], rows.shape[1], rows.shape[1], 1.0, generator)
+    return torch.cat([tensor, rows])
+
+
+def more_columns(tensor: Tensor, copied: Tensor, share: bool, generator: torch.Generator) -> Tensor:
+    """Return a weight with further columns, through which new units are read.
+
+    Args:
+        tensor: Shape (rows, units).
+        copied: Indices of units, one for each new unit.
+        share: Whether a new column takes a random part of the weights of the unit that it copies,
+            which keeps the product where the new units copy those; else it is random.
+        generator: Draws the shares or the random columns.
+    """
+    columns = tensor[:, copied]
+    if not share:
+        fan_in = tensor.shape[1] + len(copied)
+        new = initial(columns.shape[0], columns.shape[1], fan_in, 1.0, generator)
+        return torch.cat([tensor, new], 1)
+    kept, given = split(columns, generator)
+    widened = torch.cat([tensor, given], 1)
+    widened[:, copied] = kept
+    return widened
+
+
 def relu_pair(weight: Tensor) -> Tensor:
     """``[weight; -weight]``: what a relu layer needs to pass ``weight @ x`` on through both its signs."""
     return torch.cat([weight, -weight])
@@ -63,7 +101,7 @@ def pack(tensors: Mapping[str, Tensor]) -> Packed:
     Tensors would travel as views that each carry their whole buffer, or as shared-memory handles
     that run out.
     """
-    index = tuple((name, tuple(tensor.shape)) for name, tensor in tensors.items())
+    index = tuple((str(name), tuple(tensor.shape)) for name, tensor in tensors.items())
     flat = [tensor.detach().cpu().reshape(-1) for tensor in tensors.values()]
     return index, (torch.cat(flat).numpy() if flat else np.empty(0, np.float32))
 

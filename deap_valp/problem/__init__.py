@@ -1,9 +1,13 @@
 """``Problem`` and its output kinds: what a VALP is evolved for."""
 
 from ..genome.ports import OUTPUT_KINDS, Input, Output
+from .checks import COSTS, weight_count
+from .classification import Classification
 from .data.splits import Split
-from .outputs import Classification, Generation, OutputKind, Regression
-from .problem import COSTS, Problem, open_once, weight_count
+from .generation import Generation
+from .outputs import OutputKind
+from .problem import Problem, open_once
+from .regression import Regression
 
 __all__ = [
     "COSTS",

@@ -1,11 +1,10 @@
-"""``Problem``: named inputs and outputs over the user's arrays, their splits, and the reference it travels as."""
+"""``Problem``: named inputs and outputs over the user's arrays, their splits, and its travels."""
 
 from __future__ import annotations
 
 import importlib
 import math
 import pickle
-import re
 import threading
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
@@ -15,58 +14,57 @@ import torch
 from torch import Tensor
 
 from ..errors import ProblemError
-from ..genome.ports import OUTPUT_KINDS, Input
-from .data.arrays import Encoding, length_of, training_units
+from ..genome.ports import Input
+from .checks import Cost, check_ports, common_length, costs_of, wishes_of
+from .data.arrays import Encoding, training_units
 from .data.splits import SPLITS, Split, refuse_unknown_split, split_rows
 from .data.storage import read_store, refuse_unpicklable, this_process, write_store
 from .outputs import Binding, OutputKind
 
-
-def weight_count(individual: Any) -> float:
-    """The number of weights of a VALP: a cost."""
-    return individual.weight_count
-
-
-COSTS: dict[str, Callable[[Any], float]] = {"weight_count": weight_count}
-
 _OPENED: dict[Hashable, Problem] = {}
+"""The problems that this process has opened, by what they travel as."""
+
 _OPENING = threading.RLock()
 
 
 class Problem:
-    """What a VALP is evolved for: named inputs and outputs, three splits, one minimised objective per output and cost.
+    """What a VALP is evolved for: named inputs and outputs, three splits, minimised objectives.
 
-    It travels as a reference of less than 2 kB: to a loader (``Problem.load``), or to files that it
-    writes to the temporary directory when it is first pickled, which only processes on this host
-    can open, while this one runs.
+    There is one objective for each output and one for each cost.
+
+    Pickled, a problem is a reference of less than 2 kB, which each process opens once. The
+    reference names a loader (``Problem.load``), or else files that the problem writes to the
+    temporary directory when it is first pickled. Only processes on this host can open these files,
+    while this process runs.
 
     Args:
-        inputs: arrays (numpy, torch, pandas) with one row per example. Arrays of three or more
-            dimensions, or of bytes, are images: flattened, bytes divided by 255. Columns of
-            categories become one-hot.
-        outputs: ``Classification``, ``Regression`` or ``Generation`` of each target.
-        splits: fractions, or the rows of "train", "validation" and "test". Rows are copied, those
+        inputs: Arrays (numpy, torch, pandas) with one row per example. Arrays of three or more
+            dimensions, or of bytes, are images: they are flattened, and bytes divided by 255.
+            Columns of categories become one-hot.
+        outputs: ``Classification``, ``Regression``, ``Generation`` or a kind of your own around
+            each target.
+        splits: Fractions, or the rows of "train", "validation" and "test". Rows are copied, those
             of training in a random order, so that contiguous batches are random ones. A slice is
-            used as it is, without a copy where the
-            array is float32 and not standardised: give one where the order is random already.
-        seed: of the split and the order of training rows.
-        standardize: to mean 0 and deviation 1 on the training split, images excepted; False for no
-            port; or True and False by port (True then holds for images too). What is not
-            standardised stays in the user's units, bytes in fractions of 255.
-        normalize: divide each loss by its baseline, so that 1 means "knows nothing" for every
+            used in its order, and without a copy where the array is float32 and not standardised:
+            give a slice where the order is random already.
+        seed: Seed of the split and of the order of training rows.
+        standardize: True brings every port except images to mean 0 and deviation 1 on the training
+            split, False no port. A mapping gives True and False by port; True then holds for images
+            too. What is not standardised stays in the user's units, bytes in fractions of 255.
+        normalize: Divide each loss by its baseline, so that 1 means "knows nothing" for every
             output.
-        costs: further objectives: names of built-in ones ("weight_count") and functions of the
+        costs: Further objectives: names of built-in ones ("weight_count"), and functions of the
             individual.
 
     Raises:
-        ProblemError: something in the data or its description breaks a rule; the message names the
+        ProblemError: Something in the data or its description breaks a rule; the message names the
             port.
 
     Attributes:
-        inputs: what a VALP knows of each input.
-        outputs: the output kinds, bound.
-        costs: functions of an individual by objective name.
-        loss_scale: factor of each output's loss in the sum: its weight, divided by its baseline if
+        inputs: What a VALP knows of each input.
+        outputs: The output kinds, bound to their targets.
+        costs: Functions of an individual by objective name.
+        loss_scale: Factor of each output's loss in the sum: its weight, divided by its baseline if
             ``normalize``.
     """
 
@@ -79,12 +77,12 @@ class Problem:
         seed: int = 0,
         standardize: bool | Mapping[str, bool] = True,
         normalize: bool = True,
-        costs: Sequence[str | Callable[[Any], float]] | Mapping[str, Callable[[Any], float]] = (),
+        costs: Sequence[str | Cost] | Mapping[str, Cost] = (),
     ):
-        self.costs = _costs(costs)
-        _check_ports(inputs, outputs, self.costs)
-        size = _common_length(inputs, outputs)
-        wishes = _wishes(standardize, [*inputs, *outputs])
+        self.costs = costs_of(costs)
+        check_ports(inputs, outputs, self.costs)
+        size = common_length(inputs, outputs)
+        wishes = wishes_of(standardize, [*inputs, *outputs])
         rows = split_rows(splits, size, seed)
         self._encodings = {
             name: Encoding.of(name, data, rows["train"]) for name, data in inputs.items()
@@ -94,9 +92,8 @@ class Problem:
         for name, encoding in self._encodings.items():
             matrix = encoding.matrix(name, inputs[name])
             standard, features[name] = training_units(matrix, encoding.image, wishes[name], rows)
-            self.inputs[name] = Input(
-                matrix.shape[1], standard.shift, tuple(1 / spread for spread in standard.spread)
-            )
+            scale = tuple(1 / spread for spread in standard.spread)
+            self.inputs[name] = Input(matrix.shape[1], standard.shift, scale)
         self.outputs = {
             name: kind.bind(Binding(name, rows, wishes[name], inputs))
             for name, kind in outputs.items()
@@ -104,10 +101,9 @@ class Problem:
         self._share(features)
         self._splits = {name: self._split_of(name, features) for name in SPLITS}
         self._on_device: dict[tuple[str, torch.device], Split] = {}
-        self._reference: tuple[Callable[..., Problem], tuple[Any, ...]] | None = None
+        self._travels_as: tuple[Callable[..., Problem], tuple[Any, ...]] | None = None
         self.loss_scale = {
-            name: kind.loss_weight / (_positive(name, kind) if normalize else 1)
-            for name, kind in self.outputs.items()
+            name: _loss_scale(name, kind, normalize) for name, kind in self.outputs.items()
         }
 
     def _share(self, features: Mapping[str, dict[str, Tensor]]) -> None:
@@ -129,15 +125,23 @@ class Problem:
 
     @property
     def weights(self) -> tuple[float, ...]:
-        """DEAP's objective weights: everything is minimised."""
+        """DEAP's objective weights, -1 for each objective, since everything is minimised."""
         return (-1.0,) * len(self.objectives)
 
     def split(
         self, name: str, device: str | torch.device = "cpu", limit: int | None = None
     ) -> Split:
-        """The examples of a split on a device, moved there once; with a limit, views of the first ones.
+        """Return the examples of a split on a device, to which they are moved once.
 
         Training examples are in random order already: contiguous slices are random batches.
+
+        Args:
+            name: "train", "validation" or "test".
+            device: Where the tensors lie.
+            limit: Return views of the first ``limit`` examples only.
+
+        Raises:
+            ProblemError: There is no such split, or the limit is below 1.
         """
         refuse_unknown_split(name)
         key = (name, torch.empty(0, device=device).device)  # "cuda" and "cuda:0" are one device
@@ -147,10 +151,16 @@ class Problem:
         return found if limit is None else found.first(limit)
 
     def prepare(self, inputs: Mapping[str, Any]) -> dict[str, Tensor]:
-        """New data as a decoded model takes it: float32 ``(examples, width)`` in the user's units, categories one-hot.
+        """Return new data as a decoded model takes it, with categories as one-hot columns.
+
+        Args:
+            inputs: Arrays or frames by input name, in the form that the problem was made from.
+
+        Returns:
+            By input name, float32 ``(examples, width)`` in the user's units.
 
         Raises:
-            ProblemError: the ports are not the problem's inputs, or an array breaks a rule of the
+            ProblemError: The ports are not the problem's inputs, or an array breaks a rule of the
                 constructor.
         """
         if not isinstance(inputs, Mapping) or set(inputs) != set(self.inputs):
@@ -158,35 +168,39 @@ class Problem:
             raise ProblemError(
                 f"prepare needs a mapping with the inputs {list(self.inputs)}, got {got}"
             )
-        _common_length(inputs, {})
-        matrices = {
-            name: encoding.matrix(name, inputs[name]) for name, encoding in self._encodings.items()
-        }
-        return {
-            name: torch.from_numpy(np.array(matrix, dtype=np.float32))
-            for name, matrix in matrices.items()
-        }
+        common_length(inputs, {})
+        prepared = {}
+        for name, encoding in self._encodings.items():
+            matrix = encoding.matrix(name, inputs[name])
+            prepared[name] = torch.from_numpy(np.array(matrix, dtype=np.float32))
+        return prepared
 
     # -- travelling
 
     @classmethod
     def load(cls, loader: str, **arguments: Any) -> Problem:
-        """The problem that an importable function gives, called once in each process that the problem travels to.
+        """Return the problem that an importable function gives.
+
+        Each process that the problem travels to calls the function once.
 
         Args:
             loader: ``"package.module:function"``.
-            arguments: passed on; numbers, strings, functions, and lists or mappings of them.
+            arguments: Passed on to the function: numbers, strings, functions, and lists or mappings
+                of them.
+
+        Raises:
+            ProblemError: The function cannot be imported, or gives no problem.
         """
         return open_once(loader, arguments, lambda: _called(loader, arguments))
 
     def __reduce__(self) -> tuple[Callable[..., Problem], tuple[Any, ...]]:
         with _OPENING:
-            if self._reference is None:
+            if self._travels_as is None:
                 path = self._write()
-                self._reference = _open_store, (path, this_process())
+                self._travels_as = _open_store, (path, this_process())
                 _OPENED[path] = self
-        refuse_unpicklable(f"the reference of {self!r}", self._reference[1])
-        return self._reference
+        refuse_unpicklable(f"the reference of {self!r}", self._travels_as[1])
+        return self._travels_as
 
     def _write(self) -> str:
         for name, kind in self.outputs.items():
@@ -200,48 +214,61 @@ class Problem:
         return self
 
     def __repr__(self) -> str:
-        inputs = ", ".join(f"{name} {port.width}" for name, port in self.inputs.items())
-        outputs = ", ".join(
-            f"{name} {kind.kind} {kind.port.width}" for name, kind in self.outputs.items()
-        )
-        sizes = "/".join(str(split.size) for split in self._splits.values())
-        return f"<Problem {inputs} -> {outputs}; {sizes} examples>"
+        inputs = [f"{name} {port.width}" for name, port in self.inputs.items()]
+        outputs = [f"{name} {kind.kind} {kind.port.width}" for name, kind in self.outputs.items()]
+        sizes = [str(split.size) for split in self._splits.values()]
+        ports = f"{', '.join(inputs)} -> {', '.join(outputs)}"
+        return f"<Problem {ports}; {'/'.join(sizes)} examples>"
 
     def __str__(self) -> str:
         lines = [f"input {name}: {port.width} features" for name, port in self.inputs.items()]
-        lines += [
-            f"output {name}: {kind.kind}, width {kind.port.width}, constant loss {kind.baseline:.4g}"
-            for name, kind in self.outputs.items()
-        ]
+        for name, kind in self.outputs.items():
+            constant = f"constant loss {kind.baseline:.4g}"
+            lines.append(f"output {name}: {kind.kind}, width {kind.port.width}, {constant}")
         lines += [f"cost {name}" for name in self.costs]
         lines += [f"{name}: {split.size} examples" for name, split in self._splits.items()]
         return "\n".join(lines)
 
 
-# --- References -----------------------------------------------------------------------------------
+def _same(target: Tensor, feature: Tensor) -> bool:
+    return target.dtype == feature.dtype and torch.equal(target, feature)
+
+
+def _loss_scale(name: str, kind: OutputKind, normalize: bool) -> float:
+    if not normalize:
+        return kind.loss_weight
+    if not 0 < kind.baseline < math.inf:
+        raise ProblemError(
+            "normalize needs a positive finite loss of the constant prediction, "
+            f"got {kind.baseline} for {name!r}: use normalize=False or another loss"
+        )
+    return kind.loss_weight / kind.baseline
+
+
+# --- Opening what a problem travels as ------------------------------------------------------------
 
 
 def open_once(loader: str, arguments: Mapping[str, Any], build: Callable[[], Problem]) -> Problem:
-    """The problem of a loader and its arguments, built by the first call in this process."""
-    key = (loader, _key(arguments))
+    """Return the problem of a loader and its arguments, built by the first call in a process."""
+    key = (loader, _comparable(arguments))
     with _OPENING:
         if key not in _OPENED:
             problem = build()
-            if problem._reference is None:
-                problem._reference = _open_loader, (loader, dict(arguments))
+            if problem._travels_as is None:
+                problem._travels_as = _open_loader, (loader, dict(arguments))
             _OPENED[key] = problem
         return _OPENED[key]
 
 
-def _key(value: Any) -> Hashable:
-    """What a value and its unpickled copy have in common."""
+def _comparable(value: Any) -> Hashable:
+    """Return something hashable that a value and its unpickled copy have in common."""
     if isinstance(value, Mapping):
-        return tuple((name, _key(value[name])) for name in sorted(value))
+        return tuple((name, _comparable(value[name])) for name in sorted(value))
     if isinstance(value, (list, tuple)):
-        return tuple(map(_key, value))
+        return tuple(map(_comparable, value))
     try:
         return pickle.dumps(value)
-    except Exception:  # it cannot travel, so itself will do
+    except Exception:  # it cannot travel, so the value itself will do
         return value
 
 
@@ -253,7 +280,8 @@ def _open_store(path: str, origin: str) -> Problem:
     with _OPENING:
         if path not in _OPENED:
             problem = Problem.__new__(Problem)
-            vars(problem).update(read_store(path, origin), _reference=(_open_store, (path, origin)))
+            travels_as = (_open_store, (path, origin))
+            vars(problem).update(read_store(path, origin), _travels_as=travels_as)
             _OPENED[path] = problem
         return _OPENED[path]
 
@@ -272,97 +300,3 @@ def _called(loader: str, arguments: Mapping[str, Any]) -> Problem:
             f"Problem.load needs a function that gives a Problem, got {problem!r} from {loader!r}"
         )
     return problem
-
-
-# --- Checks ---------------------------------------------------------------------------------------
-
-
-def _check_ports(inputs: Any, outputs: Any, costs: Mapping[str, Any]) -> None:
-    for role, ports in (("inputs", inputs), ("outputs", outputs)):
-        if not isinstance(ports, Mapping) or not ports:
-            raise ProblemError(
-                f"Problem needs {role} as a mapping of at least one name, got {_described(ports)}"
-            )
-    for name, kind in outputs.items():
-        if not isinstance(kind, OutputKind):
-            kinds = [kind.__name__ for kind in OUTPUT_KINDS.values()]
-            raise ProblemError(
-                f"output {name!r} needs one of {kinds} around its target, got {type(kind).__name__}"
-            )
-    names = [*inputs, *outputs, *costs]
-    for name in names:
-        if not isinstance(name, str) or not name.isidentifier() or re.fullmatch(r"n\d+", name):
-            raise ProblemError(
-                f"names of ports and costs need to be identifiers, but not n<digits> (a sub-network's), got {name!r}"
-            )
-        if names.count(name) > 1:
-            raise ProblemError(
-                f"inputs, outputs and costs need names of their own, got {name!r} twice"
-            )
-
-
-def _described(value: Any) -> str:
-    return "an empty one" if isinstance(value, Mapping) else type(value).__name__
-
-
-def _common_length(inputs: Mapping[str, Any], outputs: Mapping[str, OutputKind]) -> int:
-    lengths = {name: {length_of(name, data)} for name, data in inputs.items()}
-    lengths |= {
-        name: {length_of(name, data) for data in kind.arrays()} for name, kind in outputs.items()
-    }
-    if len(set().union(*lengths.values())) != 1:
-        found = ", ".join(
-            f"{name} {size}" for name, sizes in lengths.items() for size in sorted(sizes)
-        )
-        raise ProblemError(f"all ports need the same number of examples, got {found}")
-    return next(iter(lengths[next(iter(inputs))]))
-
-
-def _wishes(standardize: bool | Mapping[str, bool], ports: Sequence[str]) -> dict[str, bool | None]:
-    """What the user says of each port: True, False, or None for the default rule."""
-    if isinstance(standardize, bool):
-        return dict.fromkeys(ports, None if standardize else False)
-    if not isinstance(standardize, Mapping) or not all(
-        isinstance(wish, bool) for wish in standardize.values()
-    ):
-        raise ProblemError(
-            f"standardize needs True, False or a mapping of them by port, got {standardize!r}"
-        )
-    unknown = [name for name in standardize if name not in ports]
-    if unknown:
-        raise ProblemError(f"standardize needs the names of ports ({list(ports)}), got {unknown}")
-    return {name: standardize.get(name) for name in ports}
-
-
-def _costs(costs: Any) -> dict[str, Callable[[Any], float]]:
-    if isinstance(costs, str):
-        costs = (costs,)
-    if not isinstance(costs, Mapping):
-        costs = {
-            (cost if isinstance(cost, str) else getattr(cost, "__name__", repr(cost))): cost
-            for cost in costs
-        }
-    return {name: _cost(cost) for name, cost in costs.items()}
-
-
-def _cost(cost: Any) -> Callable[[Any], float]:
-    if callable(cost):
-        return cost
-    if not isinstance(cost, str) or cost not in COSTS:
-        raise ProblemError(
-            f"costs need functions of an individual or names of {list(COSTS)}, got {cost!r}"
-        )
-    return COSTS[cost]
-
-
-def _same(target: Tensor, feature: Tensor) -> bool:
-    return target.dtype == feature.dtype and torch.equal(target, feature)
-
-
-def _positive(name: str, kind: OutputKind) -> float:
-    if not 0 < kind.baseline < math.inf:
-        raise ProblemError(
-            f"normalize needs a positive finite loss of the constant prediction, got {kind.baseline} for {name!r}: "
-            "use normalize=False or another loss"
-        )
-    return kind.baseline

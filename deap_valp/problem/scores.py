@@ -1,4 +1,4 @@
-"""How far generated data is from real data: Fréchet distance, Inception Score, and the features they look at."""
+"""How far generated data is from real data: Fréchet distance, Inception Score, and features."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -15,38 +16,51 @@ from ..device import one_thread
 from ..errors import ProblemError
 from .data.storage import cache_folder, made_once
 
-Statistics = tuple[Tensor, Tensor]  # mean (k,) and covariance (k, k), float64
-Labelled = tuple[
-    Tensor, Tensor
-]  # rows in training units (examples, width) and class indices (examples,)
+Labelled = tuple[Tensor, Tensor]
+"""Rows in training units ``(examples, width)``, and class indices ``(examples,)``."""
 
-HIDDEN = (256, 64)  # of the reference classifier
-STEPS, BATCH, RATE = 1250, 200, 2e-3  # of its training: five passes over 50,000 examples
+HIDDEN = (256, 64)
+"""Widths of the reference classifier's hidden layers."""
 
-
-def statistics(features: Tensor) -> Statistics:
-    """Mean and covariance of features ``(examples, k)``, in float64."""
-    exact = features.detach().to("cpu", torch.float64)
-    mean = exact.mean(0)
-    centred = exact - mean
-    return mean, centred.T @ centred / max(len(exact) - 1, 1)
+STEPS, BATCH, RATE = 1250, 200, 2e-3
+"""Training of the reference classifier; the steps are five passes over 50,000 examples."""
 
 
-def frechet_from_statistics(first: Statistics, second: Statistics) -> float:
-    """Squared Fréchet distance of two normal distributions.
+class Gaussian(NamedTuple):
+    """The normal distribution with the mean and covariance of a set of features.
 
-    The trace of ``(A B)^(1/2)`` is taken as the sum of the singular values of ``A^(1/2) B^(1/2)``,
-    which needs no root of an eigenvalue that is zero but for rounding. What rounding leaves of two
-    equal sets is cut to exactly 0.
-
-    References:
-        Heusel et al. (2017), GANs trained by a two time-scale update rule.
+    Attributes:
+        mean: Shape (k,), float64.
+        covariance: Shape (k, k), float64.
     """
-    (mean_a, covariance_a), (mean_b, covariance_b) = first, second
-    spread = (covariance_a.trace() + covariance_b.trace()).item()
-    shared = torch.linalg.svdvals(_root(covariance_a) @ _root(covariance_b)).sum().item()
-    distance = (mean_a - mean_b).square().sum().item() + spread - 2 * shared
-    return distance if distance > 1e-12 * spread else 0.0
+
+    mean: Tensor
+    covariance: Tensor
+
+    @classmethod
+    def of(cls, features: Tensor) -> Gaussian:
+        """Fit features ``(examples, k)``, in float64 on the CPU."""
+        exact = features.detach().to("cpu", torch.float64)
+        mean = exact.mean(0)
+        centred = exact - mean
+        return cls(mean, centred.T @ centred / max(len(exact) - 1, 1))
+
+    def distance(self, other: Gaussian) -> float:
+        """Return the squared Fréchet distance to another normal distribution.
+
+        It contains the trace of ``(A B)^(1/2)`` for the covariances A and B. That trace is computed
+        as the sum of the singular values of ``A^(1/2) B^(1/2)``, which takes no root of an
+        eigenvalue that is zero but for rounding. A distance as small as rounding errors counts as
+        exactly 0.
+
+        References:
+            Heusel et al. (2017), GANs trained by a two time-scale update rule.
+        """
+        spread = (self.covariance.trace() + other.covariance.trace()).item()
+        roots = _root(self.covariance) @ _root(other.covariance)
+        shared = torch.linalg.svdvals(roots).sum().item()
+        distance = (self.mean - other.mean).square().sum().item() + spread - 2 * shared
+        return distance if distance > 1e-12 * spread else 0.0
 
 
 def _root(covariance: Tensor) -> Tensor:
@@ -55,19 +69,28 @@ def _root(covariance: Tensor) -> Tensor:
 
 
 def frechet_distance(features_a: Tensor, features_b: Tensor) -> float:
-    """Squared Fréchet distance between two sets of features ``(examples, k)``: 0 for equal sets."""
+    """Return the squared Fréchet distance between two sets of features; 0 for equal sets.
+
+    Args:
+        features_a: Shape (examples, k).
+        features_b: Shape (examples, k), with examples of its own number.
+
+    Raises:
+        ProblemError: The widths differ.
+    """
     if features_a.shape[1:] != features_b.shape[1:]:
         raise ProblemError(
-            f"frechet_distance needs equal widths, got {tuple(features_a.shape)} and {tuple(features_b.shape)}"
+            f"frechet_distance needs equal widths, got {tuple(features_a.shape)} and "
+            f"{tuple(features_b.shape)}"
         )
-    return frechet_from_statistics(statistics(features_a), statistics(features_b))
+    return Gaussian.of(features_a).distance(Gaussian.of(features_b))
 
 
 def inception_score(probabilities: Tensor) -> float:
-    """``exp(mean KL(p(y|x) || p(y)))`` of rows of class probabilities.
+    """Return ``exp(mean KL(p(y|x) || p(y)))`` of rows of class probabilities.
 
-    1 where all rows are equal (collapse), the number of classes where rows are certain and cover
-    the classes evenly.
+    It is 1 where all rows are equal (collapse), and the number of classes where rows are certain
+    and cover the classes evenly.
 
     References:
         Salimans et al. (2016), Improved techniques for training GANs.
@@ -79,61 +102,69 @@ def inception_score(probabilities: Tensor) -> float:
 
 @dataclass(frozen=True, eq=False)
 class PrincipalComponents:
-    """Features for data without labels: its coordinates along the directions in which the training data varies most."""
+    """Features for data without labels: coordinates along the directions of largest variance.
+
+    Attributes:
+        mean: Of the training data, shape (width,).
+        directions: Shape (width, count), those of larger variance last.
+    """
 
     mean: Tensor
     directions: Tensor
 
     @classmethod
     def of(cls, training: Tensor, count: int = 64, examples: int = 10_000) -> PrincipalComponents:
-        """The leading ``count`` directions; the covariance of 10,000 examples costs a fifth of that of 50,000."""
-        mean, covariance = statistics(training[:examples])
+        """Return the leading ``count`` directions of the first ``examples`` rows.
+
+        The covariance of 10,000 examples costs a fifth of that of 50,000.
+        """
+        # Not scikit-learn's PCA: its last bits depend on the number of BLAS threads, so a search
+        # would depend on the machine, and its import costs a worker 0.9 s and 80 MB.
+        mean, covariance = Gaussian.of(training[:examples])
         _, vectors = torch.linalg.eigh(covariance)
         return cls(mean.float(), vectors[:, -count:].float().contiguous())
 
     def features(self, data: Tensor) -> Tensor:
-        """Coordinates ``(examples, count)`` of rows in training units."""
+        """Return the coordinates ``(examples, count)`` of rows in training units."""
         return (data.to(self.mean.dtype) - self.mean) @ self.directions
 
 
 @dataclass(frozen=True, eq=False)
 class ReferenceClassifier:
-    """A small classifier that belongs to a problem: its last hidden layer gives the features of the Fréchet distance.
+    """A small classifier that belongs to a problem and gives the features of the Fréchet distance.
 
     Attributes:
-        layers: weight and bias of each layer in turn.
-        accuracy: on the validation split.
+        layers: Weight and bias of each layer in turn.
+        accuracy: On the validation split.
     """
 
     layers: tuple[Tensor, ...]
     accuracy: float
 
     def features(self, data: Tensor) -> Tensor:
-        """Last hidden layer, ``(examples, 64)``, of rows in training units."""
+        """Return the last hidden layer, ``(examples, 64)``, of rows in training units."""
         return _hidden(self.layers, data.to(self.layers[0].dtype))
 
     def probabilities(self, data: Tensor) -> Tensor:
-        """Class probabilities of rows in training units."""
+        """Return class probabilities ``(examples, classes)`` of rows in training units."""
         return _logits(self.layers, data.to(self.layers[0].dtype)).softmax(1)
 
     @classmethod
     def cached(cls, training: Labelled, validation: Labelled, classes: int) -> ReferenceClassifier:
-        """The classifier of this data: trained by the first process that asks, then read from the cache folder."""
+        """Return the classifier of this data from the cache folder.
+
+        The first process that asks trains it and stores it there.
+        """
         from safetensors.torch import load_file, save_file
 
-        path = (
-            cache_folder()
-            / "reference"
-            / f"{_fingerprint(training, validation, classes)}.safetensors"
-        )
+        name = f"{_fingerprint(training, validation, classes)}.safetensors"
+        path = cache_folder() / "reference" / name
         with made_once(path) as making:
             if making:
                 trained = cls.trained(training, validation, classes, STEPS)
                 tensors = {str(number): tensor for number, tensor in enumerate(trained.layers)}
-                save_file(
-                    {**tensors, "accuracy": torch.tensor(trained.accuracy, dtype=torch.float64)},
-                    making,
-                )
+                tensors["accuracy"] = torch.tensor(trained.accuracy, dtype=torch.float64)
+                save_file(tensors, making)
         stored = load_file(path)
         accuracy = stored.pop("accuracy").item()
         return cls(tuple(stored[str(number)] for number in range(len(stored))), accuracy)
@@ -142,7 +173,10 @@ class ReferenceClassifier:
     def trained(
         cls, training: Labelled, validation: Labelled, classes: int, steps: int
     ) -> ReferenceClassifier:
-        """Train on one thread, from a generator of its own: neither the caller's threads nor random state change."""
+        """Train a classifier on one thread, with a random generator of its own.
+
+        Neither the caller's number of threads nor any global random state changes.
+        """
         # Gradients are needed even where the caller, who only scores, has switched them off.
         with one_thread(), torch.inference_mode(False), torch.enable_grad():
             layers = _train(training, classes, steps)
@@ -151,7 +185,7 @@ class ReferenceClassifier:
 
 
 def _train(training: Labelled, classes: int, steps: int) -> tuple[Tensor, ...]:
-    """Adam with a rate that falls to 0, on random batches."""
+    """Train by Adam on random batches, with a rate that falls to 0."""
     data, labels = training
     generator = torch.Generator().manual_seed(0)
     layers = _fresh_layers((data.shape[1], *HIDDEN, classes), generator)
@@ -168,13 +202,10 @@ def _train(training: Labelled, classes: int, steps: int) -> tuple[Tensor, ...]:
 def _fresh_layers(widths: tuple[int, ...], generator: torch.Generator) -> list[Tensor]:
     layers = []
     for width, units in pairwise(widths):
-        weight = (
-            torch.randn(units, width, generator=generator, dtype=torch.float32) * (2 / width) ** 0.5
-        )
-        layers += [
-            weight.requires_grad_(),
-            torch.zeros(units, dtype=torch.float32, requires_grad=True),
-        ]
+        drawn = torch.randn(units, width, generator=generator, dtype=torch.float32)
+        weight = drawn * (2 / width) ** 0.5
+        bias = torch.zeros(units, dtype=torch.float32)
+        layers += [weight.requires_grad_(), bias.requires_grad_()]
     return layers
 
 
@@ -189,7 +220,7 @@ def _logits(layers: Sequence[Tensor], data: Tensor) -> Tensor:
 
 
 def _fingerprint(training: Labelled, validation: Labelled, classes: int) -> str:
-    """A name for this data and this recipe."""
+    """Return a name for the classifier of this data, by this recipe."""
     digest = hashlib.sha256(repr((classes, HIDDEN, STEPS, BATCH, RATE)).encode())
     for tensor in (*training, *validation):
         digest.update(repr(tuple(tensor.shape)).encode())

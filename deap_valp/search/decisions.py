@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..errors import ValpError
-from ..genome import PENALTY
+from ..genome.fitness import OK
 from ..text import table
 from ..variation.operators import Move
 from .genealogy import Entry
@@ -29,8 +29,10 @@ class Outcome:
         step: When the candidate was evaluated.
         move: What was done; None where nothing was changed and training went on.
         accepted: Whether the candidate became the incumbent, or came into the population.
-        before: Objectives by name of what was changed; empty where it had not been evaluated.
+        before: Objectives by name of what was changed; empty where it had not been evaluated, or
+            its evaluation failed.
         after: Objectives by name of the candidate.
+        status: ``"ok"``, or why the evaluation of the candidate failed.
     """
 
     step: int
@@ -38,11 +40,12 @@ class Outcome:
     accepted: bool
     before: Mapping[str, float]
     after: Mapping[str, float]
+    status: str = OK
 
     @property
     def failed(self) -> bool:
         """Whether the evaluation of the candidate failed."""
-        return any(value >= PENALTY for value in self.after.values())
+        return self.status != OK
 
     @property
     def improvement(self) -> dict[str, float]:
@@ -67,7 +70,7 @@ class Outcome:
 def _gone(before: float, after: float) -> float:
     if before == after:
         return 0.0
-    return (before - after) / abs(before) if before and abs(before) < PENALTY else math.nan
+    return (before - after) / abs(before) if before else math.nan
 
 
 class Decisions(tuple[Outcome, ...]):
@@ -114,18 +117,13 @@ def decisions(archive: Iterable[Entry]) -> Decisions:
     outcomes = []
     for entry in entries:
         if entry.step > 0:
+            before = known.get(entry.seed, {}) if entry.decision is None else entry.before
             outcomes.append(
-                Outcome(entry.step, entry.move, entry.accepted, _before(entry, known), entry.named)
+                Outcome(entry.step, entry.move, entry.accepted, before, entry.named, entry.status)
             )
-        if entry.accepted or entry.seed not in known:
+        if entry.ok and (entry.accepted or entry.seed not in known):
             known[entry.seed] = entry.named
     return Decisions(outcomes)
-
-
-def _before(entry: Entry, known: Mapping[int, Mapping[str, float]]) -> Mapping[str, float]:
-    if entry.decision is None:
-        return known.get(entry.seed, {})
-    return dict(zip(entry.decision.objectives, entry.decision.before, strict=True))
 
 
 @dataclass(frozen=True)

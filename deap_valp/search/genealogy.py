@@ -9,25 +9,28 @@ from typing import Any
 
 import networkx as nx
 
-from ..genome import VALP, copy_graph
-from ..variation.operators import Decision, Move
+from ..genome import Decision
+from ..genome.fitness import OK
+from ..variation.operators import Move
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A structure that a search evaluated, without its weights.
+    """One evaluation of a search: a structure without its weights, how it came to be, its worth.
+
+    Decisions, payoff, genealogy and plots are all read from entries.
 
     Attributes:
         step: When; 0 is the start.
         graph: Components and connections.
         values: Its objectives.
         weight_count: Number of its weights.
-        decision: The move that made it, and what was known then; None for the start, and where
-            nothing was changed.
+        decision: The move that made it, whom it was made of, and what was known then. None for the
+            start, and where nothing was changed since the evaluation before.
         accepted: Whether it became the incumbent, or came into the population.
-        seed: That of the individual: it names it.
-        parents: Seeds of those it was made of, the host first; empty for the start.
+        seed: The seed of the individual, which names it.
         objectives: Names of the values; empty where the fitness keeps no evaluation.
+        status: ``"ok"``, or why its evaluation failed.
     """
 
     step: int
@@ -37,23 +40,36 @@ class Entry:
     decision: Decision | None
     accepted: bool
     seed: int = 0
-    parents: tuple[int, ...] = ()
     objectives: tuple[str, ...] = ()
+    status: str = OK
 
     @classmethod
-    def about(cls, individual: Any, step: int, accepted: bool) -> Entry:
-        """The entry of an evaluated individual."""
+    def about(cls, individual: Any, step: int, accepted: bool, changed: bool = True) -> Entry:
+        """Return the entry of an evaluated individual.
+
+        Args:
+            individual: With a fitness.
+            step: When it was evaluated.
+            accepted: Whether it is a member now.
+            changed: Whether it was changed since its evaluation before.
+        """
+        evaluation = individual.evaluation
         return cls(
-            step,
-            copy_graph(individual.graph),
-            tuple(individual.fitness.values),
-            individual.weight_count,
-            individual.decision,
-            accepted,
-            individual.seed,
-            getattr(individual, "parents", ()),
-            () if individual.evaluation is None else individual.evaluation.objectives,
+            step=step,
+            graph=individual.graph,
+            values=tuple(individual.fitness.values),
+            weight_count=individual.weight_count,
+            decision=individual.decision if changed else None,
+            accepted=accepted,
+            seed=individual.seed,
+            objectives=() if evaluation is None else evaluation.objectives,
+            status=OK if evaluation is None else evaluation.status,
         )
+
+    @property
+    def ok(self) -> bool:
+        """Whether its evaluation succeeded."""
+        return self.status == OK
 
     @property
     def move(self) -> Move | None:
@@ -61,20 +77,22 @@ class Entry:
         return None if self.decision is None else self.decision.move
 
     @property
+    def parents(self) -> tuple[int, ...]:
+        """Seeds of those it was made of, the host first."""
+        return () if self.decision is None else self.decision.parents
+
+    @property
     def named(self) -> dict[str, float]:
         """The values by name; numbered where there are no names."""
-        return _named(
-            self.objectives or tuple(f"objective{index}" for index in range(len(self.values))),
-            self.values,
-        )
+        numbered = tuple(f"objective{index}" for index in range(len(self.values)))
+        return dict(zip(self.objectives or numbered, self.values, strict=True))
 
-
-def record_parents(child: VALP, *parents: VALP) -> None:
-    """Note on a child whom it was made of, the host first; where it is still the host, that nothing was done."""
-    if child.seed == parents[0].seed:
-        child.decision = None
-    else:
-        child.parents = tuple(parent.seed for parent in parents)  # type: ignore[attr-defined]
+    @property
+    def before(self) -> dict[str, float]:
+        """The host's objectives by name; empty where they are not known."""
+        if self.decision is None:
+            return {}
+        return dict(zip(self.decision.objectives, self.decision.before, strict=True))
 
 
 def genealogy(archive: Iterable[Entry]) -> nx.DiGraph:
@@ -125,13 +143,9 @@ def _made_by(entry: Entry) -> dict[str, Any]:
         "place": move.place,
         "rule": move.rule,
         "reason": move.reason,
-        "before": _named(decision.objectives, decision.before),
+        "before": entry.before,
         "after": entry.named,
     }
-
-
-def _named(names: tuple[str, ...], values: tuple[float, ...]) -> dict[str, float]:
-    return dict(zip(names, values, strict=True))
 
 
 def _plain(graph: nx.DiGraph) -> dict[str, Any]:

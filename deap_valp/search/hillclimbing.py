@@ -11,10 +11,10 @@ from typing import Any
 
 from deap import base, tools
 
-from ..genome import PENALTY, VALP
+from ..genome import VALP
 from ..variation.operators import Move
 from .checkpoint import Checkpoint
-from .genealogy import Entry, record_parents
+from .genealogy import Entry
 from .run import Run
 
 
@@ -26,7 +26,7 @@ def majority(candidate: VALP, incumbent: VALP) -> bool:
     outputs = len(candidate.outputs)
     ours, theirs = candidate.fitness.values[:outputs], incumbent.fitness.values[:outputs]  # type: ignore[attr-defined]
     lower = sum(a < b for a, b in zip(ours, theirs, strict=True))
-    return ours[0] < PENALTY and lower >= outputs // 2 + 1
+    return not candidate.failed and lower >= outputs // 2 + 1
 
 
 def hillClimbing(
@@ -95,8 +95,6 @@ def _changed(incumbent: Any, move: Move | None, toolbox: base.Toolbox) -> Any:
     candidate = toolbox.clone(incumbent)
     if move is not None:
         move.apply(candidate)
-    donors = () if move is None or move.donor is None else (move.donor,)
-    record_parents(candidate, incumbent, *donors)
     del candidate.fitness.values
     return candidate
 

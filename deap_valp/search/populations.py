@@ -19,9 +19,9 @@ from deap import base, tools
 
 from ..errors import ValpError
 from ..selection import mutGuided
-from ..variation.operators import Decision, Move
+from ..variation.operators import Move
 from .checkpoint import Checkpoint
-from .genealogy import Entry, record_parents
+from .genealogy import Entry
 from .run import Run
 
 
@@ -240,25 +240,19 @@ def _aging_child(population: Sequence[Any], toolbox: base.Toolbox, sample_size: 
 
 def _mated(host: Any, donor: Any, toolbox: base.Toolbox) -> Any:
     child = toolbox.mate(toolbox.clone(host), toolbox.clone(donor))[0]
-    if child.move is not host.move:
-        child.decision = Decision.about(host, child.move)
-    record_parents(child, host, donor)
     del child.fitness.values
     return child
 
 
 def _mutated(parent: Any, population: Sequence[Any], toolbox: base.Toolbox) -> Any:
-    moves: list[Move | None] = []
 
     def select(individual: Any) -> Move | None:
-        moves.append(toolbox.selMutation(individual, population))
-        return moves[-1]
+        move: Move | None = toolbox.selMutation(individual, population)
+        return move
 
     takes_select = "select" in getattr(getattr(toolbox, "mutate", None), "keywords", {})
     mutate: Any = toolbox.mutate if takes_select else mutGuided
     child = mutate(toolbox.clone(parent), select=select)[0]
-    donors = [move.donor for move in moves if move is not None and move.donor is not None]
-    record_parents(child, parent, *donors)
     del child.fitness.values
     return child
 

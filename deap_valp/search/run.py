@@ -107,12 +107,12 @@ class Run:
 
     def _archive(self, individuals: Sequence[Any], accepted: set[int]) -> None:
         assert self.archive is not None
-        known = {entry.seed for entry in self.archive} if self.step == 0 else set()
-        self.archive += [
-            Entry.about(individual, self.step, id(individual) in accepted)
-            for individual in individuals
-            if individual.seed not in known
-        ]
+        known = {entry.seed for entry in self.archive}
+        for individual in individuals:
+            changed = individual.seed not in known
+            if changed or self.step > 0:
+                entry = Entry.about(individual, self.step, id(individual) in accepted, changed)
+                self.archive.append(entry)
 
     # ---- save and resume -------------------------------------------------------------------------
 

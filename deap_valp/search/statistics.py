@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from deap import tools
 
-from ..genome import PENALTY
 from ..problem import Problem
 
 
@@ -22,7 +21,7 @@ class ObjectiveKey:
 
     def __call__(self, individual: Any) -> float:
         value: float = individual.fitness.values[self.index]
-        return value if value < PENALTY else float("nan")
+        return float("nan") if individual.failed else value
 
 
 def move_key(individual: Any) -> str:

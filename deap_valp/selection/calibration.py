@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from ..diagnosis.metrics import DEFAULT_METRICS
+from ..diagnosis import DEFAULT_METRICS
 from ..errors import EvaluationError
 from ..genome import Evaluation
 from .view import Thresholds

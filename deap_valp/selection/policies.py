@@ -16,9 +16,9 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from ..errors import RegistrationError
-from ..genome import PENALTY, VALP, component_at, ends
+from ..genome import VALP, Place
 from ..variation.crossover import NAME as DONATION
-from ..variation.operators import VERSIONS, Move, moves, operators
+from ..variation.operators import Move, moves, operators, version_name
 from .rules import RULES
 from .view import AllThresholds, Thresholds, View
 
@@ -42,11 +42,6 @@ class Situation:
 
 
 Policy = Callable[[Situation], Move | None]
-
-
-def version_name(gentle: bool) -> str:
-    """``gentle`` or ``aggressive``."""
-    return VERSIONS[0] if gentle else VERSIONS[1]
 
 
 # ---- by rules ------------------------------------------------------------------------------------
@@ -74,17 +69,18 @@ def propose(view: View, rule_set: str = "guidelines") -> list[Move]:
         for move in function(view):
             kind = move.operator, move.version
             if kind not in legal:
-                places = operators()[move.operator].places(
-                    view.individual, move.version == "gentle"
-                )
-                legal[kind] = (
-                    frozenset(places)
-                    if move.version in operators()[move.operator].versions
-                    else frozenset()
-                )
+                legal[kind] = _legal(view.individual, *kind)
             if move.donor is not None or move.place in legal[kind]:
                 proposals.setdefault(move.key, move)
     return list(proposals.values())
+
+
+def _legal(individual: VALP, operator: str, version: str) -> frozenset[str]:
+    """Return the legal places of an operator and version."""
+    op = operators()[operator]
+    if version not in op.versions:
+        return frozenset()
+    return frozenset(op.places(individual, version == "gentle"))
 
 
 @dataclass(frozen=True)
@@ -140,14 +136,8 @@ class ByRules:
     def _too_young(self, individual: VALP, move: Move) -> bool:
         if proposal_class(move) != "reducer":
             return False
-        touched = (
-            ends(move.place)
-            if move.operator == "delete_connection"
-            else (component_at(individual, move.place),)
-        )
-        return any(
-            individual.age(name) <= self.grace for name in touched if name in individual.networks
-        )
+        networks = [name for name in Place.named(move.place).touched if name in individual.networks]
+        return any(individual.age(name) <= self.grace for name in networks)
 
     def fallback(self, situation: Situation) -> Move | None:
         """A random gentle operator on a random network (paper VII-D)."""
@@ -197,7 +187,7 @@ def _by_output(individual: VALP, proposals: Iterable[Move]) -> dict[str, list[Mo
     above = individual.ancestors()
     served: dict[str, list[Move]] = {}
     for move in proposals:
-        changed = component_at(individual, move.place)
+        changed = Place.named(move.place).component
         for output in individual.outputs:
             if changed == output or changed in above[output]:
                 served.setdefault(output, []).append(move)
@@ -334,12 +324,10 @@ class Bandit:
         if decision is None or evaluation is None or not decision.before:
             return
         outputs = len(candidate.outputs)
-        pairs = list(zip(evaluation[:outputs], decision.before[:outputs], strict=True))
-        reward = (
-            sum(after < before for after, before in pairs) / outputs
-            if evaluation[0] < PENALTY
-            else 0.0
-        )
+        pairs = zip(evaluation[:outputs], decision.before[:outputs], strict=True)
+        reward = 0.0
+        if evaluation.ok:
+            reward = sum(after < before for after, before in pairs) / outputs
         arm = (decision.move.operator, decision.move.version)
         self.counts[arm] = self.counts.get(arm, 0) + 1
         self.rewards[arm] = self.rewards.get(arm, 0.0) + reward

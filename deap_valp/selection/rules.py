@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from ..errors import RegistrationError
-from ..genome import VALP, component_at, connection, ends
+from ..genome import VALP, Connection, Place
 from ..variation.crossover import NAME as DONATION
 from ..variation.crossover import can_receive
 from ..variation.operators import Move, operators
@@ -65,10 +65,10 @@ def R1(view: View) -> Iterator[Move]:
 def R2(view: View) -> Iterator[Move]:
     """If a network is part of an output which is moderately descending, add connection can be applied."""
     for place in operators()["add_connection"].places(view.individual, True):
-        provider, receiver = ends(place)
         for output in view.individual.outputs:
-            involved = any(output in view.reached.get(end, ()) for end in (provider, receiver))
-            if involved and view.state(output) == "moderate" and view.leads_to(receiver, output):
+            involved = any(output in view.reached.get(end, ()) for end in place.touched)
+            leads = view.leads_to(place.component, output)
+            if involved and leads and view.state(output) == "moderate":
                 yield Move("add_connection", "gentle", place, _slope_reason(view, output), "R2")
 
 
@@ -79,7 +79,7 @@ def R3(view: View) -> Iterator[Move]:
         if view.state(output) == "stuck":
             for receiver in view.individual.receivers(network):
                 if view.leads_to(receiver, output):
-                    place = connection(network, receiver)
+                    place = Connection(network, receiver)
                     yield Move(
                         "insert_network", view.insertion, place, _slope_reason(view, output), "R3"
                     )
@@ -97,7 +97,7 @@ def R4(view: View) -> Iterator[Move]:
                     yield Move("delete_connection", "aggressive", place, reason, "R4")
             for receiver in view.individual.receivers(network):
                 yield Move(
-                    "insert_network", view.insertion, connection(network, receiver), reason, "R4"
+                    "insert_network", view.insertion, Connection(network, receiver), reason, "R4"
                 )
             yield Move("clone_network", view.insertion, network, reason, "R4")
 
@@ -143,7 +143,7 @@ def P1(view: View) -> Iterator[Move]:
                 if view.leads_to(receiver, output):
                     version = view.insertion if state == "stuck" else "gentle"
                     yield Move(
-                        "insert_network", version, connection(network, receiver), reason, "P1"
+                        "insert_network", version, Connection(network, receiver), reason, "P1"
                     )
 
 
@@ -175,7 +175,7 @@ def P3(view: View) -> Iterator[Move]:
     for name in view.individual.inputs:
         needless = {o for (i, o), r in relevance.items() if i == name and r <= view.limit(o)}
         for receiver in view.individual.receivers(name):
-            place, reached = connection(name, receiver), set(view.reached.get(receiver, ()))
+            place, reached = Connection(name, receiver), set(view.reached.get(receiver, ()))
             if place in deletable and reached and reached <= needless:
                 values = ", ".join(f"{relevance[name, output]:.2f}" for output in sorted(reached))
                 reason = (
@@ -242,9 +242,9 @@ def objective(individual: VALP, output: str) -> float:
 @rule("adaptive")
 def A1(view: View) -> Iterator[Move]:
     """Loss still falls: gentle clones, connections and insertions at sub-networks that are relevant to the output."""
-    touching: dict[str, list[str]] = {}
+    touching: dict[str, list[Place]] = {}
     for place in operators()["add_connection"].places(view.individual, True):
-        for end in ends(place):
+        for end in place.touched:
             touching.setdefault(end, []).append(place)
     for network, output in view.pairs:
         if view.state(output) == "stuck" or not view.relevant(network, output):
@@ -253,10 +253,10 @@ def A1(view: View) -> Iterator[Move]:
         yield Move("clone_network", "gentle", network, reason, "A1")
         for receiver in view.individual.receivers(network):
             if view.leads_to(receiver, output):
-                yield Move("insert_network", "gentle", connection(network, receiver), reason, "A1")
-        for place in touching.get(network, ()):
-            if view.leads_to(ends(place)[1], output):
-                yield Move("add_connection", "gentle", place, reason, "A1")
+                yield Move("insert_network", "gentle", Connection(network, receiver), reason, "A1")
+        for connection in touching.get(network, ()):
+            if view.leads_to(connection.component, output):
+                yield Move("add_connection", "gentle", connection, reason, "A1")
 
 
 @rule("adaptive")
@@ -268,7 +268,7 @@ def A2(view: View) -> Iterator[Move]:
             for receiver in view.individual.receivers(network):
                 if view.leads_to(receiver, output):
                     yield Move(
-                        "insert_network", "gentle", connection(network, receiver), reason, "A2"
+                        "insert_network", "gentle", Connection(network, receiver), reason, "A2"
                     )
 
 
@@ -277,7 +277,7 @@ def A3(view: View) -> Iterator[Move]:
     """Relevant, whatever the loss does: one more layer, or a wider one, gently."""
     for name in ("add_layer", "extend_layer"):
         for place in operators()[name].places(view.individual, True):
-            network = component_at(view.individual, place)
+            network = place.component
             relevant = [o for o in view.reached.get(network, ()) if view.relevant(network, o)]
             if relevant:
                 yield Move(

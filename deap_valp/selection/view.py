@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import networkx as nx
+
 from ..errors import EvaluationError
-from ..genome import VALP, connection, ends
+from ..genome import VALP, Connection
 from ..genome.diagnosis import Diagnosis, Slope
 from ..variation.operators import operators
 
@@ -151,34 +153,51 @@ class View:
         return paths
 
     @cached_property
-    def _deletable(self) -> list[tuple[str, str]]:
-        return [
-            ends(place) for place in operators()["delete_connection"].places(self.individual, False)
-        ]
+    def _deletable(self) -> list[Connection]:
+        places = operators()["delete_connection"].places(self.individual, False)
+        return [place for place in places if isinstance(place, Connection)]
 
-    def cutting(self, network: str, output: str) -> list[str]:
-        """Deletable connections that each, alone, cut a sub-network from one output and from no other.
+    def cutting(self, network: str, output: str) -> list[Connection]:
+        """Return the connection whose removal cuts a sub-network from one output and nothing else.
+
+        It is deletable; it cuts the sub-network from no other output; and it cuts nothing that is
+        relevant to the output. Of several it is the one nearest to the sub-network. The list is
+        empty where there is none.
+
+        References:
+            Paper VII-B, R5.
+        """
+        cuts = [place for place in self._deletable if self.cut_by(place, network) == [output]]
+        harmless = [place for place in cuts if not self._cuts_relevant(place, output)]
+        return sorted(harmless, key=lambda place: self._distance(network, place.provider))[:1]
+
+    def cut_by(self, place: Connection, network: str) -> list[str]:
+        """Return the outputs that a connection, removed, cuts a sub-network from.
 
         A connection cuts where every path runs through it: where the paths before it times the
         paths behind it are all the paths there are.
         """
-        paths = self._paths
-        return [
-            connection(provider, receiver)
-            for provider, receiver in self._deletable
-            if [
-                other
-                for other in self.reached[network]
-                if self._cut(paths, network, provider, receiver, other)
-            ]
-            == [output]
-        ]
+        return [output for output in self.reached[network] if self._cut(place, network, output)]
 
-    @staticmethod
-    def _cut(
-        paths: dict[str, dict[str, int]], network: str, provider: str, receiver: str, output: str
-    ) -> bool:
-        return paths[network][provider] * paths[receiver][output] == paths[network][output]
+    def _cut(self, place: Connection, network: str, output: str) -> bool:
+        paths = self._paths
+        through = paths[network][place.provider] * paths[place.receiver][output]
+        return through == paths[network][output]
+
+    def _cuts_relevant(self, place: Connection, output: str) -> bool:
+        for network, outputs in self.reached.items():
+            if output in outputs and self.relevant(network, output):
+                if self._cut(place, network, output):
+                    return True
+        return False
+
+    def _distance(self, network: str, provider: str) -> int:
+        return self._lengths[network].get(provider, len(self._lengths))
+
+    @cached_property
+    def _lengths(self) -> dict[str, dict[str, int]]:
+        """Connections on the shortest path, by start and end."""
+        return dict(nx.all_pairs_shortest_path_length(self.individual.graph))
 
     # ---- among its peers (paper IV-B 5) ----------------------------------------------------------
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ..genome import Optimizer, ends
+from ..genome import Connection, Optimizer
 from ..genome.optimizers import make_optimizer
 from .model import Model
 
@@ -33,9 +33,7 @@ class Flat:
 
     def __init__(self, model: Model, order: Sequence[str]) -> None:
         self._shapes = {key: model.tensors[key].shape for key in order}
-        self._turned = {
-            key for key in order if ends(key)[1] in model.outputs and _tall(self._shapes[key])
-        }
+        self._turned = {key for key in _heads(model) if _tall(self._shapes[key])}
         stored = [
             model.tensors[key].detach().t() if key in self._turned else model.tensors[key]
             for key in order
@@ -65,6 +63,14 @@ class Flat:
         for key in keys:
             mask[self._parts[key]] = 1
         return mask
+
+
+def _heads(model: Model) -> list[str]:
+    """Return the blocks through which outputs read."""
+    heads: list[str] = []
+    for output in model.outputs:
+        heads += [Connection(provider, output) for provider in model.providers[output]]
+    return heads
 
 
 def _tall(shape: torch.Size) -> bool:

@@ -1,4 +1,6 @@
-"""The losses of a step, for autograd and in closed form.
+"""The losses of a training step, and how they add up.
+
+The output kinds define the loss of a head; here it meets the KL divergence of the latents.
 
 References:
     Paper III: the losses of the outputs are added up.
@@ -11,23 +13,19 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
-from ..problem import Classification, Generation, OutputKind, Problem, Regression
-from .model import Latents, Model, generation_outputs
+from ..problem import Problem
+from ..problem.losses import LossWithGradient as Measure
+from .model import Latents, Model
 
-Measure = Callable[[Tensor, Tensor], tuple[Tensor, Tensor, float]]
-"""From head and target to the loss, its gradient, and a factor that the gradient is still to be multiplied by.
-
-The head, shape (batch, width), is the measure's to overwrite.
-"""
+__all__ = ["LossWeights", "Measure", "loss_weights", "sub_losses"]
 
 
 class LossWeights(NamedTuple):
-    """How the loss of each output is made of its head's and of divergences.
+    """The loss of each output as a weighted sum of parts: losses of heads, and KL divergences.
 
     Attributes:
-        parts: The outputs, then the decoders with a divergence in some loss.
+        parts: Names of the parts: the outputs, then the decoders whose divergence is in some loss.
         rows: For each output, the weight of each part.
     """
 
@@ -35,42 +33,49 @@ class LossWeights(NamedTuple):
     rows: tuple[tuple[float, ...], ...]
 
     def of(self, part: str) -> float:
-        """Weight of a part in the sum of all losses."""
-        return sum(row[self.parts.index(part)] for row in self.rows) if part in self.parts else 0.0
+        """Return the weight of a part in the sum of all losses; 0 for an unknown one."""
+        if part not in self.parts:
+            return 0.0
+        return sum(row[self.parts.index(part)] for row in self.rows)
 
 
 def loss_weights(model: Model, problem: Problem) -> LossWeights:
-    """Divided by the constant predictor's loss unless the problem says otherwise, so that 1 is "knows nothing"."""
-    shares = {
-        output: {
-            name: share * problem.outputs[output].kl_weight
-            for name, share in model.divergences(output)
-        }
-        for output in generation_outputs(model)
+    """Return the weight of each part in the loss of each output.
+
+    They include the problem's ``loss_scale``, so by default a loss of 1 is that of the best
+    constant prediction.
+    """
+    weights = {
+        name: {name: 1.0, **_divergence_weights(model, problem, name)} for name in model.outputs
     }
-    decoders = tuple(
-        name for name in model.order if any(name in decoders for decoders in shares.values())
-    )
+    decoders = [
+        name
+        for name in model.order
+        if name not in model.outputs and any(name in row for row in weights.values())
+    ]
+    parts = (*model.outputs, *decoders)
     rows = []
-    for output in model.outputs:
-        own = {
-            name: share / model.components[output].width
-            for name, share in shares.get(output, {}).items()
-        }
-        own[output] = 1.0
-        rows.append(
-            tuple(
-                problem.loss_scale[output] * own.get(part, 0.0)
-                for part in (*model.outputs, *decoders)
-            )
-        )
-    return LossWeights((*model.outputs, *decoders), tuple(rows))
+    for output, row in weights.items():
+        scale = problem.loss_scale[output]
+        rows.append(tuple(scale * row.get(part, 0.0) for part in parts))
+    return LossWeights(parts, tuple(rows))
+
+
+def _divergence_weights(model: Model, problem: Problem, output: str) -> dict[str, float]:
+    """Return the weight of each decoder's divergence in the loss of one output, if it has any."""
+    weight = problem.outputs[output].divergence_weight
+    if weight == 0:
+        return {}
+    return {name: share * weight for name, share in model.divergences(output)}
 
 
 def sub_losses(
     model: Model, problem: Problem
 ) -> Callable[[Mapping[str, Tensor], Mapping[str, Tensor], Latents], Tensor]:
-    """A function from results, targets and latents to the loss of every output, shape (outputs,), for autograd."""
+    """Return a function from results, targets and latents to the loss of every output.
+
+    Its result has the shape (outputs,), and autograd can differentiate it.
+    """
     weights = loss_weights(model, problem)
     matrix = next(model.parameters()).new_tensor(weights.rows)
 
@@ -82,49 +87,3 @@ def sub_losses(
         return matrix @ torch.stack(parts)
 
     return losses
-
-
-# ---- closed forms --------------------------------------------------------------------------------
-
-
-def squared_error(head: Tensor, target: Tensor) -> tuple[Tensor, Tensor, float]:
-    """Mean squared error."""
-    difference = head.sub_(target)
-    flat = difference.flatten()
-    return flat.dot(flat) / flat.numel(), difference, 2 / flat.numel()
-
-
-def cross_entropy(head: Tensor, target: Tensor) -> tuple[Tensor, Tensor, float]:
-    """Softmax cross-entropy of class indices."""
-    logarithms = head.t().log_softmax(0)
-    loss = functional.nll_loss(logarithms.t(), target)
-    gradient = logarithms.exp_().scatter_(
-        0, target[None], -1, reduce="add"
-    )  # softmax less the one-hot target
-    return loss, gradient.t(), 1 / len(target)
-
-
-def by_autograd(loss: Callable[[Tensor, Tensor], Tensor]) -> Measure:
-    """Whatever a user wrote."""
-
-    def measure(head: Tensor, target: Tensor) -> tuple[Tensor, Tensor, float]:
-        with torch.enable_grad():
-            head = head.contiguous().detach().requires_grad_()
-            value = loss(head, target)
-            (gradient,) = torch.autograd.grad(value, head)
-        return value.detach(), gradient, 1.0
-
-    return measure
-
-
-CLOSED_FORMS: dict[type[OutputKind], Measure] = {
-    Classification: cross_entropy,
-    Regression: squared_error,
-    Generation: squared_error,
-}
-
-
-def measure_of(kind: OutputKind) -> Measure:
-    """The closed form of the kind's own loss; autograd's gradient of a user's loss or kind."""
-    closed = CLOSED_FORMS.get(type(kind))  # not of a subclass, which may have a loss of its own
-    return by_autograd(kind.loss) if closed is None or "loss" in kind.functions() else closed

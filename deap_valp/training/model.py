@@ -6,7 +6,7 @@ References:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import networkx as nx
@@ -14,9 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import ValpError
-from ..genome import VALP, connection, ends
-from ..genome.kinds import Decoder, Latent, Layer
-from ..problem import Input, Output
+from ..genome import VALP, Connection, Input, Latent, Layer, Output, SubNetwork
 
 MODES = ("train", "reconstruct", "generate")
 
@@ -87,6 +85,7 @@ class Model(nn.Module):
         self.inputs, self.outputs = individual.inputs, individual.outputs
         self._graph = nx.freeze(individual.graph.copy())
         self.entry_bias = {name: individual.entry_bias(name) for name in self.order}
+        self._keys = {name: individual.keys_of(name) for name in self.order}
         weights = individual.trained_weights
         self.tensors = {
             key: self._parameter(key, weights[key], dtype, device) for key in individual.shapes()
@@ -104,8 +103,8 @@ class Model(nn.Module):
     def _find_latents(self) -> dict[int, int]:
         latents: dict[int, int] = {}
         for component in self.components.values():
-            if isinstance(component, Decoder):
-                latent = component.latent
+            if isinstance(component, SubNetwork) and component.drawn is not None:
+                latent, _ = component.drawn
                 latents[latent.id] = max(latent.dim, latents.get(latent.id, 0))
         return latents
 
@@ -121,43 +120,41 @@ class Model(nn.Module):
         return frozenset(nx.ancestors(self._graph, output) | {output}) - frozenset(self.inputs)
 
     def divergences(self, output: str) -> tuple[tuple[str, float], ...]:
-        """The decoders among the ancestors of an output, with their share of its KL part.
+        """Return the sub-networks with a latent before an output, with their share of its KL part.
 
-        The part is the sum over latents; each is the mean over its decoders, so a gentle clone
-        changes nothing.
+        The part is the sum over latents. Each is the mean over the sub-networks that draw it, so a
+        gentle clone changes nothing.
         """
-        decoders = {
-            name: self.components[name]
-            for name in self.order
-            if name in self.subgraph(output) and self._is_decoder(name)
-        }
+        subgraph = self.subgraph(output)
+        drawing = {name: drawn for name, drawn in self._drawing.items() if name in subgraph}
         totals: dict[int, float] = {}
-        for decoder in decoders.values():
-            totals[decoder.latent.id] = totals.get(decoder.latent.id, 0.0) + decoder.share
-        return tuple(
-            (name, decoder.share / totals[decoder.latent.id]) for name, decoder in decoders.items()
-        )
+        for latent, share in drawing.values():
+            totals[latent.id] = totals.get(latent.id, 0.0) + share
+        return tuple((name, share / totals[latent.id]) for name, (latent, share) in drawing.items())
 
-    def _is_decoder(self, name: str) -> bool:
-        return isinstance(self.components[name], Decoder)
+    @property
+    def _drawing(self) -> dict[str, tuple[Latent, float]]:
+        """The sub-networks that draw a latent, with their share in its divergence."""
+        drawing = {}
+        for name in self.order:
+            component = self.components[name]
+            if isinstance(component, SubNetwork) and component.drawn is not None:
+                drawing[name] = component.drawn
+        return drawing
 
     def generative_order(self) -> tuple[str, ...]:
         """What generating needs: the generation outputs and the chains of samples that end in them."""
-        needed = {name for name in self.outputs if self.components[name].takes == {Decoder.gives}}
+        needed = {name for name in self.outputs if self.components[name].draws_samples}
         for name in reversed(self.order):
-            if name in needed and not self._is_decoder(name):
+            if name in needed and name not in self._drawing:
                 needed.update(self.providers[name])
         return tuple(name for name in self.order if name in needed)
 
     # ---- computing -------------------------------------------------------------------------------
 
     def tensors_of(self, name: str) -> dict[str, Tensor]:
-        """The parameters of a sub-network or output: its blocks, its biases, the weights of its layers."""
-        return {
-            key: tensor
-            for key, tensor in self.tensors.items()
-            if name == (ends(key)[1] or key.partition(".")[0])
-        }
+        """Return the parameters of a sub-network or output: its blocks, then its own."""
+        return {key: self.tensors[key] for key in self._keys[name]}
 
     def run(
         self, known: Mapping[str, Tensor], latents: Latents, order: Iterable[str] | None = None
@@ -179,7 +176,7 @@ class Model(nn.Module):
             pre = self.tensors[self.entry_bias[name]]
             for provider in self.providers[name]:
                 pre = torch.addmm(
-                    pre, results[provider], self.tensors[connection(provider, name)].t()
+                    pre, results[provider], self.tensors[Connection(provider, name)].t()
                 )
             results[name] = self._compute(name, pre, latents)
         return results
@@ -260,9 +257,7 @@ class Model(nn.Module):
         latents, results = Latents("generate", noise), dict[str, Tensor]()
         order = self.generative_order()
         for name in order:
-            if self._is_decoder(
-                name
-            ):  # reads its latent alone, so none of what is before it is computed
+            if name in self._drawing:  # it reads its latent alone: nothing before it is needed
                 results[name] = self._compute(
                     name, self.tensors[self.entry_bias[name]].expand(size, -1), latents
                 )
@@ -291,10 +286,14 @@ class OnTensors:
         """Apply the activation of a layer."""
         return layer.activate(pre)
 
-    def dense(self, hidden: Tensor, index: int) -> Tensor:
-        """Apply weight and bias ``index`` of the sub-network."""
+    def add(self, first: Tensor, second: Tensor) -> Tensor:
+        """Add two signals of one width."""
+        return first + second
+
+    def dense(self, hidden: Tensor, stage: int | str) -> Tensor:
+        """Apply the weight and bias of a stage of the sub-network."""
         weight, bias = (
-            self.model.tensors[f"{self.name}.{index}.{part}"] for part in ("weight", "bias")
+            self.model.tensors[f"{self.name}.{stage}.{part}"] for part in ("weight", "bias")
         )
         return torch.addmm(bias, hidden, weight.t())
 
@@ -316,8 +315,3 @@ def decode(
     >>> model({"image": images}, mode="reconstruct")["label"]  # probabilities  # doctest: +SKIP
     """
     return Model(individual, dtype, torch.device(device))
-
-
-def generation_outputs(model: Model) -> Sequence[str]:
-    """The outputs whose loss has a KL part."""
-    return [name for name in model.outputs if model.components[name].kind == "generation"]

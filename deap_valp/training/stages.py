@@ -12,7 +12,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from ..genome.kinds import Latent, Layer
+from ..genome import Latent, Layer
 from .flat import Slot
 from .losses import Measure
 
@@ -77,6 +77,31 @@ class Product:
             self.bias.gradient.addmv_(gradient, self.ones, beta=0, alpha=factor)
         if self.read.gradient is not None:
             self.read.gradient.addmm_(self.turned, gradient, beta=self.keeps, alpha=factor)
+
+
+class Add:
+    """``into = first + second``.
+
+    Attributes:
+        keeps: As for ``Product``, for each of the two.
+    """
+
+    def __init__(self, first: Signal, second: Signal, into: Signal) -> None:
+        self.reads, self.into = (first, second), into
+        self.keeps = [0, 0]
+
+    def forward(self) -> None:
+        first, second = self.reads
+        self.into.value = first.value + second.value
+
+    def backward(self) -> None:
+        assert self.into.gradient is not None
+        for read, keeps in zip(self.reads, self.keeps, strict=True):
+            assert read.gradient is not None
+            if keeps:
+                read.gradient.add_(self.into.gradient)
+            else:
+                read.gradient.copy_(self.into.gradient)
 
 
 class Activate:

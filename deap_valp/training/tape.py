@@ -11,14 +11,14 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from ..genome import connection
-from ..genome.kinds import Latent, Layer, SubNetwork
-from ..problem import Input, Problem
+from ..genome import Connection, Input, Latent, Layer, SubNetwork
+from ..problem import Problem
 from .flat import Flat
-from .losses import loss_weights, measure_of
+from .losses import loss_weights
 from .model import Model
 from .stages import (
     Activate,
+    Add,
     Draw,
     Loss,
     Product,
@@ -110,14 +110,14 @@ class Tape:
         order: dict[str, None] = {}
         for provider, receivers in self.stacks.items():
             order |= dict.fromkeys(self.model.entry_bias[receiver] for receiver in receivers)
-            order |= dict.fromkeys(connection(provider, receiver) for receiver in receivers)
+            order |= dict.fromkeys(Connection(provider, receiver) for receiver in receivers)
         return list(order | dict.fromkeys(self.model.tensors))
 
     def _record_stack(self, provider: str) -> None:
         receivers = self.stacks.get(provider)
         if not receivers:
             return
-        blocks = self.flat.slot(*(connection(provider, receiver) for receiver in receivers))
+        blocks = self.flat.slot(*(Connection(provider, receiver) for receiver in receivers))
         biases = self.flat.slot(*(self.model.entry_bias[receiver] for receiver in receivers))
         stack = self.signal(len(blocks.value))
         self.stages.append(Product(self.signals[provider], stack, blocks, biases))
@@ -130,7 +130,7 @@ class Tape:
     def _entry(self, name: str) -> Signal:
         for provider in self.model.providers[name]:
             if name not in self.stacks.get(provider, ()):
-                block = self.flat.slot(connection(provider, name))
+                block = self.flat.slot(Connection(provider, name))
                 self.stages.append(Product(self.signals[provider], self.entries[name], block, None))
         return self.entries[name]
 
@@ -145,11 +145,12 @@ class Tape:
         )
         bias = self.flat.slot(self.model.entry_bias[name])
         for index, provider in enumerate(self.model.providers[name]):
-            block = self.flat.slot(connection(provider, name))
+            block = self.flat.slot(Connection(provider, name))
             self.stages.append(
                 Product(self.signals[provider], head, block, None if index else bias)
             )
-        self.losses[name] = Loss(head, measure_of(problem.outputs[name]), self.weights.of(name))
+        loss_of = problem.outputs[name].loss_with_gradient
+        self.losses[name] = Loss(head, loss_of, self.weights.of(name))
         self.stages.append(self.losses[name])
 
     def _share_gradients(self) -> None:
@@ -159,6 +160,10 @@ class Tape:
             if isinstance(stage, Product):
                 stage.keeps = int(id(stage.read) in written)
                 written.add(id(stage.read))
+            elif isinstance(stage, Add):
+                for index, read in enumerate(stage.reads):
+                    stage.keeps[index] = int(id(read) in written)
+                    written.add(id(read))
 
 
 def stacks(model: Model) -> dict[str, tuple[str, ...]]:
@@ -187,10 +192,16 @@ class OnTape:
         self.tape.stages.append(Activate(pre, into, layer))
         return into
 
-    def dense(self, hidden: Signal, index: int) -> Signal:
-        """Apply weight and bias ``index`` of the sub-network."""
+    def add(self, first: Signal, second: Signal) -> Signal:
+        """Add two signals of one width, each the result of a layer or of a latent."""
+        into = self.tape.signal(len(first.value))
+        self.tape.stages.append(Add(first, second, into))
+        return into
+
+    def dense(self, hidden: Signal, stage: int | str) -> Signal:
+        """Apply the weight and bias of a stage of the sub-network."""
         weight, bias = (
-            self.tape.flat.slot(f"{self.name}.{index}.{part}") for part in ("weight", "bias")
+            self.tape.flat.slot(f"{self.name}.{stage}.{part}") for part in ("weight", "bias")
         )
         into = self.tape.signal(len(weight.value))
         self.tape.stages.append(Product(hidden, into, weight, bias))

@@ -1,10 +1,9 @@
-"""The mutation operators, one decorated function each; they know graph and weights, never training.
+"""The mutation operators and the donation crossover. They know graph and weights, never training.
 
-An operator is only called with a legal place, and the decorator does the rest (see ``operators``).
-Places are
-strings: the name of a sub-network (``"n3"``), of a connection (``"n1->n3"``), of a layer
-(``"n3.0"``) or of the
-latent of a decoder (``"n3.latent"``), or of an output.
+A mutation operator is one decorated function, which is only called with a legal place; the
+decorator does the rest (see ``operators``). A place is a ``Place``, a string that knows its parts:
+the name of a sub-network (``"n3"``) or of an output, a ``Connection`` (``"n1->n3"``), or a
+``Stage``: a layer (``"n3.0"``) or the latent of a decoder (``"n3.latent"``).
 
 References:
     Paper V and Fig. 3.

@@ -8,17 +8,14 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from copy import deepcopy
+from copy import copy
 from dataclasses import replace
-from typing import Any
+from typing import NamedTuple
 
 import networkx as nx
-from torch import Tensor
 
 from ..errors import PlaceError, StructureError
-from ..genome import VALP
-from ..genome.draw import initial_block
-from ..genome.kinds import SubNetwork
+from ..genome import VALP, Connection, Decision, Draft, Genome, Place, new_id
 from ..genome.weights import new_generator
 from .operators import Move, Operator, register
 
@@ -30,11 +27,13 @@ def cxExclusiveSubgraph(
 ) -> tuple[VALP, VALP]:
     """Replace the exclusive subgraph of an output in the host by the donor's, with its trained weights.
 
+    The exclusive subgraph of an output holds the sub-networks that serve this output and no other.
+
     In place. The host's predictions for every other output stay bit-equal. Both receive, each from
     the other as it was before; with ``reciprocal=False`` the donor stays as it is. Where nothing
     can be donated nothing changes: the donor's exclusive subgraph is empty, a part of it finds
-    nothing to read, an input of the host would lose its last
-    consumer, or the host would pass its limit of sub-networks.
+    nothing to read, an input of the host would lose its last consumer, or the host would pass its
+    limit of sub-networks.
 
     What a donated sub-network read from outside the donation it reads in the host from the
     homologous component (the input of that name, or the sub-network created as the same one), else
@@ -61,7 +60,7 @@ def cxExclusiveSubgraph(
         Paper IV-D, V-D (exclusive subgraph crossover).
     """
     _check_pair(host, donor, output)
-    host_before, donor_before = deepcopy(host), deepcopy(donor)
+    host_before, donor_before = copy(host), copy(donor)  # a genome is a value, so this suffices
     _receive(host, donor_before, output)
     if reciprocal:
         _receive(donor, host_before, output)
@@ -71,47 +70,55 @@ def cxExclusiveSubgraph(
 def _check_pair(host: VALP, donor: VALP, output: str | None) -> None:
     if output is not None and output not in host.outputs:
         raise PlaceError(
-            f"cxExclusiveSubgraph needs an output of the individuals ({list(host.outputs)}), got {output!r}"
+            f"cxExclusiveSubgraph needs an output of the individuals ({list(host.outputs)}), "
+            f"got {output!r}"
         )
-    ports = [
-        {name: one.component(name) for name in (*one.inputs, *one.outputs)} for one in (host, donor)
-    ]
-    if ports[0] != ports[1]:
+    ours, theirs = _ports(host), _ports(donor)
+    if ours != theirs:
         raise StructureError(
-            f"cxExclusiveSubgraph needs two VALPs of one problem, got the ports {list(ports[0])} and {list(ports[1])}"
+            "cxExclusiveSubgraph needs two VALPs of one problem, got the ports "
+            f"{list(ours)} and {list(theirs)}"
         )
 
 
-def _receive(host: VALP, donor: VALP, output: str | None) -> None:
+def _ports(individual: VALP) -> dict[str, object]:
+    return {name: individual.component(name) for name in (*individual.inputs, *individual.outputs)}
+
+
+def _receive(host: VALP, donor: VALP, output: str | None, move: Move | None = None) -> None:
+    """Let the host receive for the output, or for the most promising one that can be donated."""
     for candidate in [output] if output is not None else _by_promise(host, donor):
-        received = _with_donation(host, donor, candidate)
-        if received is not None:
-            host.__dict__.update(received)
-            host.seed = random.getrandbits(63)
-            host.move, host.decision = Move(NAME, "aggressive", candidate), None
+        genome = with_donation(host, donor, candidate)
+        if genome is not None:
+            made_by = move or Move(NAME, "aggressive", Place(candidate))
+            host.become(genome, Decision.about(host, replace(made_by, donor=None), donor))
             return
 
 
 def _by_promise(host: VALP, donor: VALP) -> list[str]:
-    """The outputs, the most promising first: by ratio of the host's objective to the donor's, else at random."""
+    """Return the outputs, the most promising first.
+
+    By the ratio of the host's objective to the donor's, else at random.
+    """
     ours, theirs = host.evaluation, donor.evaluation
     outputs = random.sample(host.outputs, len(host.outputs))
     if ours is None or theirs is None:
         return outputs
-    mine, its = (
-        dict(zip(ours.objectives, ours, strict=True)),
-        dict(zip(theirs.objectives, theirs, strict=True)),
-    )
+    mine, its = ours.named, theirs.named
     return sorted(outputs, key=lambda name: mine[name] / max(its[name], 1e-12), reverse=True)
 
 
-def _with_donation(host: VALP, donor: VALP, output: str) -> dict[str, Any] | None:
-    """What changes of the host when it receives; None where it cannot."""
+def can_receive(host: VALP, donor: VALP, output: str) -> bool:
+    """Return whether a donation for this output would change the host."""
+    return with_donation(host, donor, output) is not None
+
+
+def with_donation(host: VALP, donor: VALP, output: str) -> Genome | None:
+    """Return the genome of the host after it received for an output; None where it cannot."""
     donated = sorted(donor.exclusive(output), key=donor.order.index)
     if not donated:
         return None
-    child = deepcopy(host)
-    child.inherit()
+    child = Draft(host.inherited())
     for network in child.exclusive(output):
         child.remove_network(network)
     for provider in child.providers(output):
@@ -119,109 +126,136 @@ def _with_donation(host: VALP, donor: VALP, output: str) -> dict[str, Any] | Non
     if len(child.networks) + len(donated) > child.limits.networks:
         return None
     sources = _sources(host, child, donor, output, donated)
-    if None in sources.values():
+    if sources is None:
         return None
-    _attach(
-        child,
-        donor,
-        output,
-        donated,
-        {name: source for name, source in sources.items() if source is not None},
-    )
+    _attach(child, donor, output, donated, sources)
     if not all(child.graph.succ[name] for name in child.inputs):
         return None
-    kept = ("graph", "weights", "ages", "trained", "_next_name")
-    return {key: child.__dict__[key] for key in kept} | {
-        "trained": child.trained or _was_trained(donor)
-    }
+    child.trained = child.trained or donor.trained
+    return child.genome()
 
 
-def can_receive(host: VALP, donor: VALP, output: str) -> bool:
-    """Whether a donation for this output would change the host."""
-    return _with_donation(host, donor, output) is not None
+# ---- what the donation reads ---------------------------------------------------------------------
 
 
-def _was_trained(individual: VALP) -> bool:
-    return individual.trained or (individual.evaluation is not None and individual.evaluation.ok)
+class _Source(NamedTuple):
+    """What a part of the donation reads in the host.
+
+    Attributes:
+        name: The component.
+        homologous: Whether it is the one that the part read in the donor.
+    """
+
+    name: str
+    homologous: bool
 
 
 def _outside(donor: VALP, donated: list[str], output: str) -> Iterator[tuple[str, str]]:
-    """The connections through which the donation reads what is not part of it, as (provider, receiver)."""
+    """Yield the connections, as (provider, receiver), from outside the donation into it."""
     for receiver in (*donated, output):
-        yield from (
-            (provider, receiver)
-            for provider in donor.providers(receiver)
-            if provider not in donated
-        )
+        for provider in donor.providers(receiver):
+            if provider not in donated:
+                yield provider, receiver
 
 
 def _sources(
-    host: VALP, child: VALP, donor: VALP, output: str, donated: list[str]
-) -> dict[str, tuple[str, bool] | None]:
-    """For each outside provider what the child reads instead, and whether it is homologous; None where nothing is."""
+    host: VALP, child: Draft, donor: VALP, output: str, donated: list[str]
+) -> dict[str, _Source] | None:
+    """Return, for each provider outside the donation, what the child reads instead.
+
+    None where one of them finds nothing.
+    """
     by_id = {child.component(name).id: name for name in child.networks}
-    nearest = [
-        name
-        for name in _nearest(host.graph, output)
-        if name in child.graph and name not in child.outputs
-    ]
-    sources: dict[str, tuple[str, bool] | None] = {}
+    ports = set(child.outputs)
+    nearest = [name for name in _nearest(host.graph, output) if name in child.graph]
+    nearest = [name for name in nearest if name not in ports]
+    sources: dict[str, _Source] = {}
     for provider, receiver in _outside(donor, donated, output):
-        homologous = (
-            provider if provider in donor.inputs else by_id.get(donor.component(provider).id)
-        )
-        if homologous is not None:
-            sources[provider] = homologous, True
+        homologous = provider
+        if provider not in donor.inputs:
+            homologous = by_id.get(donor.component(provider).id, "")
+        if homologous:
+            sources[provider] = _Source(homologous, True)
             continue
         gives, takes = donor.component(provider).gives, donor.component(receiver).takes
-        alike = [name for name in nearest if child.component(name).gives == gives]
-        fitting = alike or [name for name in nearest if child.component(name).gives in takes]
-        fitting = [name for name in fitting if receiver != output or name not in child.inputs]
-        sources[provider] = (fitting[0], False) if fitting else None
+        fitting = [name for name in nearest if child.component(name).gives == gives]
+        if not fitting:
+            fitting = [name for name in nearest if child.component(name).gives in takes]
+        if receiver == output:  # which no input feeds
+            fitting = [name for name in fitting if name not in child.inputs]
+        if not fitting:
+            return None
+        sources[provider] = _Source(fitting[0], False)
     return sources
 
 
 def _nearest(graph: nx.DiGraph, output: str) -> list[str]:
-    """All components by distance from an output, the nearest first; those that are not upstream of it come last."""
+    """Return all components by distance from an output, the nearest first.
+
+    Those that are not upstream of it come last.
+    """
     upstream = nx.single_source_shortest_path_length(graph.reverse(copy=False), output)
     return sorted(graph, key=lambda name: (upstream.get(name, len(graph)), len(name), name))
 
 
+# ---- building the child --------------------------------------------------------------------------
+
+
 def _attach(
-    child: VALP, donor: VALP, output: str, donated: list[str], sources: dict[str, tuple[str, bool]]
+    child: Draft, donor: VALP, output: str, donated: list[str], sources: dict[str, _Source]
 ) -> None:
-    weights, taken = donor.trained_weights, {child.component(name).id for name in child.networks}
-    names = {output: output}
-    for network in donated:
-        component: SubNetwork = donor.component(network)
-        if (
-            component.id in taken
-        ):  # homologous to one that stays, but a component of its own from here on
-            component = replace(component, id=random.getrandbits(63))
-        tensors = {key: weights[f"{network}.{key}"] for key in component.shapes()}
-        names[network] = child.add_network(component, tensors)
-        child.ages[names[network]] = donor.age(network)
-    child.weights[child.entry_bias(output)] = weights[donor.entry_bias(output)]
+    names = _add_networks(child, donor, donated) | {output: output}
+    handed_on = donor.inherited()
+    child.weights[child.entry_bias(output)] = handed_on.weights[donor.entry_bias(output)]
     at_random = []
     for receiver in (*donated, output):
         for provider in donor.providers(receiver):
-            block: Tensor = weights[f"{provider}->{receiver}"]
-            source, homologous = (names[provider], True) if provider in names else sources[provider]
-            fits = homologous and child.component(source).width == block.shape[1]
-            if fits:
-                child.connect(source, names[receiver], block)
-            elif not child.graph.has_edge(source, names[receiver]):
-                at_random.append((source, names[receiver]))
-                child.graph.add_edge(source, names[receiver])
-    generator = new_generator()
-    for source, receiver in at_random:
-        if f"{source}->{receiver}" not in child.weights:
-            child.connect(source, receiver, initial_block(child.graph, source, receiver, generator))
+            block = handed_on.block(provider, receiver)
+            source = sources.get(provider)
+            if provider in names:
+                source = _Source(names[provider], True)
+            assert source is not None
+            if source.homologous and child.component(source.name).width == block.shape[1]:
+                child.connect(source.name, names[receiver], block)
+            elif not child.graph.has_edge(source.name, names[receiver]):
+                at_random.append((source.name, names[receiver]))
+                child.graph.add_edge(source.name, names[receiver])
+    missing = [edge for edge in at_random if Connection(*edge) not in child.weights]
+    child.connect_at_random(missing, new_generator())
+
+
+def _add_networks(child: Draft, donor: VALP, donated: list[str]) -> dict[str, str]:
+    """Add the donated sub-networks without connections; return their new names by the old ones."""
+    handed_on = donor.inherited()
+    taken = {child.component(name).id for name in child.networks}
+    names = {}
+    for network in donated:
+        component = donor.component(network)
+        if component.id in taken:  # homologous to one that stays, but its own from here on
+            component = replace(component, id=new_id())
+        names[network] = child.add_network(component, handed_on.tensors_of(network))
+        child.ages[names[network]] = handed_on.ages[network]
+    return names
+
+
+# ---- as an operator that a selection can choose --------------------------------------------------
 
 
 def receive(individual: VALP, output: str, donor: VALP) -> tuple[VALP]:
-    """Replace the exclusive subgraph of an output by a donor's, with its trained weights; the donor stays as it is."""
+    """Replace the exclusive subgraph of an output by a donor's, with its trained weights.
+
+    The donor stays as it is.
+    """
     return (cxExclusiveSubgraph(individual, donor, output, reciprocal=False)[0],)
+
+
+def _receive_by(individual: VALP, move: Move) -> tuple[VALP]:
+    donor = move.donor
+    if donor is None:
+        raise PlaceError(f"{NAME} needs a Move with a donor, got {move}")
+    _check_pair(individual, donor, move.place)
+    _receive(individual, copy(donor), move.place, move)
+    return (individual,)
 
 
 register(
@@ -232,6 +266,7 @@ register(
         effect="neutral",
         versions=("aggressive",),
         place="output",
-        places=lambda individual, gentle: [],  # only a selection that knows a donor can choose it
+        legal=lambda individual, gentle: [],  # only a selection that knows a donor can choose it
+        receive=_receive_by,
     )
 )

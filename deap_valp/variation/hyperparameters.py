@@ -6,14 +6,14 @@ import math
 import random
 from dataclasses import replace
 
-from ..genome import VALP, Optimizer
+from ..genome import VALP, Draft, Optimizer, Place
 from ..genome.optimizers import OPTIMIZERS
 from .operators import operator
 
 _SMALLEST_FACTOR, _LARGEST_FACTOR = 1.5, 4.0
 
 
-def _rate_range(individual: VALP, output: str) -> list[tuple[float, float]]:
+def _rate_range(individual: VALP | Draft, output: str) -> list[tuple[float, float]]:
     """The log-ranges, below and above the present learning rate, from which a new one may be drawn."""
     rate = individual.optimizers[output].learning_rate
     low, high = individual.limits.learning_rate
@@ -24,28 +24,28 @@ def _rate_range(individual: VALP, output: str) -> list[tuple[float, float]]:
     return [(math.log(start), math.log(end)) for start, end in (below, above) if start <= end]
 
 
-def _outputs_with_rate(individual: VALP, gentle: bool) -> list[str]:
-    return [output for output in individual.outputs if _rate_range(individual, output)]
+def _outputs_with_rate(individual: VALP, gentle: bool) -> list[Place]:
+    return [Place(output) for output in individual.outputs if _rate_range(individual, output)]
 
 
 @operator(scope="hyperparameter", effect="neutral", versions=("gentle",), places=_outputs_with_rate)
-def mutChangeLR(individual: VALP, output: str) -> None:
+def mutChangeLR(draft: Draft, output: Place) -> None:
     """Multiply or divide the learning rate of an output by 1.5 to 4, within the limits; a rate of 0 stays.
 
     References:
         Paper V-C, change_lr.
     """
-    start, end = random.choice(_rate_range(individual, output))
+    start, end = random.choice(_rate_range(draft, output))
     rate = math.exp(random.uniform(start, end))
-    individual.optimizers[output] = replace(individual.optimizers[output], learning_rate=rate)
+    draft.optimizers[output] = replace(draft.optimizers[output], learning_rate=rate)
 
 
-def _all_outputs(individual: VALP, gentle: bool) -> list[str]:
-    return list(individual.outputs)
+def _all_outputs(individual: VALP, gentle: bool) -> list[Place]:
+    return [Place(output) for output in individual.outputs]
 
 
 @operator(scope="hyperparameter", effect="neutral", versions=("gentle",), places=_all_outputs)
-def mutChangeSGD(individual: VALP, output: str) -> None:
+def mutChangeSGD(draft: Draft, output: Place) -> None:
     """Train an output with another SGD algorithm.
 
     The learning rate keeps its ratio to the algorithm's usual one, within the limits.
@@ -53,14 +53,14 @@ def mutChangeSGD(individual: VALP, output: str) -> None:
     References:
         Paper V-C, change_sgd.
     """
-    now = individual.optimizers[output]
+    now = draft.optimizers[output]
     name = random.choice([other for other in OPTIMIZERS if other != now.name])
     rate = now.learning_rate * OPTIMIZERS[name].usual_rate / OPTIMIZERS[now.name].usual_rate
-    low, high = individual.limits.learning_rate
-    individual.optimizers[output] = Optimizer(name, min(max(rate, low), high) if rate > 0 else rate)
+    low, high = draft.limits.learning_rate
+    draft.optimizers[output] = Optimizer(name, min(max(rate, low), high) if rate > 0 else rate)
 
 
-def _batch_sizes(individual: VALP) -> list[int]:
+def _batch_sizes(individual: VALP | Draft) -> list[int]:
     low, high = individual.limits.batch_size
     return [
         size
@@ -69,15 +69,15 @@ def _batch_sizes(individual: VALP) -> list[int]:
     ]
 
 
-def _batch_size_place(individual: VALP, gentle: bool) -> list[str]:
-    return ["batch_size"] if _batch_sizes(individual) else []
+def _batch_size_place(individual: VALP, gentle: bool) -> list[Place]:
+    return [Place("batch_size")] if _batch_sizes(individual) else []
 
 
 @operator(scope="hyperparameter", effect="neutral", versions=("gentle",), places=_batch_size_place)
-def mutChangeBS(individual: VALP, hyperparameter: str) -> None:
+def mutChangeBS(draft: Draft, hyperparameter: Place) -> None:
     """Halve or double the batch size, within the limits; its only place is ``"batch_size"``.
 
     References:
         Paper V-C, change_bs.
     """
-    individual.batch_size = random.choice(_batch_sizes(individual))
+    draft.batch_size = random.choice(_batch_sizes(draft))

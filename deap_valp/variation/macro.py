@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import random
-from dataclasses import replace
 
 import torch
 from torch import Tensor
 
-from ..genome import VALP, connection, ends, type_valid
-from ..genome.draw import connect_at_random, initial_tensors, random_network
-from ..genome.kinds import (
-    KINDS,
+from ..genome import (
     SAMPLES,
-    Decoder,
-    Generic,
-    Latent,
-    Layer,
-    Refiner,
+    VALP,
+    Connection,
+    Draft,
+    Place,
+    Structure,
     SubNetwork,
+    kinds_between,
+    type_valid,
 )
 from ..genome.weights import new_generator, read_pair, relu_pair, split
 from .operators import operator
@@ -28,106 +26,136 @@ def _room_for_network(individual: VALP) -> bool:
     return len(individual.networks) < individual.limits.networks
 
 
-def _absent_connections(individual: VALP, gentle: bool) -> list[str]:
-    graph, above = individual.graph, individual.ancestors()
-    decoders = {
-        name for name in individual.networks if isinstance(individual.component(name), Decoder)
-    }
-    generating = [
-        name for name in individual.outputs if individual.component(name).takes == {SAMPLES}
-    ]
+# ---- connections ---------------------------------------------------------------------------------
+
+
+def absent_connections(individual: VALP, gentle: bool) -> list[Connection]:
+    """Return the connections that could be added; gentle ones leave every loss as it is."""
+    above = individual.ancestors()
     places = []
     for receiver in (*individual.networks, *individual.outputs):
-        served = [
-            output for output in generating if output == receiver or receiver in above[output]
-        ]
         for provider in (*individual.inputs, *individual.networks):
-            linked = (
-                provider == receiver
-                or receiver in above[provider]
-                or graph.has_edge(provider, receiver)
-            )
-            if linked or not type_valid(graph, provider, receiver):
+            if not _could_read(individual, above, provider, receiver):
                 continue
-            brings = decoders & (above[provider] | {provider}) if gentle else set()
-            if all(
-                brings <= above[output] for output in served
-            ):  # no decoder, hence no KL part, that was not there
-                places.append(connection(provider, receiver))
+            if not gentle or not _brings_latent(individual, above, provider, receiver):
+                places.append(Connection(provider, receiver))
     return places
 
 
+def _could_read(
+    individual: VALP, above: dict[str, frozenset[str]], provider: str, receiver: str
+) -> bool:
+    if provider == receiver or receiver in above[provider]:
+        return False
+    graph = individual.graph
+    return not graph.has_edge(provider, receiver) and type_valid(graph, provider, receiver)
+
+
+def _brings_latent(
+    individual: VALP, above: dict[str, frozenset[str]], provider: str, receiver: str
+) -> bool:
+    """Return whether an output would gain a KL part: a latent reaches it that had not before."""
+    brought = {
+        name
+        for name in (above[provider] | {provider}) & set(individual.networks)
+        if individual.component(name).drawn
+    }
+    for output in individual.outputs:
+        served = output == receiver or receiver in above[output]
+        generates = SAMPLES in individual.component(output).takes
+        if served and generates and not brought <= above[output]:
+            return True
+    return False
+
+
 @operator(
-    scope="macro", effect="extender", versions=("gentle", "aggressive"), places=_absent_connections
+    scope="macro",
+    effect="extender",
+    versions=("gentle", "aggressive"),
+    places=absent_connections,
 )
-def mutAddConnection(individual: VALP, connection: str, gentle: bool) -> None:
+def mutAddConnection(draft: Draft, connection: Connection, gentle: bool) -> None:
     """Link two components that are not linked, where types allow it and no cycle arises.
 
     Gentle: the new block is zero; it receives gradient, since what it reads is not zero. Not
-    offered where it would
-    bring a decoder to a generation output that had not read it: the output would stay, but its loss
-    would gain a KL part.
+    offered where it would bring a latent to a generation output that had not read it: the output
+    would stay, but its loss would gain a KL part.
 
     References:
         Paper V-B, add_connection.
     """
-    provider, receiver = ends(connection)
+    provider, receiver = connection.provider, connection.receiver
     if gentle:
-        zero = torch.zeros(individual.rows(receiver), individual.component(provider).width)
-        individual.connect(provider, receiver, zero)
+        zero = torch.zeros(draft.rows(receiver), draft.component(provider).width)
+        draft.connect(provider, receiver, zero)
     else:
-        connect_at_random(individual, [(provider, receiver)], new_generator())
+        draft.connect_at_random([(provider, receiver)], new_generator())
 
 
-def _spare_connections(individual: VALP, gentle: bool) -> list[str]:
+def _spare_connections(individual: VALP, gentle: bool) -> list[Connection]:
     graph = individual.graph
     return [
-        connection(u, v)
-        for u, v in graph.edges
-        if len(graph.succ[u]) > 1 and len(graph.pred[v]) > 1
+        Connection(provider, receiver)
+        for provider, receiver in graph.edges
+        if len(graph.succ[provider]) > 1 and len(graph.pred[receiver]) > 1
     ]
 
 
 @operator(scope="macro", effect="reducer", versions=("aggressive",), places=_spare_connections)
-def mutDeleteConnection(individual: VALP, connection: str) -> None:
+def mutDeleteConnection(draft: Draft, connection: Connection) -> None:
     """Remove a connection that is neither its receiver's only provider nor its provider's only consumer.
 
     References:
         Paper V-B, delete_connection.
     """
-    individual.disconnect(*ends(connection))
+    draft.disconnect(connection.provider, connection.receiver)
 
 
-def _divided(individual: VALP, provider: str, receiver: str) -> tuple[Tensor, Tensor]:
-    """Weights into and out of a relu layer that together carry the block; the narrower of the exact ways."""
-    block = individual.block(provider, receiver)
+# ---- insertion and removal -----------------------------------------------------------------------
+
+
+def _divided(structure: Structure, connection: Connection) -> tuple[Tensor, Tensor]:
+    """Return weights into and out of a relu layer that together carry the block of a connection.
+
+    Of the exact ways it is the one with the fewest units.
+    """
+    provider, receiver = connection.provider, connection.receiver
+    block = structure.block(provider, receiver)
     rows, width = block.shape
-    if getattr(individual.component(provider), "nonnegative", False) and width <= 2 * rows:
+    if structure.component(provider).nonnegative and width <= 2 * rows:
         return torch.eye(width), block
     if rows <= width:
         return relu_pair(block), read_pair(torch.eye(rows))
     return relu_pair(torch.eye(width)), read_pair(block)
 
 
-def _kinds_between(individual: VALP, provider: str, receiver: str) -> list[type[SubNetwork]]:
-    gives, takes = individual.component(provider).gives, individual.component(receiver).takes
-    return [kind for kind in KINDS.values() if gives in kind.takes and kind.gives in takes]
+def _carriers(structure: Structure, connection: Connection) -> list[type[SubNetwork]]:
+    """Return the kinds that can pass on what a connection carries."""
+    kinds = kinds_between(structure.graph, connection.provider, connection.receiver)
+    return [kind for kind in kinds if kind.carries]
 
 
-def _divisible_connections(individual: VALP, gentle: bool) -> list[str]:
+def _divisible_connections(individual: VALP, gentle: bool) -> list[Connection]:
     if not _room_for_network(individual):
         return []
-    places = []
-    for provider, receiver in individual.graph.edges:
-        if not gentle:
-            fits = bool(_kinds_between(individual, provider, receiver))
+    graph, places = individual.graph, []
+    for provider, receiver in graph.edges:
+        place = Connection(provider, receiver)
+        if gentle:
+            fits = _carrier_units(individual, place) <= individual.limits.width
+            fits = fits and bool(_carriers(individual, place))
         else:
-            width, rows = individual.component(provider).width, individual.rows(receiver)
-            known = getattr(individual.component(provider), "nonnegative", False)
-            fits = min(width if known else 2 * width, 2 * rows) <= individual.limits.width
+            fits = bool(kinds_between(graph, provider, receiver))
         if fits:
-            places.append(connection(provider, receiver))
+            places.append(place)
     return places
+
+
+def _carrier_units(individual: VALP, connection: Connection) -> int:
+    """Return the units that ``_divided`` needs."""
+    provider = individual.component(connection.provider)
+    signs = 1 if provider.nonnegative else 2
+    return min(signs * provider.width, 2 * individual.rows(connection.receiver))
 
 
 @operator(
@@ -136,110 +164,119 @@ def _divisible_connections(individual: VALP, gentle: bool) -> list[str]:
     versions=("gentle", "aggressive"),
     places=_divisible_connections,
 )
-def mutInsertNetwork(individual: VALP, connection: str, gentle: bool) -> None:
+def mutInsertNetwork(draft: Draft, connection: Connection, gentle: bool) -> None:
     """Put a new sub-network on a connection ("divide connection").
 
     Gentle: one relu layer carries both signs, ``relu([A; -A] x)`` read by ``[B, -B]`` with ``B A``
-    the old block;
-    one sign where what it reads is never negative. Of ``A = block`` and ``B = block`` the narrower
-    is taken, and where neither keeps the limit of width the connection is not offered. Aggressive:
-    a random sub-network of any kind that types allow.
+    the old block; one sign where what it reads is never negative. Of ``A = block`` and ``B =
+    block`` the narrower is taken, and where neither keeps the limit of width the connection is not
+    offered. Aggressive: a random sub-network of any kind that types allow.
 
     References:
         Paper V-B, insert_network; Fig. 3.
     """
-    provider, receiver = ends(connection)
+    provider, receiver = connection.provider, connection.receiver
     if gentle:
-        entering, leaving = _divided(individual, provider, receiver)
-        kind = Refiner if individual.component(receiver).takes == {SAMPLES} else Generic
-        units = entering.shape[0]
-        component: SubNetwork = kind(layers=(Layer(units, "relu"),), id=random.getrandbits(63))
-        name = individual.add_network(component, {"0.bias": torch.zeros(units)})
-        individual.connect(provider, name, entering)
-        individual.connect(name, receiver, leaving)
-    else:
-        component = random_network(
-            random.choice(_kinds_between(individual, provider, receiver)), individual.layout
-        )
-        generator = new_generator()
-        name = individual.add_network(component, initial_tensors(component, generator))
-        connect_at_random(individual, [(provider, name), (name, receiver)], generator)
-    individual.disconnect(provider, receiver)
+        entering, leaving = _divided(draft, connection)
+        component = _carriers(draft, connection)[0].carrier(len(entering))
+        tensors = {name: torch.zeros(shape) for name, shape in component.shapes().items()}
+        name = draft.add_network(component, tensors)
+        draft.connect(provider, name, entering)
+        draft.connect(name, receiver, leaving)
+        draft.disconnect(provider, receiver)
+        return
+    kind = random.choice(kinds_between(draft.graph, provider, receiver))
+    component, generator = kind.draw(draft.layout), new_generator()
+    name = draft.add_network(component, component.initial(generator))
+    draft.disconnect(provider, receiver)
+    draft.connect_at_random([(provider, name), (name, receiver)], generator)
 
 
-def _bypassable_networks(individual: VALP, gentle: bool) -> list[str]:
-    graph = individual.graph
-    return [
-        name
-        for name in individual.networks
-        if all(
-            type_valid(graph, provider, receiver)
-            for provider in graph.pred[name]
-            for receiver in graph.succ[name]
-        )
-    ]
+def _bypasses(structure: Structure, network: str) -> list[tuple[str, str]]:
+    """Return the pairs of a provider and a consumer of a sub-network that can be linked."""
+    pairs = []
+    for provider in structure.providers(network):
+        for receiver in structure.receivers(network):
+            if type_valid(structure.graph, provider, receiver):
+                pairs.append((provider, receiver))
+    return pairs
+
+
+def _bypassable_networks(individual: VALP, gentle: bool) -> list[Place]:
+    return [Place(name) for name in individual.networks if _leaves_all_connected(individual, name)]
+
+
+def _leaves_all_connected(individual: VALP, network: str) -> bool:
+    """Return whether, after the bypass, every provider has a consumer and every consumer a provider."""
+    graph, pairs = individual.graph, _bypasses(individual, network)
+    read = {provider for provider, _ in pairs}
+    served = {receiver for _, receiver in pairs}
+    for provider in graph.pred[network]:
+        if provider not in read and len(graph.succ[provider]) == 1:
+            return False
+    for receiver in graph.succ[network]:
+        if receiver not in served and len(graph.pred[receiver]) == 1:
+            return False
+    return True
 
 
 @operator(scope="macro", effect="reducer", versions=("aggressive",), places=_bypassable_networks)
-def mutDeleteNetwork(individual: VALP, network: str) -> None:
-    """Remove a sub-network and link every provider of it with every consumer ("bypass").
+def mutDeleteNetwork(draft: Draft, network: Place) -> None:
+    """Remove a sub-network and link its providers with its consumers ("bypass").
 
-    A pair that is linked already keeps its block, a new connection starts at random. Not offered
-    where a consumer does not take what a provider gives, as for the only sub-network between an
-    input and an output.
+    Every pair that types allow is linked. A pair that is linked already keeps its block, a new
+    connection starts at random. Not offered where a provider would be left without a consumer or a
+    consumer without a provider, as for the only sub-network between an input and an output.
 
     References:
         Paper V-B, delete_network.
     """
-    graph = individual.graph
-    pairs = [(u, v) for u in individual.providers(network) for v in individual.receivers(network)]
-    new = [pair for pair in pairs if not graph.has_edge(*pair)]
-    individual.remove_network(network)
-    connect_at_random(individual, new, new_generator())
+    pairs = [pair for pair in _bypasses(draft, network) if not draft.graph.has_edge(*pair)]
+    draft.remove_network(network)
+    draft.connect_at_random(pairs, new_generator())
 
 
-def _clonable_networks(individual: VALP, gentle: bool) -> list[str]:
-    return list(individual.networks) if _room_for_network(individual) else []
+# ---- clones --------------------------------------------------------------------------------------
+
+
+def _clonable_networks(individual: VALP, gentle: bool) -> list[Place]:
+    if not _room_for_network(individual):
+        return []
+    return [Place(name) for name in individual.networks]
 
 
 @operator(
-    scope="macro", effect="extender", versions=("gentle", "aggressive"), places=_clonable_networks
+    scope="macro",
+    effect="extender",
+    versions=("gentle", "aggressive"),
+    places=_clonable_networks,
 )
-def mutCloneNetwork(individual: VALP, network: str, gentle: bool) -> None:
+def mutCloneNetwork(draft: Draft, network: Place, gentle: bool) -> None:
     """Duplicate a sub-network with all its connections.
 
     Gentle: every receiver splits the block through which it read the original between the two
-    copies, element by
-    element at random, so every output is unchanged and the copies learn different things. The clone
-    of a decoder shares its latent, and so draws the same noise, and its part in the KL divergence.
-    Aggressive: the clone's weights are all new.
+    copies, element by element at random, so every output is unchanged and the copies learn
+    different things. The clone of a decoder shares its latent, and so draws the same noise, and its
+    part in the KL divergence. Aggressive: the clone's weights are all new.
 
     References:
         Paper V-B, clone_network; Net2Net (Chen et al. 2016) for the split.
     """
-    component = replace(individual.component(network), id=random.getrandbits(63))
     generator = new_generator()
-    providers, receivers = individual.providers(network), individual.receivers(network)
+    providers, receivers = draft.providers(network), draft.receivers(network)
     if not gentle:
-        if isinstance(component, Decoder):
-            component = replace(
-                component, latent=Latent(random.getrandbits(63), component.latent.dim)
-            )
-        clone = individual.add_network(component, initial_tensors(component, generator))
-        edges = [(provider, clone) for provider in providers] + [
-            (clone, receiver) for receiver in receivers
-        ]
-        connect_at_random(individual, edges, generator)
+        component = draft.component(network).renewed()
+        clone = draft.add_network(component, component.initial(generator))
+        edges = [(provider, clone) for provider in providers]
+        edges += [(clone, receiver) for receiver in receivers]
+        draft.connect_at_random(edges, generator)
         return
-    if isinstance(component, Decoder):
-        component = replace(component, share=component.share / 2)
-        individual.graph.nodes[network]["component"] = replace(
-            individual.component(network), share=component.share
-        )
-    clone = individual.add_network(component, individual.network_tensors(network))
+    original, twin = draft.component(network).twins()
+    draft.set_component(network, original)
+    clone = draft.add_network(twin, draft.tensors_of(network))
     for provider in providers:
-        individual.connect(provider, clone, individual.block(provider, network))
+        draft.connect(provider, clone, draft.block(provider, network))
     for receiver in receivers:
-        kept, given = split(individual.block(network, receiver), generator)
-        individual.connect(network, receiver, kept)
-        individual.connect(clone, receiver, given)
+        kept, given = split(draft.block(network, receiver), generator)
+        draft.connect(network, receiver, kept)
+        draft.connect(clone, receiver, given)

@@ -1,10 +1,9 @@
-"""The operator decorator, the registry it fills, and ``Move``, one chosen application of an operator.
+"""The operator decorator, the registry that it fills, and ``Move``, one chosen application.
 
-An operator is one decorated function that edits a VALP at a legal place. The decorator does what
-all have in
-common: it draws a place, refuses an illegal one, takes over the trained weights, keeps the
-individual untouched
-where nothing can be done or something fails, and draws a new seed.
+An operator is one decorated function that edits a draft of a VALP at a legal place. The decorator
+does what all have in common: it draws a place, refuses an illegal one, hands the function a draft
+that holds the trained weights, and lets the individual become the result. The individual stays
+untouched where nothing can be done or something fails.
 
 References:
     Paper IV-C (the two attributes of an operator), V (scopes).
@@ -16,18 +15,19 @@ import inspect
 import random
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import wraps
 from typing import Any, Protocol
 
 from ..errors import PlaceError, RegistrationError
-from ..genome import VALP, copy_graph
+from ..genome import VALP, Decision, Draft, Place
 
 SCOPES = ("macro", "micro", "hyperparameter", "crossover")
 EFFECTS = ("extender", "reducer", "neutral")
 VERSIONS = ("gentle", "aggressive")
 
 Places = Callable[[VALP, bool], Sequence[str]]
+"""``places(individual, gentle)`` gives every legal place; text is as good as a ``Place``."""
 
 
 class Apply(Protocol):
@@ -46,12 +46,14 @@ class Operator:
     Attributes:
         name: Its name in the paper, as ``add_connection``.
         apply: The function a toolbox takes, as ``mutAddConnection``.
-        scope: ``macro``, ``micro`` or ``hyperparameter``.
+        scope: ``macro``, ``micro`` or ``hyperparameter``; ``crossover`` for a donation.
         effect: On the number of components: ``extender``, ``reducer`` or ``neutral``.
         versions: Those of ``gentle`` (the function of the model stays exactly) and ``aggressive``
-            it has.
+            that it has.
         place: What it acts on, as ``connection``; the name of its second parameter.
-        places: Gives every legal place of an individual for a version.
+        legal: The function that gives every legal place of an individual for a version.
+        edit: Changes a draft at a place, in the version asked for.
+        receive: Instead of ``edit``, for an operator that takes a donor: applies a whole move.
     """
 
     name: str
@@ -60,12 +62,28 @@ class Operator:
     effect: str
     versions: tuple[str, ...]
     place: str
-    places: Places
+    legal: Places
+    edit: Callable[[Draft, Place, bool], None] | None = None
+    receive: Callable[[VALP, Move], tuple[VALP]] | None = None
 
     @property
     def summary(self) -> str:
         """First line of its docstring."""
         return (inspect.getdoc(self.apply) or "").partition("\n")[0]
+
+    def places(self, individual: VALP, gentle: bool) -> list[Place]:
+        """Return every legal place of an individual for a version."""
+        return [Place.named(place) for place in self.legal(individual, gentle)]
+
+    def change(self, individual: VALP, move: Move, place: Place) -> None:
+        """Change an individual at a legal place, and record the move.
+
+        Where the edit raises, the individual stays as it is.
+        """
+        assert self.edit is not None
+        draft = Draft(individual.inherited())
+        self.edit(draft, place, move.version == "gentle")
+        individual.become(draft.genome(), Decision.about(individual, move))
 
 
 class Operators(dict[str, Operator]):
@@ -73,33 +91,31 @@ class Operators(dict[str, Operator]):
 
     def __str__(self) -> str:
         header = ("operator", "function", "scope", "effect", "versions", "place", "what it does")
-        rows = [
-            (
-                op.name,
-                op.apply.__name__,
-                op.scope,
-                op.effect,
-                ", ".join(op.versions),
-                op.place,
-                op.summary,
-            )
-            for op in self.values()
-        ]
-        return "\n".join(
-            "| " + " | ".join(row) + " |" for row in (header, ("---",) * len(header), *rows)
-        )
+        rows = [header, ("---",) * len(header)]
+        for op in self.values():
+            versions = ", ".join(op.versions)
+            function = op.apply.__name__
+            rows.append((op.name, function, op.scope, op.effect, versions, op.place, op.summary))
+        return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
 
 _REGISTRY = Operators()
 
 
 def operators(scope: str | None = None) -> Operators:
-    """The registered operators, all or those of one scope, in order of registration; ``print`` shows a table."""
+    """Return the registered operators, all or those of one scope, in order of registration.
+
+    ``print`` shows them as a table.
+
+    Raises:
+        RegistrationError: There is no such scope.
+    """
     if scope is not None and scope not in SCOPES:
         raise RegistrationError(
             f"operators are chosen by a scope among {list(SCOPES)}, got {scope!r}"
         )
-    return Operators((name, op) for name, op in _REGISTRY.items() if scope in (None, op.scope))
+    chosen = [op for op in _REGISTRY.values() if scope in (None, op.scope)]
+    return Operators((op.name, op) for op in chosen)
 
 
 def operator(
@@ -107,64 +123,70 @@ def operator(
 ) -> Callable[[Callable[..., None]], Apply]:
     """Register a mutation operator.
 
-    The decorated function edits a VALP in place: ``mutSomething(individual, place)``, and as a
-    third parameter
-    ``gentle: bool`` where it has both versions. It is only called with a legal place. The name it
-    gives to the
-    place is the keyword under which callers name one.
+    The decorated function edits a ``Draft``: ``mutSomething(draft, place)``, and as a third
+    parameter ``gentle: bool`` where it has both versions. It is only called with a legal place. The
+    name it gives to the place is the keyword under which callers name one. What the decorator
+    returns takes an individual in the place of the draft, and changes it in place.
 
     Args:
         scope: ``macro`` (between sub-networks), ``micro`` (inside one) or ``hyperparameter``.
         effect: ``extender``, ``reducer`` or ``neutral``.
         versions: Among ``gentle`` and ``aggressive``; the first is the default.
-        places: ``places(individual, gentle)`` gives every legal place, as strings.
+        places: ``places(individual, gentle)`` gives every legal place.
 
     Raises:
         RegistrationError: A declaration is not one of these, or the name is taken by another
             function.
     """
 
-    def decorate(edit: Callable[..., None]) -> Apply:
-        name = paper_name(edit.__name__)
-        _check_declaration(name, edit, scope, effect, versions)
-        place = list(inspect.signature(edit).parameters)[1]
+    def decorate(function: Callable[..., None]) -> Apply:
+        name = paper_name(function.__name__)
+        _check_declaration(name, function, scope, effect, versions)
+        place = list(inspect.signature(function).parameters)[1]
         both = len(versions) == 2
+        signature = _public_signature(function, place, versions)
 
-        @wraps(edit)
+        @wraps(function)
         def apply(individual: VALP, *args: Any, **kwargs: Any) -> tuple[VALP]:
             bound = signature.bind(individual, *args, **kwargs)
             bound.apply_defaults()
-            gentle = bool(bound.arguments["gentle"]) if both else versions == ("gentle",)
-            chosen = choose_place(_REGISTRY[name], individual, bound.arguments[place], gentle)
+            gentle = versions == ("gentle",)
+            if both:
+                gentle = bool(bound.arguments["gentle"])
+            op = _REGISTRY[name]
+            chosen = choose_place(op, individual, bound.arguments[place], gentle)
             if chosen is not None:
-                _edit(edit, individual, (chosen, gentle) if both else (chosen,))
-                individual.move, individual.decision = (
-                    Move(name, VERSIONS[0] if gentle else VERSIONS[1], chosen),
-                    None,
-                )
+                op.change(individual, Move(name, version_name(gentle), chosen), chosen)
             return (individual,)
 
-        signature = apply.__signature__ = _public_signature(edit, place, both, versions)  # type: ignore[attr-defined]
-        _REGISTRY[name] = Operator(name, apply, scope, effect, tuple(versions), place, places)
+        def edit(draft: Draft, chosen: Place, gentle: bool) -> None:
+            function(draft, chosen, *([gentle] if both else []))
+
+        apply.__signature__ = signature  # type: ignore[attr-defined]
+        register(Operator(name, apply, scope, effect, tuple(versions), place, places, edit))
         return apply
 
     return decorate
 
 
 def register(op: Operator) -> None:
-    """Add an operator that takes more than a place, as a donation takes a donor; it offers no places by itself."""
+    """Add an operator, as it is."""
     _REGISTRY[op.name] = op
 
 
+def version_name(gentle: bool) -> str:
+    """Return ``gentle`` or ``aggressive``."""
+    return VERSIONS[0] if gentle else VERSIONS[1]
+
+
 def paper_name(function: str) -> str:
-    """``mutAddConnection`` -> ``add_connection``."""
-    return re.sub(
-        r"(?<!^)(?=[A-Z][a-z])|(?<=[a-z])(?=[A-Z])", "_", function.removeprefix("mut")
-    ).lower()
+    """Return the paper's name of a function: ``mutAddConnection`` -> ``add_connection``."""
+    name = function.removeprefix("mut")
+    return re.sub(r"(?<!^)(?=[A-Z][a-z])|(?<=[a-z])(?=[A-Z])", "_", name).lower()
 
 
-def choose_place(op: Operator, individual: VALP, place: str | None, gentle: bool) -> str | None:
-    """The named place if it is legal, a random one if none is named, None if there is none.
+def choose_place(op: Operator, individual: VALP, place: str | None, gentle: bool) -> Place | None:
+    """Return the named place if it is legal, a random one if none is named, None if there is none.
 
     Raises:
         PlaceError: The named place is not legal.
@@ -172,42 +194,28 @@ def choose_place(op: Operator, individual: VALP, place: str | None, gentle: bool
     places = op.places(individual, gentle)
     if place is None:
         return random.choice(places) if places else None
-    if place not in places:
-        version = VERSIONS[0] if gentle else VERSIONS[1]
-        raise PlaceError(
-            f"{op.apply.__name__} ({version}) needs a legal {op.place} of this VALP ({sorted(places)}), got {place!r}"
-        )
-    return place
-
-
-def _edit(edit: Callable[..., None], individual: VALP, arguments: tuple[Any, ...]) -> None:
-    """Run the edit on the trained weights; where it raises, the individual is as it was."""
-    before = dict(individual.__dict__)
-    individual.graph = copy_graph(individual.graph)
-    individual.optimizers = dict(individual.optimizers)
-    individual.weights, individual.ages = dict(individual.weights), dict(individual.ages)
-    try:
-        individual.inherit()
-        edit(individual, *arguments)
-    except BaseException:
-        individual.__dict__.clear()
-        individual.__dict__.update(before)
-        raise
-    individual.seed = random.getrandbits(63)
+    for legal in places:
+        if legal == place:
+            return legal
+    raise PlaceError(
+        f"{op.apply.__name__} ({version_name(gentle)}) needs a legal {op.place} of this VALP "
+        f"({sorted(places)}), got {place!r}"
+    )
 
 
 def _public_signature(
-    edit: Callable[..., None], place: str, both: bool, versions: tuple[str, ...]
+    function: Callable[..., None], place: str, versions: tuple[str, ...]
 ) -> inspect.Signature:
-    parameters = list(inspect.signature(edit).parameters.values())
+    parameters = list(inspect.signature(function).parameters.values())
+    parameters[0] = parameters[0].replace(name="individual", annotation="VALP")
     parameters[1] = parameters[1].replace(default=None, annotation="str | None")
-    if both:
+    if len(versions) == 2:
         parameters[2] = parameters[2].replace(default=versions[0] == "gentle")
     return inspect.Signature(parameters, return_annotation="tuple[VALP]")
 
 
 def _check_declaration(
-    name: str, edit: Callable[..., None], scope: str, effect: str, versions: tuple[str, ...]
+    name: str, function: Callable[..., None], scope: str, effect: str, versions: tuple[str, ...]
 ) -> None:
     for what, got, legal in (
         ("a scope", (scope,), SCOPES),
@@ -216,18 +224,17 @@ def _check_declaration(
     ):
         if not got or not set(got) <= set(legal):
             raise RegistrationError(f"operator {name} needs {what} among {list(legal)}, got {got}")
-    expected = 3 if len(versions) == 2 else 2
-    parameters = list(inspect.signature(edit).parameters)
-    if len(parameters) != expected or (expected == 3 and parameters[2] != "gentle"):
-        wanted = "(individual, place, gentle)" if expected == 3 else "(individual, place)"
+    wanted, expected = "(draft, place)", 2
+    if len(versions) == 2:
+        wanted, expected = "(draft, place, gentle)", 3
+    parameters = list(inspect.signature(function).parameters)
+    if len(parameters) != expected or parameters[2:] not in ([], ["gentle"]):
         raise RegistrationError(
             f"operator {name} needs the parameters {wanted} for {versions}, got {parameters}"
         )
     known = _REGISTRY.get(name)
-    if known is not None and (known.apply.__module__, known.apply.__qualname__) != (
-        edit.__module__,
-        edit.__qualname__,
-    ):
+    ours = function.__module__, function.__qualname__
+    if known is not None and (known.apply.__module__, known.apply.__qualname__) != ours:
         raise RegistrationError(
             f"operator {name} is registered already, by {known.apply.__module__}"
         )
@@ -259,64 +266,31 @@ class Move:
         return self.operator, self.version, self.place
 
     def apply(self, individual: VALP) -> tuple[VALP]:
-        """Change the individual in place, and leave on it a ``Decision``.
+        """Change the individual in place, and leave on it a ``Decision`` about this move.
 
         Raises:
             PlaceError: The place is not legal for this individual.
         """
         op = _REGISTRY[self.operator]
-        options: dict[str, Any] = (
-            {"gentle": self.version == "gentle"} if len(op.versions) == 2 else {}
-        )
-        if self.donor is not None:
-            options["donor"] = self.donor
-        decision = Decision.about(individual, replace(self, donor=None))
-        seed = individual.seed
-        op.apply(individual, self.place, **options)
-        if individual.seed != seed:
-            individual.move, individual.decision = decision.move, decision
+        if op.receive is not None:
+            return op.receive(individual, self)
+        place = choose_place(op, individual, self.place, self.version == "gentle")
+        assert place is not None
+        op.change(individual, self, place)
         return (individual,)
 
     def __str__(self) -> str:
-        both = len(_REGISTRY[self.operator].versions) == 2
-        version = f", {self.version}" if both else ""
-        return f"{self.operator}({self.place}{version})" + (
-            f": {self.reason}" if self.reason else ""
-        )
-
-
-@dataclass(frozen=True)
-class Decision:
-    """What was known when a move was applied; what came of it is in the objectives of the individual it made.
-
-    Attributes:
-        move: What was done, where and why.
-        parent: Seed of the individual it was applied to.
-        objectives: Names of the objectives; empty where the parent had no evaluation of its own.
-        before: Their values in the parent.
-        diagnosis: The parent's, as text; empty where it had none.
-    """
-
-    move: Move
-    parent: int
-    objectives: tuple[str, ...] = ()
-    before: tuple[float, ...] = ()
-    diagnosis: str = ""
-
-    @classmethod
-    def about(cls, individual: VALP, move: Move) -> Decision:
-        """The record of a move that is about to be applied to an individual."""
-        evaluation = individual.evaluation
-        if evaluation is None:
-            return cls(move, individual.seed)
-        diagnosis = "" if evaluation.diagnosis is None else str(evaluation.diagnosis)
-        return cls(move, individual.seed, evaluation.objectives, tuple(evaluation), diagnosis)
+        version = ""
+        if len(_REGISTRY[self.operator].versions) == 2:
+            version = f", {self.version}"
+        text = f"{self.operator}({self.place}{version})"
+        return f"{text}: {self.reason}" if self.reason else text
 
 
 def moves(
     individual: VALP, which: str | Iterable[str] = "all"
-) -> Iterator[tuple[Operator, bool, Sequence[str]]]:
-    """Every operator and version (as ``gentle``) that has a legal place, with these places.
+) -> Iterator[tuple[Operator, bool, Sequence[Place]]]:
+    """Yield every operator and version (as ``gentle``) that has a legal place, with the places.
 
     Args:
         individual: Where to look for places.

@@ -14,7 +14,7 @@ import time
 from deap import creator
 
 import deap_valp as valp
-from deap_valp.evaluation.evaluate import score_model
+from deap_valp.evaluation.session import score_model
 
 SIZES = (6, 12, 24)
 BATCHES = 200

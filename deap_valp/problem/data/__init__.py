@@ -1,1 +1,1 @@
-"""What problems are made of, before there is a problem: splits, checked arrays, storage."""
+"""What problems are made of, before there is a problem: splits, checked arrays, files, storage."""

@@ -13,8 +13,10 @@ from torch import Tensor
 from ...errors import ProblemError
 
 SPLITS = ("train", "validation", "test")
+"""Names of the splits."""
 
 Rows = Mapping[str, "slice | np.ndarray"]
+"""The rows of each split, as a slice or as indices."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,9 +24,11 @@ class Split:
     """The examples of one split, as training reads them.
 
     Attributes:
-        inputs: features of each input, float32 ``(size, width)``.
-        targets: in training units; class indices int64 ``(size,)``, everything else float32
-            ``(size, width)``. A target that equals an input is the same tensor.
+        inputs: Features of each input, float32 ``(size, width)``.
+        targets: Targets of each output in training units: class indices are int64 ``(size,)``,
+            everything else is float32 ``(size, width)``. A target that equals an input is the same
+            tensor.
+        size: Number of examples.
     """
 
     inputs: dict[str, Tensor]
@@ -32,12 +36,9 @@ class Split:
     size: int
 
     def to(self, device: str | torch.device) -> Split:
-        """The same split on another device; tensors that are shared here are shared there."""
-        moved = {
-            id(tensor): tensor.to(device)
-            for ports in (self.inputs, self.targets)
-            for tensor in ports.values()
-        }
+        """Return the same split on another device; ports that share a tensor share one there."""
+        tensors = (*self.inputs.values(), *self.targets.values())
+        moved = {id(tensor): tensor.to(device) for tensor in tensors}
         return Split(
             {name: moved[id(tensor)] for name, tensor in self.inputs.items()},
             {name: moved[id(tensor)] for name, tensor in self.targets.items()},
@@ -45,7 +46,11 @@ class Split:
         )
 
     def first(self, limit: int) -> Split:
-        """The first ``limit`` examples, as views; all of them where there are fewer."""
+        """Return the first ``limit`` examples, as views; all of them where there are fewer.
+
+        Raises:
+            ProblemError: The limit is below 1.
+        """
         if limit < 1:
             raise ProblemError(f"a split needs a limit of at least one example, got {limit}")
         return Split(
@@ -64,7 +69,16 @@ def refuse_unknown_split(name: str) -> None:
 def split_rows(
     splits: Sequence[float] | Mapping[str, Any], size: int, seed: int
 ) -> dict[str, slice | np.ndarray]:
-    """The rows of each split, those of training in a seeded random order unless given as a slice."""
+    """Return the rows of each split; those of training in a seeded random order unless a slice.
+
+    Args:
+        splits: Three fractions, or slices or row indices by name of the split.
+        size: Number of rows.
+        seed: Seed of the fractions' split and of the order of training rows.
+
+    Raises:
+        ProblemError: The description breaks a rule, a split is empty, or two splits overlap.
+    """
     generator = np.random.default_rng(seed)
     if not isinstance(splits, Mapping):
         return _rows_of_fractions(splits, size, generator)
@@ -100,20 +114,14 @@ def _rows_of_fractions(
 
 def _checked_rows(name: str, rows: Any, size: int) -> slice | np.ndarray:
     if isinstance(rows, slice):
-        if rows.step not in (None, 1):
-            raise ProblemError(f"split {name!r} needs a slice of step 1, got {rows}")
-        first, last = rows.start or 0, size if rows.stop is None else rows.stop
-        if not 0 <= first < last <= size:
-            raise ProblemError(
-                f"split {name!r} needs a slice of at least one of the {size} rows, got {rows}"
-            )
-        return slice(first, last)
+        return _checked_slice(name, rows, size)
     indices = np.asarray(rows)
     if indices.size == 0:
         raise ProblemError(f"split {name!r} needs at least one example, got none")
     if indices.ndim != 1 or indices.dtype.kind not in "iu":
         raise ProblemError(
-            f"split {name!r} needs a slice or integer row indices, got {indices.dtype} of shape {indices.shape}"
+            f"split {name!r} needs a slice or integer row indices, got {indices.dtype} of shape "
+            f"{indices.shape}"
         )
     outside = indices[(indices < 0) | (indices >= size)]
     if len(outside):
@@ -121,6 +129,17 @@ def _checked_rows(name: str, rows: Any, size: int) -> slice | np.ndarray:
             f"split {name!r} needs row indices from 0 to {size - 1}, got {outside[0]}"
         )
     return indices
+
+
+def _checked_slice(name: str, rows: slice, size: int) -> slice:
+    if rows.step not in (None, 1):
+        raise ProblemError(f"split {name!r} needs a slice of step 1, got {rows}")
+    first, last = rows.start or 0, size if rows.stop is None else rows.stop
+    if not 0 <= first < last <= size:
+        raise ProblemError(
+            f"split {name!r} needs a slice of at least one of the {size} rows, got {rows}"
+        )
+    return slice(first, last)
 
 
 def _refuse_overlap(rows: Rows, size: int) -> None:

@@ -1,4 +1,8 @@
-"""Where data is kept: the cache folder, files made once for all processes, and the folder a problem travels by."""
+"""Where data is kept: the cache folder, files made once for all processes, and stored problems.
+
+A stored problem is a folder in the temporary directory, through which a problem travels to other
+processes of this host.
+"""
 
 from __future__ import annotations
 
@@ -19,17 +23,20 @@ from torch import Tensor
 
 from ...errors import DataFileError, ProblemError
 
+# --- The cache folder -----------------------------------------------------------------------------
+
 
 def cache_folder() -> Path:
-    """``$DEAP_VALP_CACHE``, else ``$XDG_CACHE_HOME/deap_valp``, else ``~/.cache/deap_valp``; created if missing.
+    """Return ``$DEAP_VALP_CACHE``, else the user's cache folder of ``deap_valp``.
 
-    Where that cannot be written: a folder of this user's in the temporary directory, so that
-    processes on this host
-    still share it.
+    It is created if missing. On Linux the latter is ``$XDG_CACHE_HOME/deap_valp``, else
+    ``~/.cache/deap_valp``. Where the folder cannot be written, the result is a folder of this
+    user's in the temporary directory, so that the processes on this host still share it.
     """
+    import platformdirs
+
     named = os.environ.get("DEAP_VALP_CACHE")
-    home = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-    folder = Path(named) if named else Path(home, "deap_valp")
+    folder = Path(named or platformdirs.user_cache_dir("deap_valp", appauthor=False))
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError:
@@ -41,20 +48,18 @@ def _temporary_cache() -> Path:
     user = getattr(os, "getuid", lambda: "user")()
     folder = Path(tempfile.gettempdir(), f"deap_valp-{user}")
     folder.mkdir(mode=0o700, exist_ok=True)
-    if folder.stat().st_uid not in (
-        user,
-        0,
-    ):  # somebody else's folder of that name: use it for nothing
+    if folder.stat().st_uid not in (user, 0):  # somebody else's folder: nothing in it is trusted
         return Path(tempfile.mkdtemp(prefix="deap_valp-"))
     return folder
 
 
 @contextmanager
 def made_once(target: Path) -> Iterator[Path | None]:
-    """Lets one process at a time make ``target`` (a file or folder): gives a temporary path to make it at, or None.
+    """Let one process at a time make ``target``, a file or a folder.
 
-    None says that it is there. What is at the temporary path when the block ends is renamed to
-    ``target``, so nobody ever sees half of it.
+    The block gets a temporary path to make it at, or None where the target exists already. What is
+    at the temporary path when the block ends is renamed to ``target``, so no process ever sees half
+    of it, and a block that raises leaves nothing.
     """
     from filelock import FileLock
 
@@ -72,10 +77,12 @@ def made_once(target: Path) -> Iterator[Path | None]:
 
 
 def open_array(path: Path) -> np.ndarray:
-    """A ``.npy`` file, memory-mapped, so that processes share its pages; copy on write, as torch wants writable.
+    """Open a ``.npy`` file as a memory-mapped array, so that processes share its pages.
+
+    The mapping is copy-on-write, since torch asks for writable memory.
 
     Raises:
-        DataFileError: it is missing, truncated or no such file.
+        DataFileError: The file is missing, truncated or no ``.npy`` file.
     """
     try:
         return np.load(path, mmap_mode="c", allow_pickle=False)
@@ -85,8 +92,11 @@ def open_array(path: Path) -> np.ndarray:
         ) from error
 
 
+# --- Stored problems ------------------------------------------------------------------------------
+
+
 class _StorePickler(pickle.Pickler):
-    """Writes each tensor to a file of its own; one that is met twice is written once."""
+    """Writes each tensor to a file of its own; a tensor that is met twice is written once."""
 
     def __init__(self, folder: Path):
         self._stream = (folder / "state.pickle").open("wb")
@@ -107,6 +117,8 @@ class _StorePickler(pickle.Pickler):
 
 
 class _StoreUnpickler(pickle.Unpickler):
+    """Reads what ``_StorePickler`` wrote, each tensor memory-mapped from its file."""
+
     def __init__(self, stream: Any, folder: Path):
         super().__init__(stream)
         self._folder, self._tensors = folder, dict[str, Tensor]()
@@ -118,7 +130,10 @@ class _StoreUnpickler(pickle.Unpickler):
 
 
 def write_store(state: dict[str, Any]) -> str:
-    """Write an object's state to a new folder that lives as long as this process, and give its path."""
+    """Write an object's state to a new folder and return its path.
+
+    The folder is removed when this process ends.
+    """
     folder = Path(tempfile.mkdtemp(prefix="deap_valp-problem-", suffix=".partial"))
     finished = folder.with_suffix("")
     atexit.register(_remove, finished, os.getpid())
@@ -131,24 +146,29 @@ def write_store(state: dict[str, Any]) -> str:
 
 
 def read_store(path: str, origin: str) -> dict[str, Any]:
-    """The state in a folder of ``write_store``, its tensors memory-mapped.
+    """Return the state in a folder of ``write_store``, its tensors memory-mapped.
+
+    Args:
+        path: The folder.
+        origin: The process that wrote it, in words, for the message.
 
     Raises:
-        ProblemError: the folder is not here: another host, or the process that wrote it has ended.
+        ProblemError: The folder is not here: this is another host, or the process that wrote it has
+            ended.
     """
     try:
         with Path(path, "state.pickle").open("rb") as stream:
             return _StoreUnpickler(stream, Path(path)).load()
     except FileNotFoundError as error:
         raise ProblemError(
-            f"this problem was written to {path} by {origin} and can be opened on that host only, while that process "
-            f"runs; {this_process()} does not find it. Several hosts need an importable loader: "
-            "Problem.load('package.module:function')"
+            f"this problem was written to {path} by {origin} and can be opened on that host only, "
+            f"while that process runs; {this_process()} does not find it. Several hosts need an "
+            "importable loader: Problem.load('package.module:function')"
         ) from error
 
 
 def this_process() -> str:
-    """Which process this is, in words."""
+    """Return which process this is, in words."""
     return f"process {os.getpid()} on {socket.gethostname()}"
 
 
@@ -158,7 +178,7 @@ def _remove(folder: Path, owner: int) -> None:
 
 
 def refuse_unpicklable(owner: str, value: Any) -> None:
-    """Raise where a function of the user's, or something around it, does not pickle, naming whose it is."""
+    """Raise where a value of the user's does not pickle, naming whose it is."""
     try:
         pickle.dumps(value)
     except Exception as error:

@@ -1,0 +1,166 @@
+"""What metrics look at: a trained model, and what it computes on the validation examples."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .. import device as devices
+from ..problem import Problem, Split
+from ..training.losses import sub_losses
+from ..training.model import Latents, Model
+from .gradients import Place, functional_gradients
+
+EXAMPLES = 1000
+"""Examples of a split that metrics look at."""
+
+CAP = 100.0
+"""Largest relevance. A larger value carries no information: the output is ruined either way."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A trained model on validation examples; metrics share what is computed once.
+
+    Attributes:
+        model: Decoded after training.
+        problem: What the model was trained for.
+        history: Losses of the last training session, by output.
+        seed: Seeds the draws of the metrics.
+        features: By input, named groups of its columns to intervene on beside the whole input.
+    """
+
+    model: Model
+    problem: Problem
+    history: Mapping[str, np.ndarray]
+    seed: int
+    features: Mapping[str, Mapping[str, Sequence[int]]] = field(default_factory=dict)
+
+    @property
+    def device(self) -> torch.device:
+        """The device that the model is on."""
+        return next(self.model.parameters()).device
+
+    @property
+    def networks(self) -> list[str]:
+        """Names of the sub-networks, providers before receivers."""
+        return [name for name in self.model.order if name not in self.model.outputs]
+
+    def examples(self, split: str) -> Split:
+        """Return about 1,000 examples of a split, as numbers of the model's precision."""
+        data = self.problem.split(split, self.device, limit=EXAMPLES)
+        dtype = next(self.model.parameters()).dtype
+        inputs = {name: _as(value, dtype) for name, value in data.inputs.items()}
+        targets = {name: _as(value, dtype) for name, value in data.targets.items()}
+        return Split(inputs, targets, data.size)
+
+    @cached_property
+    def data(self) -> Split:
+        """The validation examples that metrics share."""
+        return self.examples("validation")
+
+    @cached_property
+    def _intact(self) -> tuple[dict[str, Tensor], Latents]:
+        latents = Latents("reconstruct")
+        return self.model.run(self.data.inputs, latents), latents
+
+    @property
+    def intact(self) -> dict[str, Tensor]:
+        """Features and results of every component, shape (examples, width), latents at their mean.
+
+        A generation output is looked at through its reconstruction. Under generation a latent is
+        drawn from noise, and nothing upstream of it could matter to an output.
+        """
+        return self._intact[0]
+
+    @cached_property
+    def gradients(self) -> dict[str, tuple[dict[str, Tensor], dict[Place, Tensor]]]:
+        """By split ("train", "validation"), results and functional gradients."""
+        splits = {"train": self.examples("train"), "validation": self.data}
+        return {
+            name: functional_gradients(self.model, self.problem, data)
+            for name, data in splits.items()
+        }
+
+    @cached_property
+    def _sub_losses(self) -> Callable[..., Tensor]:
+        return sub_losses(self.model, self.problem)
+
+    @cached_property
+    def intact_losses(self) -> Tensor:
+        """Validation loss of every output of the unchanged model, shape (outputs,)."""
+        return self._sub_losses(self.intact, self.data.targets, self._intact[1])
+
+    def losses(self, changed: Model, order: Sequence[str]) -> Tensor:
+        """Return the validation loss of every output of a changed model, shape (outputs,).
+
+        Args:
+            changed: Differs from the model only in what ``order`` names.
+            order: What is to be computed again; everything else gives what it gave.
+        """
+        latents = Latents("reconstruct")
+        latents.moments.update(self._intact[1].moments)
+        results = changed.run(self.intact, latents, order)
+        return self._sub_losses(results, self.data.targets, latents)
+
+    @cached_property
+    def intact_performance(self) -> dict[str, float]:
+        """Performance of every output of the unchanged model."""
+        return {output: self.performance(output, self.intact) for output in self.model.outputs}
+
+    def performance(self, output: str, results: Mapping[str, Tensor]) -> float:
+        """Return the accuracy of a classification, otherwise the mean squared error."""
+        return self.problem.outputs[output].performance(results[output], self.data.targets[output])
+
+    def outputs_behind(self, name: str) -> list[str]:
+        """Return the outputs that can be reached from a component."""
+        return [other for other in self.model.behind(name) if other in self.model.outputs]
+
+    def generator(self) -> torch.Generator | None:
+        """Return a seeded generator for the draws of one metric, on the model's device."""
+        return devices.generator(self.device, self.seed)
+
+    def relevance(
+        self, name: str, known: Mapping[str, Tensor], order: Sequence[str]
+    ) -> dict[tuple[str, str], float]:
+        """Return the relevance of a component for the outputs in ``order``.
+
+        Args:
+            name: Names the component in the result.
+            known: Results that hold under the intervention.
+            order: What is to be computed again from them.
+        """
+        results = self.model.run(known, Latents("reconstruct"), order)
+        relevance = {}
+        for output in order:
+            if output in self.model.outputs:
+                before = self.intact_performance[output]
+                after = self.performance(output, results)
+                relevance[name, output] = loss_ratio(
+                    self.problem, output, before, after, self.data.size
+                )
+        return relevance
+
+
+def loss_ratio(problem: Problem, output: str, before: float, after: float, examples: int) -> float:
+    """Return the relevance that a change of performance means: 1 for none, 2 for halved.
+
+    The ratio is guarded against a division by 0, and at most ``CAP``.
+    """
+    if problem.outputs[output].higher_is_better:
+        least = 1 / examples
+        ratio = max(before, least) / max(after, least)
+    else:
+        least = 1e-12
+        ratio = max(after, least) / max(before, least)
+    return min(ratio, CAP) if np.isfinite(ratio) else CAP
+
+
+def _as(value: Tensor, dtype: torch.dtype) -> Tensor:
+    """Return numbers in this precision, class indices as they are."""
+    return value.to(dtype) if value.is_floating_point() else value

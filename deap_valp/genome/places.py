@@ -1,0 +1,94 @@
+"""Places in a VALP, where an operator can act. A place is its own name: a string that knows its parts.
+
+A place equals, prints, pickles and is looked up as the string, so callers may write ``"n1->n3"``.
+
+References:
+    Paper V (what each operator acts on).
+"""
+
+from __future__ import annotations
+
+
+class Place(str):
+    """A place in a VALP, by its name: a sub-network, an output or a hyperparameter."""
+
+    __slots__ = ()
+
+    @staticmethod
+    def named(name: str) -> Place:
+        """Return the place of this name: a ``Connection``, a ``Stage``, or a plain one."""
+        if isinstance(name, Place):
+            return name
+        if "->" in name:
+            return Connection.parse(name)
+        network, dot, stage = name.partition(".")
+        return Stage(network, stage) if dot else Place(name)
+
+    @property
+    def component(self) -> str:
+        """Name of the component that a change at this place is felt in first."""
+        return str(self)
+
+    @property
+    def touched(self) -> tuple[str, ...]:
+        """Names of the components that a change at this place concerns."""
+        return (self.component,)
+
+
+class Connection(Place):
+    """A connection, ``"provider->receiver"``; also the name of its block in ``VALP.weights``."""
+
+    __slots__ = ("provider", "receiver")
+    provider: str
+    receiver: str
+
+    def __new__(cls, provider: str, receiver: str) -> Connection:
+        self = super().__new__(cls, f"{provider}->{receiver}")
+        self.provider, self.receiver = provider, receiver
+        return self
+
+    @classmethod
+    def parse(cls, name: str) -> Connection:
+        """Read a connection from text, as a user or a file gives it.
+
+        Raises:
+            ValueError: ``name`` is not two names with an arrow between them.
+        """
+        provider, arrow, receiver = name.partition("->")
+        if not (provider and arrow and receiver):
+            raise ValueError(f"a connection is written as 'provider->receiver', got {name!r}")
+        return cls(provider, receiver)
+
+    def __getnewargs__(self) -> tuple[str, str]:  # type: ignore[override]
+        return self.provider, self.receiver
+
+    @property
+    def component(self) -> str:
+        """The receiver: it reads something else after the change."""
+        return self.receiver
+
+    @property
+    def touched(self) -> tuple[str, ...]:
+        """Provider and receiver."""
+        return self.provider, self.receiver
+
+
+class Stage(Place):
+    """A stage inside a sub-network, ``"network.stage"``: a layer by its index, or the latent."""
+
+    __slots__ = ("network", "stage")
+    network: str
+    stage: str
+
+    def __new__(cls, network: str, stage: str) -> Stage:
+        self = super().__new__(cls, f"{network}.{stage}")
+        self.network, self.stage = network, stage
+        return self
+
+    def __getnewargs__(self) -> tuple[str, str]:  # type: ignore[override]
+        return self.network, self.stage
+
+    @property
+    def component(self) -> str:
+        """The sub-network."""
+        return self.network

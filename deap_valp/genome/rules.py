@@ -1,0 +1,121 @@
+"""The rules of a valid VALP.
+
+References:
+    Paper III, "structurally correct VALP".
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import networkx as nx
+from torch import float32
+
+from ..errors import StructureError
+from .kinds import SubNetwork
+from .optimizers import OPTIMIZERS
+from .places import Connection
+from .ports import Input, Output, Ports
+from .structure import Structure, type_valid
+
+
+def check(individual: Any, problem: Ports | None = None) -> None:
+    """Check every rule of a valid VALP and, given a problem, that its ports are the problem's.
+
+    Args:
+        individual: A VALP, or a genome.
+        problem: Whose inputs and outputs it must have.
+
+    Raises:
+        StructureError: A rule is broken; the message names the component or connection.
+
+    References:
+        Paper III.
+    """
+    graph = individual.graph
+    if problem is not None:
+        _check_ports(individual, problem)
+    for name, component in graph.nodes(data="component"):
+        _check_component(graph, name, component)
+    for provider, receiver in graph.edges:
+        if not type_valid(graph, provider, receiver):
+            raise StructureError(
+                f"connection {Connection(provider, receiver)}: {receiver} ({_kind(graph, receiver)}) "
+                f"does not take what {provider} ({_kind(graph, provider)}) gives"
+            )
+    if not nx.is_directed_acyclic_graph(graph):
+        cycle = " -> ".join(provider for provider, _ in nx.find_cycle(graph))
+        raise StructureError(f"a VALP has no recurrence, got the cycle {cycle}")
+    _check_weights(individual)
+    _check_training(individual)
+
+
+def _kind(graph: nx.DiGraph, name: str) -> str:
+    return getattr(graph.nodes[name]["component"], "kind", "input")
+
+
+def _check_ports(individual: Structure, problem: Ports) -> None:
+    outputs = {name: output.port for name, output in problem.outputs.items()}
+    for ports, mine, theirs in (
+        ("inputs", individual.inputs, dict(problem.inputs)),
+        ("outputs", individual.outputs, outputs),
+    ):
+        if {name: individual.component(name) for name in mine} != theirs:
+            raise StructureError(
+                f"a VALP has exactly the {ports} of its problem ({sorted(theirs)}, widths and "
+                f"units included), got {sorted(mine)}"
+            )
+
+
+def _check_component(graph: nx.DiGraph, name: str, component: Any) -> None:
+    if not isinstance(component, Input | SubNetwork | Output):
+        raise StructureError(
+            f"{name}: a component is an Input, a SubNetwork or an Output, got {component!r}"
+        )
+    if isinstance(component, SubNetwork):
+        if not re.fullmatch("n[0-9]+", name):
+            raise StructureError(f"a sub-network is named n0, n1, ..., got {name!r}")
+        fault = component.fault()
+        if fault:
+            raise StructureError(f"{name} ({component.kind}) {fault}")
+    if not isinstance(component, Input) and not graph.pred[name]:
+        raise StructureError(f"{name} ({_kind(graph, name)}) has no provider")
+    if not isinstance(component, Output) and not graph.succ[name]:
+        raise StructureError(f"{name} ({_kind(graph, name)}) has no consumer")
+
+
+def _check_weights(individual: Structure) -> None:
+    expected = individual.shapes()
+    if expected.keys() != individual.weights.keys():
+        odd = sorted(expected.keys() ^ individual.weights.keys())
+        raise StructureError(
+            f"a VALP has one tensor for each of its connections and layers; wrong or missing: {odd}"
+        )
+    for key, shape in expected.items():
+        tensor = individual.weights[key]
+        if tuple(tensor.shape) != shape:
+            raise StructureError(f"{key}: expected shape {shape}, got {tuple(tensor.shape)}")
+        if tensor.dtype != float32:
+            raise StructureError(f"{key}: weights are float32, got {tensor.dtype}")
+
+
+def _check_training(individual: Any) -> None:
+    if type(individual.batch_size) is not int or individual.batch_size < 1:
+        raise StructureError(
+            f"a batch size is a number of examples from 1 on, got {individual.batch_size!r}"
+        )
+    if set(individual.optimizers) != set(individual.outputs):
+        raise StructureError(
+            f"a VALP has an optimizer for each output ({list(individual.outputs)}), "
+            f"got {list(individual.optimizers)}"
+        )
+    for output, optimizer in individual.optimizers.items():
+        if optimizer.name not in OPTIMIZERS:
+            raise StructureError(
+                f"{output} needs an SGD algorithm among {list(OPTIMIZERS)}, got {optimizer.name!r}"
+            )
+        if not 0 <= optimizer.learning_rate < float("inf"):
+            raise StructureError(
+                f"{output} needs a finite learning rate from 0 on, got {optimizer.learning_rate}"
+            )

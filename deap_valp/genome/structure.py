@@ -1,0 +1,190 @@
+"""Reading a graph of components with their weights: what a VALP, its genome and a draft have in common.
+
+References:
+    Paper III (the model and its subgraphs).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import networkx as nx
+from torch import Tensor
+
+from .kinds import SubNetwork
+from .places import Connection
+from .ports import Input, Output
+
+Component = Input | SubNetwork | Output
+
+
+class Structure:
+    """A graph of components and the tensors that belong to it, to read.
+
+    Attributes:
+        graph: The components, as node attribute ``component``, and their connections.
+        weights: Tensor by name. ``"u->v"``: the block through which ``v`` reads ``u``, shape (rows
+            of v, width of u); ``"v.name"``: a tensor of a sub-network, by its name in
+            ``SubNetwork.shapes``; ``"o.bias"``: what is added to what an output reads.
+    """
+
+    graph: nx.DiGraph
+    weights: Mapping[str, Tensor]
+
+    # ---- components and connections --------------------------------------------------------------
+
+    def component(self, name: str) -> Any:
+        """Return the frozen value that describes the input, sub-network or output ``name``."""
+        return self.graph.nodes[name]["component"]
+
+    def _named(self, role: type) -> tuple[str, ...]:
+        components = self.graph.nodes(data="component")
+        names = [name for name, component in components if isinstance(component, role)]
+        return tuple(sorted(names, key=natural))
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Names of the inputs."""
+        return self._named(Input)
+
+    @property
+    def networks(self) -> tuple[str, ...]:
+        """Names of the sub-networks."""
+        return self._named(SubNetwork)
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Names of the outputs."""
+        return self._named(Output)
+
+    @property
+    def connections(self) -> tuple[Connection, ...]:
+        """The connections, in the order of their receivers."""
+        found: list[Connection] = []
+        for receiver in self.order:
+            found += [Connection(provider, receiver) for provider in self.providers(receiver)]
+        return tuple(found)
+
+    @property
+    def order(self) -> tuple[str, ...]:
+        """Names of all components, providers before receivers; the same for equal graphs."""
+        return tuple(nx.lexicographical_topological_sort(self.graph, key=natural))
+
+    def providers(self, name: str) -> tuple[str, ...]:
+        """Return what ``name`` reads, in the order in which its blocks stand side by side."""
+        return tuple(sorted(self.graph.pred[name], key=natural))
+
+    def receivers(self, name: str) -> tuple[str, ...]:
+        """Return what reads ``name``."""
+        return tuple(sorted(self.graph.succ[name], key=natural))
+
+    # ---- tensors ---------------------------------------------------------------------------------
+
+    def block(self, provider: str, receiver: str) -> Tensor:
+        """Return the weights of a connection, shape (rows of the receiver, width of the provider)."""
+        return self.weights[Connection(provider, receiver)]
+
+    def entry_bias(self, name: str) -> str:
+        """Return the key of the bias that is added to what ``name`` reads."""
+        return f"{name}.{self.component(name).entry_bias}"
+
+    def rows(self, name: str) -> int:
+        """Return the number of rows of the blocks through which ``name`` reads its providers."""
+        rows: int = self.component(name).rows
+        return rows
+
+    def keys_of(self, name: str) -> tuple[str, ...]:
+        """Return the keys of all tensors of a sub-network or output, its blocks first."""
+        blocks = [Connection(provider, name) for provider in self.providers(name)]
+        own = [f"{name}.{tensor}" for tensor in self.component(name).shapes()]
+        return (*blocks, *own)
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Return the shape, by key, of every tensor that the structure asks for."""
+        shapes: dict[str, tuple[int, ...]] = {}
+        for name in self.order:
+            component = self.component(name)
+            for provider in self.providers(name):
+                block = component.rows, self.component(provider).width
+                shapes[Connection(provider, name)] = block
+            for tensor, shape in component.shapes().items():
+                shapes[f"{name}.{tensor}"] = shape
+        return shapes
+
+    def tensors_of(self, name: str) -> dict[str, Tensor]:
+        """Return the tensors of a sub-network by their names in its ``shapes``, without blocks."""
+        return {key: self.weights[f"{name}.{key}"] for key in self.component(name).shapes()}
+
+    @property
+    def weight_count(self) -> int:
+        """Number of trainable weights and biases."""
+        return sum(tensor.numel() for tensor in self.weights.values())
+
+    # ---- subgraphs (paper III) -------------------------------------------------------------------
+
+    def ancestors(self) -> dict[str, frozenset[str]]:
+        """Return, by component, all that it depends on, in one pass over the graph."""
+        above: dict[str, frozenset[str]] = {}
+        for name in self.order:
+            providers = self.graph.pred[name]
+            above[name] = frozenset(providers).union(*(above[provider] for provider in providers))
+        return above
+
+    def outputs_of(self, name: str) -> frozenset[str]:
+        """Return the outputs that can be reached from ``name``."""
+        return frozenset(nx.descendants(self.graph, name)) & frozenset(self.outputs)
+
+    def subgraph(self, output: str) -> frozenset[str]:
+        """Return the sub-networks from which ``output`` can be reached."""
+        return frozenset(nx.ancestors(self.graph, output)) & frozenset(self.networks)
+
+    def exclusive(self, output: str) -> frozenset[str]:
+        """Return the sub-networks from which ``output`` can be reached, and no other output."""
+        others = (self.subgraph(other) for other in self.outputs if other != output)
+        return self.subgraph(output).difference(*others)
+
+    def __str__(self) -> str:
+        lines = [repr(self)]
+        for name in self.order:
+            line = f"  {name}: {self.component(name)}"
+            if self.graph.pred[name]:
+                line += f" <- {', '.join(self.providers(name))}"
+            lines.append(line)
+        return "\n".join(lines)
+
+
+def natural(name: str) -> tuple[int, str]:
+    """Key that sorts ``n2`` before ``n10``."""
+    return len(name), name
+
+
+def build_graph(
+    components: Mapping[str, Component], edges: Iterable[tuple[str, str]]
+) -> nx.DiGraph:
+    """Return a graph of these components and connections."""
+    graph = nx.DiGraph()
+    graph.add_nodes_from((name, {"component": component}) for name, component in components.items())
+    graph.add_edges_from(edges)
+    return graph
+
+
+def copy_graph(graph: nx.DiGraph) -> nx.DiGraph:
+    """Return a graph that shares the components and nothing else; it may be changed."""
+    return build_graph(dict(graph.nodes(data="component")), graph.edges)
+
+
+def same_structure(a: nx.DiGraph, b: nx.DiGraph) -> bool:
+    """Return whether two graphs have the same components and connections."""
+    same_components = dict(a.nodes(data="component")) == dict(b.nodes(data="component"))
+    return same_components and set(a.edges) == set(b.edges)
+
+
+def type_valid(graph: nx.DiGraph, provider: str, receiver: str) -> bool:
+    """Return whether the receiver takes what the provider gives; no input feeds an output."""
+    give, take = graph.nodes[provider]["component"], graph.nodes[receiver]["component"]
+    if isinstance(give, Output) or isinstance(take, Input):
+        return False
+    if isinstance(give, Input) and isinstance(take, Output):
+        return False
+    return give.gives in take.takes

@@ -1,0 +1,115 @@
+"""Checks of what a user describes a problem with: ports, lengths, what to standardise, costs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from ..errors import ProblemError
+from ..genome.ports import OUTPUT_KINDS
+from .data.arrays import length_of
+from .outputs import OutputKind
+
+Cost = Callable[[Any], float]
+"""A minimised objective that is a function of the individual."""
+
+
+def weight_count(individual: Any) -> float:
+    """Return the number of weights of a VALP, as a cost."""
+    return individual.weight_count
+
+
+COSTS: dict[str, Cost] = {"weight_count": weight_count}
+"""The built-in costs by name."""
+
+
+def check_ports(inputs: Any, outputs: Any, costs: Mapping[str, Any]) -> None:
+    """Raise where ports and costs are not what a problem can be made of."""
+    for role, ports in (("inputs", inputs), ("outputs", outputs)):
+        rule = f"Problem needs {role} as a mapping of at least one name"
+        if not isinstance(ports, Mapping):
+            raise ProblemError(f"{rule}, got {type(ports).__name__}")
+        if not ports:
+            raise ProblemError(f"{rule}, got an empty one")
+    for name, kind in outputs.items():
+        if not isinstance(kind, OutputKind):
+            kinds = [kind.__name__ for kind in OUTPUT_KINDS.values()]
+            raise ProblemError(
+                f"output {name!r} needs one of {kinds} around its target, got {type(kind).__name__}"
+            )
+    _check_names([*inputs, *outputs, *costs])
+
+
+def _check_names(names: Sequence[Any]) -> None:
+    for name in names:
+        if not isinstance(name, str) or not name.isidentifier() or re.fullmatch(r"n\d+", name):
+            raise ProblemError(
+                "names of ports and costs need to be identifiers, but not n<digits> (a "
+                f"sub-network's), got {name!r}"
+            )
+        if names.count(name) > 1:
+            raise ProblemError(
+                f"inputs, outputs and costs need names of their own, got {name!r} twice"
+            )
+
+
+def common_length(inputs: Mapping[str, Any], outputs: Mapping[str, OutputKind]) -> int:
+    """Return the number of examples that all arrays have.
+
+    Raises:
+        ProblemError: The numbers differ.
+    """
+    lengths = {name: {length_of(name, data)} for name, data in inputs.items()}
+    for name, kind in outputs.items():
+        lengths[name] = {length_of(name, data) for data in kind.arrays()}
+    different = set().union(*lengths.values())
+    if len(different) != 1:
+        found = [f"{name} {size}" for name, sizes in lengths.items() for size in sorted(sizes)]
+        raise ProblemError(f"all ports need the same number of examples, got {', '.join(found)}")
+    return different.pop()
+
+
+def wishes_of(
+    standardize: bool | Mapping[str, bool], ports: Sequence[str]
+) -> dict[str, bool | None]:
+    """Return what the user says of each port: True, False, or None for the default rule."""
+    if standardize is True:
+        return dict.fromkeys(ports)
+    if standardize is False:
+        return dict.fromkeys(ports, False)
+    if not isinstance(standardize, Mapping) or not all(
+        isinstance(wish, bool) for wish in standardize.values()
+    ):
+        raise ProblemError(
+            f"standardize needs True, False or a mapping of them by port, got {standardize!r}"
+        )
+    unknown = [name for name in standardize if name not in ports]
+    if unknown:
+        raise ProblemError(f"standardize needs the names of ports ({list(ports)}), got {unknown}")
+    return {name: standardize.get(name) for name in ports}
+
+
+def costs_of(costs: Any) -> dict[str, Cost]:
+    """Return the costs by objective name: from one name, from names and functions, or a mapping."""
+    if isinstance(costs, str):
+        costs = (costs,)
+    if not isinstance(costs, Mapping):
+        costs = {_name_of(cost): cost for cost in costs}
+    return {name: _cost(cost) for name, cost in costs.items()}
+
+
+def _name_of(cost: Any) -> str:
+    if isinstance(cost, str):
+        return cost
+    return getattr(cost, "__name__", repr(cost))
+
+
+def _cost(cost: Any) -> Cost:
+    if callable(cost):
+        return cost
+    if not isinstance(cost, str) or cost not in COSTS:
+        raise ProblemError(
+            f"costs need functions of an individual or names of {list(COSTS)}, got {cost!r}"
+        )
+    return COSTS[cost]
