@@ -29,8 +29,24 @@ from .errors import (
     StructureError,
     ValpError,
 )
-from .evaluation.evaluate import evaluate, score
-from .genome import VALP, Layout, Limits, Optimizer, check
+from .evaluation import evaluate, score
+from .genome import (
+    VALP,
+    Connection,
+    Decision,
+    Dense,
+    Draft,
+    Genome,
+    Layer,
+    Layout,
+    Limits,
+    Optimizer,
+    Part,
+    Place,
+    Stage,
+    SubNetwork,
+    check,
+)
 from .genome.draw import initVALP
 from .genome.files import load, save
 from .genome.fitness import PENALTY, Evaluation, Fitness
@@ -101,12 +117,15 @@ __all__ = [
     "ByRules",
     "Checkpoint",
     "Classification",
+    "Connection",
     "DataFileError",
     "Decision",
     "Decisions",
+    "Dense",
     "Dependency",
     "Diagnosis",
     "DistributedError",
+    "Draft",
     "Entry",
     "Evaluation",
     "EvaluationError",
@@ -115,8 +134,10 @@ __all__ = [
     "FixedProbabilities",
     "Gain",
     "Generation",
+    "Genome",
     "Growth",
     "Input",
+    "Layer",
     "Layout",
     "Limits",
     "Model",
@@ -125,7 +146,9 @@ __all__ = [
     "Optimizer",
     "Outcome",
     "Output",
+    "Part",
     "Payoff",
+    "Place",
     "PlaceError",
     "Problem",
     "ProblemError",
@@ -133,7 +156,9 @@ __all__ = [
     "Regression",
     "Situation",
     "Slope",
+    "Stage",
     "StructureError",
+    "SubNetwork",
     "Thresholds",
     "ValpError",
     "calibrateThresholds",

@@ -10,22 +10,19 @@ the figures.
 """
 
 import argparse
-import json
 import os
 import random
 import sys
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
-from multiprocessing import get_context, parent_process
 from pathlib import Path
-from threading import Thread
 
 import numpy as np
 import torch
 from comparison_arms import ARMS, NOTES, BudgetSpent, Run
-from comparison_report import report_on, write
+from comparison_report import report_on
+from comparison_runs import named, open_folder, path_of, run_all
 from deap import base, creator
 
 import deap_valp as valp
@@ -62,11 +59,6 @@ SMALLEST = {
 # ---- runs in a folder ----------------------------------------------------------------------------
 
 
-def path_of(folder, arm, seed):
-    """The file of a run, which is there when the run is whole."""
-    return Path(folder, f"{arm}-{seed}.jsonl")
-
-
 def run_one(settings, arm, seed, folder):
     """One arm from one seed's starts, into its file."""
     torch.set_num_threads(1)
@@ -87,54 +79,6 @@ def run_one(settings, arm, seed, folder):
             ARMS[arm](run, toolbox, starts)
         run.finish()
     os.replace(path.with_suffix(".part"), path)
-
-
-def run_all(settings, arms, seeds, folder, workers):
-    """Run what is not there yet, each run in a process of the pool; the runs that failed, with the reason."""
-    missing = [
-        (arm, seed) for seed in seeds for arm in arms if not path_of(folder, arm, seed).exists()
-    ]
-    failed = {}
-    with ProcessPoolExecutor(workers, get_context("spawn"), leave_with_parent) as pool:
-        futures = {
-            pool.submit(run_one, settings, arm, seed, folder): (arm, seed) for arm, seed in missing
-        }
-        for done, future in enumerate(as_completed(futures), 1):
-            arm, seed = futures[future]
-            if error := future.exception():
-                failed[arm, seed] = f"{type(error).__name__}: {error}"
-            print(
-                f"{done}/{len(missing)} {arm}, seed {seed}: {failed.get((arm, seed), 'done')}",
-                flush=True,
-            )
-    return failed
-
-
-def leave_with_parent():
-    """End this process when its parent is killed, or it would write beside the processes of the next call."""
-
-    def wait():
-        parent_process().join()
-        os._exit(1)
-
-    Thread(target=wait, daemon=True).start()
-
-
-def open_folder(folder, settings):
-    """Make the folder, or see that its runs are of these settings."""
-    folder.mkdir(parents=True, exist_ok=True)
-    path, ours = folder / "settings.json", asdict(settings)
-    theirs = json.loads(path.read_text()) if path.exists() else ours
-    if theirs != ours:
-        differ = [
-            f"{name} {theirs.get(name)}, asked for {ours[name]}"
-            for name in ours
-            if theirs.get(name) != ours[name]
-        ]
-        sys.exit(
-            f"{folder} holds runs of other settings ({'; '.join(differ)}): give another --folder"
-        )
-    write(path, json.dumps(ours, indent=1))
 
 
 def parsed(argv):
@@ -172,10 +116,9 @@ def main(argv=None):
     os.environ.update(
         OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1"
     )  # of the processes to come, which share the cores
-    failed = run_all(
-        settings, arms, range(1, arguments.seeds + 1), arguments.folder, arguments.workers
-    )
-    notes |= {f"{arm}, seed {seed}, failed": reason for (arm, seed), reason in failed.items()}
+    runs = [(arm, seed) for seed in range(1, arguments.seeds + 1) for arm in arms]
+    failed = run_all(run_one, settings, runs, arguments.folder, arguments.workers)
+    notes |= {f"{named(run)}, failed": reason for run, reason in failed.items()}
     print(report_on(arguments.folder, list(ARMS), notes))
     return 1 if failed else 0
 

@@ -8,6 +8,7 @@ import tempfile
 from configparser import ConfigParser
 from contextlib import suppress
 from copy import deepcopy
+from dataclasses import replace
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -19,7 +20,7 @@ from deap import algorithms, base, cma, creator, tools
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 import deap_valp as valp
-from deap_valp.genome.draw import initial_weights
+from deap_valp.genome import initial_weights
 from deap_valp.training.loop import sub_losses
 from deap_valp.training.model import Latents
 
@@ -96,10 +97,7 @@ class Run:
 
     def evaluate(self, individual):
         """``valp.evaluate``, counted."""
-        inherits = individual.trained or (
-            individual.evaluation is not None and individual.evaluation.ok
-        )
-        batches = self.settings.batches if inherits else self.settings.first_batches
+        batches = self.settings.batches if individual.trained else self.settings.first_batches
         self.charge(batches * min(individual.batch_size, self.data.size))
         evaluation = valp.evaluate(
             individual, self.problem, self.settings.batches, self.settings.first_batches
@@ -116,7 +114,8 @@ class Run:
         if individual.trained or individual.evaluation is not None:
             individual = deepcopy(individual)
             individual.fitness = creator.ComparedFitness()
-            individual.weights, individual.trained = dict(initial_weights(individual.graph)), False
+            weights = initial_weights(individual.graph)
+            individual.genome = replace(individual.genome, weights=weights, trained=False)
         return self.evaluate(individual)
 
     # -- evaluations by a loss alone
@@ -254,12 +253,14 @@ def cma_es(run, toolbox, starts):
     }
     individual = valp.initVALP(creator.Compared, run.problem, **narrow)
     scales = {key: torch.ones(shape) for key, shape in individual.shapes().items()}
+    draft = valp.Draft(individual.genome)
     for name in individual.outputs:
-        individual.weights[f"{name}.bias"], spread = run.head_start(name)
-        for key in [f"{provider}->{name}" for provider in individual.providers(name)]:
+        draft.weights[f"{name}.bias"], spread = run.head_start(name)
+        for key in [valp.Connection(provider, name) for provider in individual.providers(name)]:
             scales[key] *= spread[:, None]
-            individual.weights[key] = individual.weights[key] * spread[:, None]
+            draft.weights[key] = draft.weights[key] * spread[:, None]
         scales[f"{name}.bias"] *= spread
+    individual.become(draft.genome())
     model = valp.decode(individual)
     losses, parameters = sub_losses(model, run.problem), list(model.parameters())
     centre, scale = parameters_to_vector(parameters).detach(), parameters_to_vector(scales.values())
@@ -290,7 +291,7 @@ def cma_es(run, toolbox, starts):
     def report():
         place(strategy.centroid)
         found = deepcopy(individual)
-        found.weights = model.weights()
+        found.become(replace(found.genome, weights=model.weights()))
         values = valp.score(found, run.problem, "validation")
         run.note(values, found.weight_count, partial(valp.score, found, run.problem))
 

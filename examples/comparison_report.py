@@ -5,7 +5,6 @@ usage: python comparison_report.py [folder]
 
 import json
 import math
-import os
 import sys
 from collections import Counter
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ import matplotlib
 import moocore
 import numpy as np
 import scikit_posthocs
+from comparison_runs import write
 from scipy import stats
 
 matplotlib.use("Agg")
@@ -412,12 +412,6 @@ def save(figure, path):
 
 
 # ---- all of it -----------------------------------------------------------------------------------
-
-
-def write(path, text):
-    """Write a text that readers see whole or not at all."""
-    path.with_suffix(".part").write_text(text)
-    os.replace(path.with_suffix(".part"), path)
 
 
 def report_on(folder, order=(), notes=None):

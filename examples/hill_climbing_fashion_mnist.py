@@ -57,19 +57,16 @@ def main() -> None:
 
     arguments.folder.mkdir(exist_ok=True)
     samples = valp.decode(best).generate(100, torch.Generator().manual_seed(0))["sample"]
-    valp.plots.plot_samples(samples).figure.savefig(
-        arguments.folder / "samples.png", dpi=120, bbox_inches="tight"
-    )
-    valp.plots.plot_valp(best).figure.savefig(
-        arguments.folder / "valp.png", dpi=120, bbox_inches="tight"
-    )
-    valp.plots.plot_search(logbook)[0].figure.savefig(
-        arguments.folder / "search.png", dpi=120, bbox_inches="tight"
-    )
-    valp.plots.plot_decisions(archive)[0].figure.savefig(
-        arguments.folder / "decisions.png", dpi=120
-    )
-    valp.plots.plot_genealogy(archive).figure.savefig(arguments.folder / "genealogy.png", dpi=120)
+    real = problem.split("validation").targets["sample"]
+    for name, figure in {
+        "samples": valp.plots.plot_samples(samples, real=real),
+        "valp": valp.plots.plot_valp(best),
+        "search": valp.plots.plot_search(logbook, problem=problem),
+        "pareto": valp.plots.plot_pareto(archive, problem=problem),
+        "decisions": valp.plots.plot_decisions(archive, problem=problem),
+        "genealogy": valp.plots.plot_genealogy(archive, problem=problem),
+    }.items():
+        figure.savefig(arguments.folder / f"{name}.png", dpi=120, bbox_inches="tight")
     print(f"Plots saved in {arguments.folder.resolve()}")
 
 

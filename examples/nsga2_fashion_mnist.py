@@ -56,12 +56,11 @@ def main() -> None:
         )
     folder = Path("nsga2_plots")
     folder.mkdir(exist_ok=True)
-    valp.plots.plot_pareto(population)[0].figure.savefig(
-        folder / "pareto.png", dpi=120, bbox_inches="tight"
-    )
-    valp.plots.plot_search(logbook)[0].figure.savefig(
-        folder / "search.png", dpi=120, bbox_inches="tight"
-    )
+    for name, figure in {
+        "pareto": valp.plots.plot_pareto(population, problem=problem),
+        "search": valp.plots.plot_search(logbook, problem=problem),
+    }.items():
+        figure.savefig(folder / f"{name}.png", dpi=120, bbox_inches="tight")
     print(f"Plots saved in {folder.resolve()}")
 
 

@@ -14,10 +14,10 @@ def places(individual: valp.VALP, gentle: bool) -> list[str]:
 
 
 @valp.operator(scope="micro", effect="neutral", versions=("aggressive",), places=places)
-def mutPruneConnection(individual: valp.VALP, connection: str) -> None:
+def mutPruneConnection(draft: valp.Draft, connection: valp.Connection) -> None:
     """Set the smaller half of the weights of a connection to zero."""
-    block = individual.weights[connection]
-    individual.weights[connection] = torch.where(block.abs() > block.abs().median(), block, 0.0)
+    block = draft.weights[connection]
+    draft.weights[connection] = torch.where(block.abs() > block.abs().median(), block, 0.0)
 
 
 problem = valp.problems.digits()

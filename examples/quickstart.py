@@ -32,9 +32,11 @@ toolbox.register("selMutation", valp.selMutation)
 
 def main() -> None:
     random.seed(1)
-    start, front = toolbox.individual(), tools.ParetoFront()
+    start, front, archive = toolbox.individual(), tools.ParetoFront(), []
     print(problem, "", start, "", sep="\n")
-    best, logbook = valp.hillClimbing(start, toolbox, nsteps=STEPS, halloffame=front)
+    best, logbook = valp.hillClimbing(
+        start, toolbox, nsteps=STEPS, halloffame=front, archive=archive
+    )
 
     for record in logbook:
         scores = "  ".join(f"{name} {record[name]:.4g}" for name in problem.objectives)
@@ -62,13 +64,13 @@ def main() -> None:
     folder = Path("quickstart_plots")
     folder.mkdir(exist_ok=True)
     samples = valp.decode(best).generate(64, torch.Generator().manual_seed(0))["sample"]
-    for name, drawn in {
+    real = problem.split("validation").targets["sample"]
+    for name, figure in {
         "valp": valp.plots.plot_valp(best),
-        "search": valp.plots.plot_search(logbook),
-        "pareto": valp.plots.plot_pareto(list(front)),
-        "samples": valp.plots.plot_samples(samples),
+        "search": valp.plots.plot_search(logbook, problem=problem),
+        "pareto": valp.plots.plot_pareto(archive, problem=problem),
+        "samples": valp.plots.plot_samples(samples, real=real),
     }.items():
-        figure = drawn[0].figure if isinstance(drawn, tuple) else drawn.figure
         figure.savefig(folder / f"{name}.png", dpi=120, bbox_inches="tight")
     print(f"\nPlots saved in {folder.resolve()}")
 

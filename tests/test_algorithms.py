@@ -88,7 +88,13 @@ def test_accepted_means_lower_in_more_than_half_of_the_outputs(toolbox):
 
 def with_values(problem, values):
     individual = zoo.random_valp(problem)
-    individual.fitness.values = values
+    individual.fitness.values = valp.Evaluation(
+        values,
+        objectives=problem.objectives,
+        seed=individual.seed,
+        weights=individual.weights,
+        status="ok" if max(values) < PENALTY else "the loss is nan",
+    )
     return individual
 
 
@@ -137,7 +143,8 @@ def test_a_failing_evaluation_costs_one_step(toolbox):
         if len(calls) == 2:
             individual = toolbox.clone(individual)
             key = next(iter(individual.weights))
-            individual.weights[key] = individual.weights[key] * float("nan")
+            with zoo.editing(individual) as draft:
+                draft.weights[key] = individual.weights[key] * float("nan")
         return valp.evaluate(individual, zoo.mixed_problem(), batches=3, first_batches=3)
 
     toolbox.register("evaluate", evaluate)

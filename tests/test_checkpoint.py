@@ -547,7 +547,9 @@ def disk(monkeypatch):
             self.stream.close()
 
     monkeypatch.setattr(
-        "deap_valp.genome.files.open", lambda *arguments: Stream(open(*arguments)), raising=False  # noqa: SIM115
+        "deap_valp.atomic.open",
+        lambda *arguments: Stream(open(*arguments)),  # noqa: SIM115
+        raising=False,
     )
     return left
 

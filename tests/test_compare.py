@@ -27,6 +27,7 @@ try:
     import compare_with_classic_neuroevolution as compare
     import comparison_arms
     import comparison_report as report
+    import comparison_runs as folders
 finally:
     sys.path.remove(str(EXAMPLES))
 
@@ -40,7 +41,7 @@ every_arm = pytest.mark.parametrize("arm", compare.ARMS)
 
 def lines_of(folder, arm, seed):
     return [
-        json.loads(line) for line in compare.path_of(folder, arm, seed).read_text().splitlines()
+        json.loads(line) for line in folders.path_of(folder, arm, seed).read_text().splitlines()
     ]
 
 
@@ -52,7 +53,7 @@ def times(folder):
 def finished(tmp_path_factory):
     """A folder with a whole run of every arm and seed."""
     folder = tmp_path_factory.mktemp("comparison")
-    compare.open_folder(folder, SETTINGS)
+    folders.open_folder(folder, SETTINGS)
     for arm in INSTALLED:
         for seed in SEEDS:
             compare.run_one(SETTINGS, arm, seed, folder)
@@ -183,7 +184,7 @@ def wait_for(condition, seconds=60):
 
 def test_a_killed_comparison_goes_on_without_repeating_finished_runs(finished, monkeypatch, capsys):
     for arm in ("retrain", "gentle", "aging", "nsga2"):
-        compare.path_of(finished, arm, 2).unlink()
+        folders.path_of(finished, arm, 2).unlink()
     whole = times(finished)
     options = ("--arms", *INSTALLED, "--workers", "1")
     process = start(finished, *options)
@@ -193,7 +194,7 @@ def test_a_killed_comparison_goes_on_without_repeating_finished_runs(finished, m
     then = times(finished)
     assert len(whole) < len(then) < len(INSTALLED) * len(SEEDS)
 
-    monkeypatch.setattr(compare, "ProcessPoolExecutor", InThisProcess)
+    monkeypatch.setattr(folders, "ProcessPoolExecutor", InThisProcess)
     monkeypatch.setattr(compare, "SMALL", True)
     assert compare.main(["--folder", str(finished), *options]) == 0
     assert times(finished).items() > then.items()
@@ -210,11 +211,11 @@ def test_runs_of_other_settings_are_refused(finished):
     with pytest.raises(
         SystemExit, match=r"holds runs of other settings \(batches 5, asked for 6\)"
     ):
-        compare.open_folder(finished, replace(SETTINGS, batches=6))
+        folders.open_folder(finished, replace(SETTINGS, batches=6))
 
 
 def test_without_neat_its_arm_is_skipped_with_the_reason(finished, tmp_path, monkeypatch, capsys):
-    compare.open_folder(tmp_path, SETTINGS)
+    folders.open_folder(tmp_path, SETTINGS)
     for path in finished.glob("retrain-*.jsonl"):
         (tmp_path / path.name).write_text(path.read_text())
     monkeypatch.setattr(compare, "find_spec", lambda name: None)
@@ -228,9 +229,10 @@ def test_a_failed_run_costs_that_run(tmp_path, monkeypatch):
     def broken(run, toolbox, starts):
         raise RuntimeError("out of luck")
 
-    monkeypatch.setattr(compare, "ProcessPoolExecutor", InThisProcess)
+    monkeypatch.setattr(folders, "ProcessPoolExecutor", InThisProcess)
     monkeypatch.setitem(compare.ARMS, "broken", broken)
-    failed = compare.run_all(SETTINGS, ["broken", "random_search"], [1], tmp_path, 1)
+    runs = [("broken", 1), ("random_search", 1)]
+    failed = folders.run_all(compare.run_one, SETTINGS, runs, tmp_path, 1)
     assert failed == {("broken", 1): "RuntimeError: out of luck"}
     assert list(times(tmp_path)) == ["random_search-1.jsonl"]
 

@@ -110,7 +110,8 @@ def test_nothing_changes_where_nothing_can_be_donated():
 
 def test_nothing_changes_where_the_limit_would_be_passed():
     host, donor = zoo.fan_out(), zoo.fan_in()
-    host.limits = valp.Limits(networks=len(host.networks))
+    with zoo.editing(host) as draft:
+        draft.limits = valp.Limits(networks=len(host.networks))
     before = copy.deepcopy(host)
     donor_of_two = copy.deepcopy(donor)
     valp.mutCloneNetwork(donor_of_two, "n5")

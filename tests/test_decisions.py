@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import math
 
-import matplotlib.pyplot as plt
-import numpy as np
 import pytest
 import zoo
 from deap import base, tools
 from test_populations import PROBLEM, aging, guided, hill_climbing, quick, steady
 
 import deap_valp as valp
-from deap_valp import plots
 from deap_valp.genome.fitness import PENALTY
 from deap_valp.selection.policies import nothing
 
@@ -20,17 +17,19 @@ SEARCHES = pytest.mark.parametrize("search", [hill_climbing, guided, aging, stea
 NAMES = ("label", "sample")
 
 
-@pytest.fixture(autouse=True)
-def closed_figures():
-    yield
-    plt.close("all")
-
-
 def entry(step, after, before=(), rule="R1", operator="clone_network", accepted=False, seed=None):
     move = valp.Move(operator, "gentle", "n0", "as a test wants it", rule)
-    decision = valp.Decision(move, 0, NAMES if before else (), before) if operator else None
+    decision = valp.Decision(move, (0,), NAMES if before else (), before) if operator else None
     return valp.Entry(
-        step, None, after, 1, decision, accepted, step if seed is None else seed, (), NAMES
+        step,
+        None,
+        after,
+        1,
+        decision,
+        accepted,
+        step if seed is None else seed,
+        NAMES,
+        "ok" if max(after) < PENALTY else "the loss is nan",
     )
 
 
@@ -115,13 +114,15 @@ def test_every_candidate_of_a_search_is_a_decision(search):
     ]
     assert all(list(outcome.after) == list(PROBLEM.objectives) for outcome in found)
     assert sum(map(len, valp.payoff(archive).rows.values())) == len(found)
-    by_seed = {entry.seed: entry.named for entry in archive}
+    by_seed: dict[int, list] = {}  # where nothing was changed, one seed is evaluated again
+    for entry in archive:
+        by_seed.setdefault(entry.seed, []).append(entry.named)
     host = {entry.seed: entry.parents[0] for entry in archive if entry.parents}
     of_moves = [entry for entry in archive if entry.move is not None]
     for entry, outcome in zip(
         of_moves, (outcome for outcome in found if outcome.move), strict=True
     ):
-        assert outcome.before == by_seed[host[entry.seed]]
+        assert outcome.before in by_seed[host[entry.seed]]
 
 
 def test_without_a_change_the_value_before_is_the_incumbents():
@@ -134,9 +135,7 @@ def test_without_a_change_the_value_before_is_the_incumbents():
         incumbent = outcome.after if outcome.accepted else incumbent
 
 
-@pytest.mark.parametrize(
-    "function", [valp.decisions, valp.payoff, plots.decisions_data, plots.plot_decisions]
-)
+@pytest.mark.parametrize("function", [valp.decisions, valp.payoff])
 def test_an_empty_archive_is_refused(function):
     with pytest.raises(valp.ValpError, match="decisions needs the archive of a search"):
         function([])
@@ -146,31 +145,3 @@ def test_an_empty_archive_is_refused(function):
 def test_groups_that_a_move_does_not_have_are_refused(by):
     with pytest.raises(valp.ValpError, match="payoff groups by some of"):
         valp.payoff(MADE, by=by)
-
-
-def test_a_picture_needs_a_decision():
-    with pytest.raises(valp.ValpError, match="with a decision in it"):
-        plots.plot_decisions([START])
-
-
-def test_the_picture_shows_what_the_table_says():
-    data = plots.decisions_data(MADE, by=("rule", "operator"))
-    assert data.groups == ("R1 clone_network  1/2", "R3 insert_network  0/2", "no change  0/1")
-    assert data.group.tolist() == [0, 0, 1, 1, 2] and data.accepted.tolist() == [True, *[False] * 4]
-    np.testing.assert_allclose(data.improvement["label"], [0.5, -0.5, np.nan, np.nan, 0.5])
-    np.testing.assert_allclose(data.means["sample"], [0.0, np.nan, 0.0])
-    axes = plots.plot_decisions(MADE, by=("rule", "operator"))
-    assert [ax.get_xlabel() for ax in axes] == ["label, % better", "sample, % better"]
-    drawn = [line.get_xdata() for line in axes[0].lines if line.get_marker() not in ("|", "None")]
-    assert sorted(x for line in drawn for x in line if np.isfinite(x)) == pytest.approx(
-        [-50, 50, 50]
-    )
-    assert [tick.get_text() for tick in axes[0].get_yticklabels()] == list(data.groups)
-    axes[0].figure.draw_without_rendering()
-
-
-@SEARCHES
-def test_the_decisions_of_every_search_can_be_drawn(search):
-    axes = plots.plot_decisions(archive_of(search))
-    assert len(axes) == len(PROBLEM.objectives)
-    axes[0].figure.draw_without_rendering()

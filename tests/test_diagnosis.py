@@ -46,7 +46,8 @@ def test_what_no_receiver_reads_has_relevance_exactly_one(zoo_name):
     for network in individual.networks:
         deaf = copy.deepcopy(individual)
         for receiver in deaf.receivers(network):
-            deaf.connect(network, receiver, torch.zeros_like(deaf.block(network, receiver)))
+            with zoo.editing(deaf) as draft:
+                draft.connect(network, receiver, torch.zeros_like(deaf.block(network, receiver)))
         found, _ = relevance(deaf, problem)
         assert all(found[network, output] == 1.0 for output in deaf.outputs_of(network)), network
 
@@ -84,7 +85,8 @@ def test_a_generation_output_is_measured_in_reconstruction():
     individual = zoo.build(
         problem, {"n0": zoo.generic(12), "n1": zoo.decoder(6, 12)}, "x->n0 n0->n1 n1->image"
     )
-    individual.optimizers["image"] = valp.Optimizer("adam", 1e-2)
+    with zoo.editing(individual) as draft:
+        draft.optimizers["image"] = valp.Optimizer("adam", 1e-2)
     individual.fitness.values = valp.evaluate(individual, problem, first_batches=800)
     assert individual.evaluation.diagnosis.relevance["n0", "image"] > 1.2
 
@@ -170,7 +172,8 @@ def test_a_permuted_input_that_nothing_reads_is_exactly_irrelevant(zoo_name):
     for name in individual.inputs:
         deaf = copy.deepcopy(individual)
         for receiver in deaf.receivers(name):
-            deaf.connect(name, receiver, torch.zeros_like(deaf.block(name, receiver)))
+            with zoo.editing(deaf) as draft:
+                draft.connect(name, receiver, torch.zeros_like(deaf.block(name, receiver)))
         found = measure(subject_of(deaf, problem), ["input_intervention"]).input_relevance
         assert all(found[name, output] == 1.0 for output in deaf.outputs_of(name))
 
@@ -187,7 +190,8 @@ def test_features_are_told_apart():
     individual = zoo.build(problem, {"n0": zoo.generic(6, activation="identity")}, "x->n0 n0->y")
     first = torch.eye(6)
     first[2:] = 0
-    individual.connect("x", "n0", first)
+    with zoo.editing(individual) as draft:
+        draft.connect("x", "n0", first)
     features = {"x": {"used": [0, 1], "unused": range(2, 6)}}
     found = measure(
         subject_of(individual, problem, features=features), ["input_intervention"]
@@ -222,8 +226,9 @@ def planted():
     signal, hidden = torch.zeros(3, 5), torch.zeros(3, 5)
     signal[:, 0] = torch.tensor([1.0, -2.0, 0.5])
     hidden[:, 3] = 1
-    individual.connect("x", "n0", signal)
-    individual.connect("x", "n1", hidden)
+    with zoo.editing(individual) as draft:
+        draft.connect("x", "n0", signal)
+        draft.connect("x", "n1", hidden)
     return individual, problem
 
 

@@ -18,7 +18,7 @@ import zoo
 
 import deap_valp as valp
 from deap_valp.errors import EvaluationError, StructureError, ValpError
-from deap_valp.evaluation import evaluate as evaluation
+from deap_valp.evaluation import session as evaluation
 from deap_valp.genome.optimizers import OPTIMIZERS
 from deap_valp.training.loop import train
 
@@ -99,7 +99,8 @@ def test_global_random_states_are_left_alone(both):
 def test_training_lowers_the_losses():
     problem = zoo.mixed_problem()
     individual = zoo.fan_out()
-    individual.optimizers = dict.fromkeys(individual.outputs, valp.Optimizer("adam", 1e-2))
+    with zoo.editing(individual) as draft:
+        draft.optimizers = dict.fromkeys(individual.outputs, valp.Optimizer("adam", 1e-2))
     evaluation = valp.evaluate(individual, problem, first_batches=400)
     for output in ("label", "value"):
         losses = evaluation.history[output]
@@ -178,7 +179,8 @@ def problem_with(**options):
 
 def test_a_loss_that_is_not_finite_costs_the_evaluation(caplog):
     individual = zoo.build(zoo.plain_problem(), {"n0": zoo.generic(4)}, "x->n0 n0->y")
-    individual.weights["n0->y"] = individual.weights["n0->y"] * float("nan")
+    with zoo.editing(individual) as draft:
+        draft.weights["n0->y"] = individual.weights["n0->y"] * float("nan")
     with caplog.at_level(logging.WARNING, logger="deap_valp"):
         evaluation = valp.evaluate(individual, zoo.plain_problem(), first_batches=3)
     assert tuple(evaluation) == (valp.PENALTY,)
@@ -200,7 +202,8 @@ def test_a_loss_that_is_not_finite_costs_the_evaluation(caplog):
 def test_a_failure_of_the_user_s_functions_costs_the_evaluation(options, status, caplog):
     problem = problem_with(**options)
     individual = valp.initVALP(zoo.individual_class(problem.weights), problem)
-    individual.batch_size = 50
+    with zoo.editing(individual) as draft:
+        draft.batch_size = 50
     with caplog.at_level(logging.WARNING, logger="deap_valp"):
         evaluation = valp.evaluate(individual, problem, first_batches=3)
     assert tuple(evaluation) == (valp.PENALTY,) and not evaluation.ok
@@ -213,7 +216,8 @@ def test_a_failure_of_the_user_s_functions_costs_the_evaluation(options, status,
 def test_an_exploding_model_costs_the_evaluation():
     problem = zoo.plain_problem()
     individual = zoo.build(problem, {"n0": zoo.generic(4, activation="identity")}, "x->n0 n0->y")
-    individual.optimizers["y"] = valp.Optimizer("sgd", 1e6)
+    with zoo.editing(individual) as draft:
+        draft.optimizers["y"] = valp.Optimizer("sgd", 1e6)
     evaluation = valp.evaluate(individual, problem, first_batches=50)
     assert not evaluation.ok and tuple(evaluation) == (valp.PENALTY,)
 
@@ -221,7 +225,8 @@ def test_an_exploding_model_costs_the_evaluation():
 def test_after_a_failure_the_individual_starts_from_where_it_was():
     problem = zoo.plain_problem()
     individual = zoo.smallest()
-    individual.weights["y.bias"] = individual.weights["y.bias"] + float("inf")
+    with zoo.editing(individual) as draft:
+        draft.weights["y.bias"] = individual.weights["y.bias"] + float("inf")
     individual.fitness.values = valp.evaluate(individual, problem, first_batches=3)
     assert not individual.evaluation.ok
     valp.mutCloneNetwork(individual)
@@ -380,7 +385,8 @@ def test_the_problem_must_be_the_individual_s():
 
 def test_a_rate_of_zero_leaves_the_exclusive_subgraph_bit_equal():
     individual, problem = zoo.fan_out(), zoo.mixed_problem()
-    individual.optimizers["label"] = valp.Optimizer("adam", 0.0)
+    with zoo.editing(individual) as draft:
+        draft.optimizers["label"] = valp.Optimizer("adam", 0.0)
     after = valp.evaluate(individual, problem, first_batches=10).weights
     for key, before in individual.weights.items():
         exclusive = any(
@@ -397,10 +403,12 @@ def test_a_rate_of_zero_leaves_the_exclusive_subgraph_bit_equal():
 def test_every_algorithm_trains(name):
     individual, problem = zoo.fan_out(), zoo.mixed_problem()
     rate = OPTIMIZERS[name].usual_rate
-    individual.optimizers = dict.fromkeys(individual.outputs, valp.Optimizer(name, rate))
+    with zoo.editing(individual) as draft:
+        draft.optimizers = dict.fromkeys(individual.outputs, valp.Optimizer(name, rate))
     joint = valp.evaluate(individual, problem, first_batches=150)
     assert joint.history["value"][-10:].mean() < joint.history["value"][:5].mean()
-    individual.optimizers["label"] = valp.Optimizer("adam", 2e-3)
+    with zoo.editing(individual) as draft:
+        draft.optimizers["label"] = valp.Optimizer("adam", 2e-3)
     separate = valp.evaluate(individual, problem, first_batches=150)
     assert separate.history["value"][-10:].mean() < separate.history["value"][:5].mean()
 

@@ -13,10 +13,10 @@ import pytest
 import torch
 import zoo
 from deap import base
+from deap_valp.diagnosis.metrics import ALL_METRICS
 from test_training import SIZE, assert_same, by_tape
 
 import deap_valp as valp
-from deap_valp.diagnosis.metrics import ALL_METRICS
 from deap_valp.errors import RegistrationError
 from deap_valp.genome.ports import OUTPUT_KINDS, Output
 from deap_valp.training.losses import loss_weights
@@ -91,6 +91,19 @@ def test_it_is_trained_scored_and_diagnosed(count):
 def outputs_in(metric):
     """The outputs that a metric speaks of, by output or by (component, output)."""
     return {key[1] if isinstance(key, tuple) else key for key in metric}
+
+
+@each_count
+def test_its_predictions_are_compared_with_the_targets_that_the_user_gave(count):
+    output = problem_of(count).outputs["events"]
+    target = output.targets["validation"]
+    assert (target == target.round()).all() and target.max() > 1
+    assert output.score(target, "validation") == 0
+    assert output.score(target + 3, "validation") == pytest.approx(9)
+    seen = []
+    own = problem_of(lambda given: count(given, score=lambda *pair: seen.append(pair) or 0.0))
+    own.outputs["events"].score(target, "validation")
+    assert torch.equal(seen[0][1], target)
 
 
 @each_count

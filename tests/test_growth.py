@@ -14,7 +14,7 @@ import deap_valp as valp
 from deap_valp.diagnosis import Subject, measure
 from deap_valp.diagnosis.probe import RANK, WIDTH
 from deap_valp.diagnosis.steps import connection_step, network_step
-from deap_valp.genome import connection, ends
+from deap_valp.genome import Connection
 
 NOTHING = 0.04  # a share that sampling alone can give to a probe of five columns
 
@@ -26,7 +26,8 @@ def subject_of(individual, problem, dtype=torch.float32):
 
 def trained(individual, problem, batches):
     for output in individual.outputs:
-        individual.optimizers[output] = valp.Optimizer("adam", 1e-2)
+        with zoo.editing(individual) as draft:
+            draft.optimizers[output] = valp.Optimizer("adam", 1e-2)
     individual.fitness.values = valp.evaluate(individual, problem, first_batches=batches)
     assert individual.evaluation.ok, individual.evaluation.status
     return individual
@@ -95,7 +96,11 @@ def test_permuting_the_examples_of_a_provider_kills_its_gain(lacking, provider):
         results[provider] = results[provider][order]
     intact = measure(subject_of(*lacking), ["growth_potential"]).growth
     permuted = measure(subject, ["growth_potential"]).growth
-    through = {key: found for key, found in permuted.items() if ends(key[0])[0] == provider}
+    through = {
+        key: found
+        for key, found in permuted.items()
+        if Connection.parse(key[0]).provider == provider
+    }
     assert max(intact[key].share for key in through) > 0.3
     assert max(found.share for found in through.values()) < NOTHING
 
@@ -109,8 +114,9 @@ def test_a_curve_is_seen_by_the_nonlinear_probe_alone():
     assert found["a->n0", "y"].linear.share < NOTHING and found["a->y", "y"].nonlinear.share > 0.5
 
 
-def test_a_product_of_two_inputs_is_seen_by_the_pair_and_by_no_single_provider():
-    x = inputs_of(3000, "abc")
+@pytest.mark.parametrize("width", [2, 5, 20])
+def test_a_product_of_two_inputs_is_seen_by_the_pair_and_by_no_single_provider(width):
+    x = inputs_of(3000, "abc", width)
     problem = valp.Problem(x, {"y": valp.Regression(x["a"][:, :1] * x["b"][:, 1:2])})
     networks = {name: zoo.generic(5, activation="identity") for name in ("n0", "n1", "n2")}
     individual = zoo.build(problem, networks, "a->n0 b->n1 c->n2 n0->y n1->y n2->y")
@@ -118,7 +124,9 @@ def test_a_product_of_two_inputs_is_seen_by_the_pair_and_by_no_single_provider()
     diagnosis = measure(subject_of(individual, problem), ["growth_potential", "pair_potential"])
     assert max(found.share for found in diagnosis.growth.values()) < NOTHING
     shares = {place: gain.share for (place, _), gain in diagnosis.pair_growth.items()}
-    assert shares["a*b->y"] > 0.6 and shares["n0*n1->y"] > 0.3
+    assert shares["a*b->y"] > 0.6
+    # Five units of twenty columns hold little of the two that matter.
+    assert width > 5 or shares["n0*n1->y"] > 0.3
     assert shares["a*c->y"] < NOTHING and shares["b*c->y"] < NOTHING
 
 
@@ -161,7 +169,7 @@ def test_a_step_along_the_prediction_lowers_the_loss_by_the_gain_to_first_order(
     growth = measure(subject, ["growth_potential"]).growth
     assert growth
     for (place, output), found in list(growth.items())[:: max(1, len(growth) // 12)]:
-        provider, receiver = ends(place)
+        provider, receiver = place.split("->")
         result = subject.intact[provider]
         if found.linear is not None:
             step = connection_step(subject, provider, (receiver, output))
@@ -198,7 +206,7 @@ def test_the_linear_gain_is_of_every_pair_that_may_be_joined(zoo_member, problem
     for provider in (*zoo_member.inputs, *zoo_member.networks):
         for receiver in (*zoo_member.networks, *zoo_member.outputs):
             if may_join(zoo_member, provider, receiver):
-                place = connection(provider, receiver)
+                place = Connection(provider, receiver)
                 reached = zoo_member.outputs_of(receiver) | {receiver}
                 expected |= {(place, output) for output in reached & set(zoo_member.outputs)}
     assert {key for key, growth in found.items() if growth.linear is not None} == expected
@@ -224,7 +232,8 @@ def test_a_loss_of_the_user_s_own_is_looked_at_too():
     problem = valp.Problem(x, {"y": target})
     networks = {"n0": zoo.generic(4), "n1": zoo.generic(2)}
     individual = zoo.build(problem, networks, "a->n0 n0->y b->n1 n1->y")
-    individual.connect("b", "n1", torch.zeros_like(individual.block("b", "n1")))
+    with zoo.editing(individual) as draft:
+        draft.connect("b", "n1", torch.zeros_like(individual.block("b", "n1")))
     found = measure(subject_of(individual, problem), ["growth_potential"]).growth
     assert found["b->n0", "y"].share > found["a->n0", "y"].share
 
@@ -236,9 +245,10 @@ def test_a_connection_that_carries_nothing_changes_nothing(zoo_name):
     individual, problem = zoo.member(zoo_name), zoo.problem_of(zoo_name)
     for provider, receiver in individual.graph.edges:
         deaf = copy.deepcopy(individual)
-        deaf.connect(provider, receiver, torch.zeros_like(deaf.block(provider, receiver)))
+        with zoo.editing(deaf) as draft:
+            draft.connect(provider, receiver, torch.zeros_like(deaf.block(provider, receiver)))
         found = measure(subject_of(deaf, problem), ["connection_intervention"]).change_without
-        changes = [v for (place, _), v in found.items() if ends(place) == (provider, receiver)]
+        changes = [v for (place, _), v in found.items() if place == Connection(provider, receiver)]
         assert changes and all(change == 0 for change in changes)
 
 
@@ -249,18 +259,20 @@ def test_it_is_the_loss_after_deleting_and_folding_the_mean_into_the_bias(zoo_na
     assert set(found) == {
         (place, output)
         for place in individual.connections
-        for output in (individual.outputs_of(ends(place)[1]) | {ends(place)[1]})
+        for output in (individual.outputs_of(place.component) | {place.component})
         & set(individual.outputs)
     }
     for provider, receiver in individual.graph.edges:
         folded = copy.deepcopy(individual)
         bias, block = folded.entry_bias(receiver), folded.block(provider, receiver)
         mean = block @ subject.intact[provider].mean(0).detach().cpu()
-        folded.weights[bias] = folded.weights[bias] + mean
-        folded.connect(provider, receiver, torch.zeros_like(block))
+        with zoo.editing(folded) as draft:
+            draft.weights[bias] = folded.weights[bias] + mean
+        with zoo.editing(folded) as draft:
+            draft.connect(provider, receiver, torch.zeros_like(block))
         changes = subject_of(folded, problem).intact_losses - subject.intact_losses
         for output, change in zip(subject.model.outputs, changes.tolist(), strict=True):
-            got = found.get((connection(provider, receiver), output), 0.0)
+            got = found.get((Connection(provider, receiver), output), 0.0)
             assert got == pytest.approx(change, abs=1e-4 * (1 + abs(change)))
 
 
@@ -271,8 +283,9 @@ def test_an_output_is_better_without_noise_and_worse_without_what_it_needs():
         problem, {"n0": zoo.generic(4, activation="identity")}, "a->n0 d->n0 n0->y"
     )
     trained(individual, problem, 200)
-    individual.inherit()
-    individual.connect("d", "n0", torch.full_like(individual.block("d", "n0"), 0.2))
+    individual.genome = individual.inherited()
+    with zoo.editing(individual) as draft:
+        draft.connect("d", "n0", torch.full_like(individual.block("d", "n0"), 0.2))
     found = measure(subject_of(individual, problem), ["connection_intervention"]).change_without
     assert found["d->n0", "y"] < 0 < found["a->n0", "y"]
 

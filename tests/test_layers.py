@@ -20,7 +20,8 @@ PACKAGE = Path(deap_valp.__file__).parent
 # A module imports from the rows above its own alone, save for annotations. One that became a folder
 # keeps its row.
 LEVELS = (
-    {"errors", "text", "device"},
+    {"errors", "text", "atomic"},
+    {"device"},
     {"genome"},
     {"problem"},
     {"problems"},

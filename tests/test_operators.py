@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import pickle
 import random
+from dataclasses import replace
 
 import pytest
 import torch
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 
 import deap_valp as valp
 from deap_valp.errors import PlaceError, RegistrationError
-from deap_valp.genome.valp import ends, same_structure
+from deap_valp.genome import Connection, same_structure
 from deap_valp.variation.operators import moves
 
 ALL = [  # a donation needs a donor and has tests of its own
@@ -60,9 +61,9 @@ def untouched_keys(name, place, individual):
     if "->" in place:
         return set(individual.weights) - {place}
     network = place.split(".")[0]
-    return {
-        k for k in individual.weights if network not in ends(k) and not k.startswith(f"{network}.")
-    }
+    touched = set(individual.keys_of(network))
+    touched |= {Connection(network, receiver) for receiver in individual.receivers(network)}
+    return set(individual.weights) - touched
 
 
 @BOTH
@@ -179,9 +180,7 @@ def test_nothing_is_drawn_where_no_place_exists(name, version, monkeypatch, zoo_
 
 
 def _without_places(op):
-    from dataclasses import replace
-
-    return replace(op, places=lambda individual, gentle: [])
+    return replace(op, legal=lambda individual, gentle: [])
 
 
 @BOTH
@@ -191,11 +190,13 @@ def test_an_edit_that_raises_changes_nothing(name, version, monkeypatch, zoo_mem
     before, seed = copy.deepcopy(zoo_member), zoo_member.seed
     broken = RuntimeError("in the middle")
 
-    def fail(*args, **kwargs):
-        zoo_member.weights.clear()
+    def fail(draft, *arguments):
+        draft.weights.clear()
+        draft.graph.clear()
         raise broken
 
-    monkeypatch.setattr(valp.VALP, "inherit", fail)
+    registry = valp.operators.__globals__["_REGISTRY"]
+    monkeypatch.setitem(registry, name, replace(registry[name], edit=fail))
     with pytest.raises(RuntimeError, match="in the middle"):
         apply(name, version, zoo_member)
     assert zoo_member == before and zoo_member.seed == seed
@@ -284,10 +285,11 @@ def test_gentle_sequences_leave_every_output_unchanged(seed, name):
 )
 def test_fifty_gentle_operators_then_training_goes_on_where_it_was(name):
     individual, problem = zoo.member(name), zoo.problem_of(name)
-    individual.optimizers = dict.fromkeys(individual.outputs, valp.Optimizer("adam", 3e-3))
+    with zoo.editing(individual) as draft:
+        draft.optimizers = dict.fromkeys(individual.outputs, valp.Optimizer("adam", 3e-3))
     individual.fitness.values = valp.evaluate(individual, problem, first_batches=300)
     last = {output: losses[-50:] for output, losses in individual.evaluation.history.items()}
-    individual.inherit()
+    individual.genome = individual.inherited()
     before = zoo.predictions(individual, problem)
     for _ in range(50):  # hyperparameters apart, whose change is meant to change training
         structural = [m for m in moves(individual) if m[1] and m[0].scope in ("macro", "micro")]
@@ -308,8 +310,10 @@ def run_applications(valps: range, applications: int) -> None:
     for index in valps:
         random.seed(index)
         individual = zoo.random_valp(problem)
-        individual.limits = valp.Limits(networks=10, layers=4, width=64)  # many rather than large
-        individual.layout = valp.Layout(layers=(1, 3), width=(4, 16), latent=(2, 6))
+        with zoo.editing(individual) as draft:
+            draft.limits = valp.Limits(networks=10, layers=4, width=64)  # many rather than large
+        with zoo.editing(individual) as draft:
+            draft.layout = valp.Layout(layers=(1, 3), width=(4, 16), latent=(2, 6))
         for _ in range(applications // len(valps)):
             before = copy.deepcopy(individual)
             valp.mutRandom(individual, operators="all")
@@ -410,8 +414,10 @@ def test_no_operator_passes_a_limit():
     for seed in range(10):
         random.seed(seed)
         individual = zoo.fan_out()
-        individual.limits = limits
-        individual.layout = valp.Layout(layers=(1, 3), width=(3, 8), latent=(2, 4))
+        with zoo.editing(individual) as draft:
+            draft.limits = limits
+        with zoo.editing(individual) as draft:
+            draft.layout = valp.Layout(layers=(1, 3), width=(3, 8), latent=(2, 4))
         for _ in range(60):
             valp.mutRandom(individual, operators="all")
         components = [individual.component(name) for name in individual.networks]

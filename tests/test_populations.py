@@ -185,7 +185,7 @@ def test_a_selection_may_choose_a_donation(search, quick_toolbox):
         entry.move.rule == "test" and entry.move.donor is None for entry in donated
     )
     assert all(
-        len(entry.parents) == 2 and entry.parents[0] == entry.decision.parent for entry in donated
+        len(entry.parents) == 2 and entry.parents == entry.decision.parents for entry in donated
     )
 
 

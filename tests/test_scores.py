@@ -82,7 +82,7 @@ def test_distance_of_a_stretch_is_what_the_standard_deviations_differ_by():
 def test_distance_agrees_with_the_matrix_root_of_scipy():
     from scipy.linalg import sqrtm
 
-    (mean_a, cov_a), (mean_b, cov_b) = (scores.statistics(normal(seed)) for seed in (0, 1))
+    (mean_a, cov_a), (mean_b, cov_b) = (scores.Gaussian.of(normal(seed)) for seed in (0, 1))
     expected = (
         (mean_a - mean_b).square().sum()
         + cov_a.trace()
@@ -195,7 +195,8 @@ def test_reference_of_other_data_or_another_recipe_is_another(monkeypatch, chang
 def test_several_processes_train_the_reference_once(cache):
     script = (
         "import torch, deap_valp.problem.scores as s\n"
-        "x = torch.randn(400, 30, generator=torch.Generator().manual_seed(0)); y = (x[:, 0] > 0).long()\n"
+        "x = torch.randn(400, 30, generator=torch.Generator().manual_seed(0))\n"
+        "y = (x[:, 0] > 0).long()\n"
         "s.STEPS = 100; train = s._train\n"
         "s._train = lambda *a: (print('trained'), train(*a))[1]\n"
         "s.ReferenceClassifier.cached((x, y), (x, y), 2)\n"
@@ -213,17 +214,17 @@ def test_scoring_five_thousand_images_is_cheap():
     layers = scores._fresh_layers((784, *scores.HIDDEN, 10), torch.Generator().manual_seed(0))
     reference = scores.ReferenceClassifier(tuple(layer.detach() for layer in layers), 0.0)
     data = torch.rand(5000, 784)
-    real = scores.statistics(reference.features(data))
+    real = scores.Gaussian.of(reference.features(data))
     seconds = []
     for _ in range(5):
         start = time.perf_counter()
-        scores.frechet_from_statistics(scores.statistics(reference.features(data)), real)
+        scores.Gaussian.of(reference.features(data)).distance(real)
         seconds.append(time.perf_counter() - start)
     assert min(seconds) < 0.4  # 0.04 on an idle core; the rest is for busy ones
 
 
-def test_statistics_are_those_of_numpy():
-    mean, covariance = scores.statistics(normal(2))
+def test_mean_and_covariance_are_those_of_numpy():
+    mean, covariance = scores.Gaussian.of(normal(2))
     assert mean.dtype == covariance.dtype == torch.float64
     np.testing.assert_allclose(mean, normal(2).double().mean(0))
     np.testing.assert_allclose(covariance, np.cov(normal(2).double().numpy(), rowvar=False))

@@ -5,23 +5,30 @@ from __future__ import annotations
 import functools
 import os
 import random
+from contextlib import contextmanager
 
 import numpy as np
 import torch
 from deap import creator
 
 import deap_valp as valp
-from deap_valp.genome.valp import Limits, Optimizer, build_graph, connection
-from deap_valp.genome.kinds import (
+from deap_valp.genome import (
     ACTIVATIONS,
+    Connection,
     Decoder,
     Discrete,
+    Draft,
     Generic,
+    Genome,
     Latent,
     Layer,
+    Limits,
+    Optimizer,
     Refiner,
+    Structure,
+    build_graph,
 )
-from deap_valp.genome.kinds import SOFTMAX as SOFTMAX
+from deap_valp.genome import SOFTMAX as SOFTMAX
 
 DTYPES = {torch.float64: 1e-9, torch.float32: 1e-4}
 EXAMPLES = 160
@@ -67,13 +74,13 @@ def layers(*widths: int, activation: str = "tanh") -> tuple[Layer, ...]:
 
 
 def generic(*widths: int, activation: str = "tanh") -> Generic:
-    return Generic(layers(*widths, activation=activation), random.getrandbits(63))
+    return Generic(random.getrandbits(63), layers(*widths, activation=activation))
 
 
 def discrete(*widths: int) -> Discrete:
     return Discrete(
-        (*layers(*widths[:-1], activation="elu"), Layer(widths[-1], "softmax")),
         random.getrandbits(63),
+        (*layers(*widths[:-1], activation="elu"), Layer(widths[-1], "softmax")),
     )
 
 
@@ -82,14 +89,14 @@ def decoder(
 ) -> Decoder:
     shared = share.latent.id if share else random.getrandbits(63)
     return Decoder(
-        layers(*widths, activation=activation),
         random.getrandbits(63),
+        layers(*widths, activation=activation),
         latent=Latent(shared, latent),
     )
 
 
 def refiner(*widths: int, activation: str = "relu") -> Refiner:
-    return Refiner(layers(*widths, activation=activation), random.getrandbits(63))
+    return Refiner(random.getrandbits(63), layers(*widths, activation=activation))
 
 
 def build(problem, networks, edges, limits=None):
@@ -100,18 +107,23 @@ def build(problem, networks, edges, limits=None):
         **{name: output.port for name, output in problem.outputs.items()},
     }
     graph = build_graph(ports, [tuple(edge.split("->")) for edge in edges.split()])
-    shapes = valp.VALP.shapes(_bare(graph))
+    structure = Structure()
+    structure.graph = graph
+    shapes = structure.shapes()
     generator = torch.Generator().manual_seed(3)
     weights = {key: torch.randn(shape, generator=generator) * 0.4 for key, shape in shapes.items()}
     optimizers = {name: Optimizer() for name in problem.outputs}
     cls = individual_class(problem.weights)
-    return cls(graph, weights, optimizers, batch_size=50, limits=limits or Limits())
+    genome = Genome(graph, weights, optimizers, batch_size=50, limits=limits or Limits())
+    return cls(genome)
 
 
-def _bare(graph):
-    bare = valp.VALP.__new__(valp.VALP)
-    bare.graph = graph
-    return bare
+@contextmanager
+def editing(individual):
+    """A draft of the individual, which then holds what the draft became, under the seed it had."""
+    draft = Draft(individual.genome)
+    yield draft
+    individual.genome = draft.genome()
 
 
 def smallest():
@@ -302,7 +314,7 @@ def assert_shapes(individual, components, sub_networks) -> None:
         )
 
     for provider, receiver in individual.graph.edges:
-        expected[connection(provider, receiver)] = (rows(receiver), width(provider))
+        expected[Connection(provider, receiver)] = (rows(receiver), width(provider))
     for name, component in components.items():
         if name in sub_networks:
             decodes = component.kind == "decoder"

@@ -12,7 +12,7 @@ from itertools import chain, combinations
 
 import networkx as nx
 
-from ..genome import Gain, Growth, build_graph, Connection, type_valid
+from ..genome import Connection, Gain, Growth, build_graph, type_valid
 from ..genome.kinds import KINDS
 from ..training.model import Model
 from .probe import Gradients, Probe, Reading, Units, products
@@ -36,7 +36,7 @@ def growth_potential(subject: Subject) -> dict[tuple[str, str], Growth]:
         provider and receiver that may be joined, directly or through one new sub-network.
     """
     wiring, gradients = Wiring(subject.model), Gradients.of(subject)
-    found = {}
+    found: dict[tuple[str, str], Growth] = {}
     for provider in wiring.providers:
         free = wiring.free(provider)
         direct = {name for name in free if wiring.joins(provider, name)}
@@ -61,11 +61,11 @@ def growth_potential(subject: Subject) -> dict[tuple[str, str], Growth]:
 def pair_potential(subject: Subject) -> dict[tuple[str, str], Gain]:
     """What a new sub-network that reads two providers could add to an output beyond either alone.
 
-    The probe reads products of the one provider's directions and the other's. So it sees a product
-    of columns of two inputs, which no probe of a single provider sees. A pair is looked at where
-    each provider depends on an input that the other does not depend on; of any other pair, one
-    provider upstream may hold all that both hold. At most 16 pairs are looked at, those nearest to
-    the inputs first.
+    The probe reads products of directions of the one provider and of the other, those that go along
+    most with what the outputs get wrong. So it sees a product of columns of two inputs, which no
+    probe of a single provider sees. A pair is looked at where each provider depends on an input
+    that the other does not depend on; of any other pair, one provider upstream may hold all that
+    both hold. At most 16 pairs are looked at, those nearest to the inputs first.
 
     Returns:
         By (``"u*w->v"``, output that v reaches), the gain; empty for a problem with one input.
@@ -76,12 +76,15 @@ def pair_potential(subject: Subject) -> dict[tuple[str, str], Gain]:
         return {}
     gradients = Gradients.of(subject)
     readings = {name: Reading.of(subject, name) for name in set(chain(*pairs))}
-    found = {}
+    outputs = gradients.at(subject.model.outputs)
+    lacking = outputs.side_by_side(outputs.fitted)
+    found: dict[tuple[str, str], Gain] = {}
     for one, other in pairs:
         free = set(wiring.free(one)) & set(wiring.free(other))
         wanted = gradients.at({name for name in free if wiring.joins_through((one, other), name)})
         if wanted.places:
-            gains = Probe(*products(readings[one], readings[other])).gains(wanted)
+            probe = Probe(*products(readings[one], readings[other], lacking))
+            gains = probe.gains(wanted)
             for (receiver, output), gain in gains.items():
                 found[Connection(f"{one}*{other}", receiver), output] = gain
     return found

@@ -23,15 +23,20 @@ WIDTH = 128
 UNITS = 48
 """Random relu units of the nonlinear probe."""
 
-DIRECTIONS = 10
+DIRECTIONS = 5
 """Directions of each provider of a pair; the probe reads the products of all of them."""
 
 RANK = 16
 """Directions of a receiver's gradients that probes predict; the others count as unexplained."""
 
 
-def leading_axes(values: Tensor, count: int) -> Tensor:
+def leading_axes(values: Tensor, count: int, rounds: int = 1) -> Tensor:
     """Return about the leading principal directions of rows about their mean.
+
+    Args:
+        values: Shape (rows, columns).
+        count: Number of directions.
+        rounds: Of subspace iteration; more find directions that hardly stand out.
 
     Returns:
         Orthonormal columns, shape (columns of ``values``, count); the identity where there are no
@@ -41,8 +46,10 @@ def leading_axes(values: Tensor, count: int) -> Tensor:
     if columns <= count:
         return torch.eye(columns).to(values)
     generator = torch.Generator().manual_seed(0)
-    start = torch.randn(columns, count, generator=generator).to(values)
-    return torch.linalg.qr(values.T @ (values @ start)).Q
+    axes = torch.randn(columns, count, generator=generator).to(values)
+    for _ in range(rounds):
+        axes = torch.linalg.qr(values.T @ (values @ axes)).Q
+    return axes
 
 
 # ---- what probes read ----------------------------------------------------------------------------
@@ -97,22 +104,37 @@ class Units:
         return torch.relu(torch.addmm(self.bias, values, self.weights))
 
 
-def products(one: Reading, other: Reading) -> tuple[Tensor, Tensor]:
-    """Return the products of the leading directions of two providers, each of unit variance.
+def products(one: Reading, other: Reading, wanted: Tensor) -> tuple[Tensor, Tensor]:
+    """Return products of directions of two providers.
+
+    The directions are those in which the products of the two providers' columns go along most with
+    what is wanted, over the training examples. Wide providers have far too many products to read
+    them all, and the directions in which they vary most need not be those that matter.
+
+    Args:
+        one: A provider.
+        other: Another provider.
+        wanted: What the products are to explain, of the training examples about their mean, shape
+            (examples, columns).
 
     Returns:
         Of the training and of the validation examples, each of shape (examples, products).
     """
-    (fitted, held), (others, others_held) = _scaled(one), _scaled(other)
-    return _outer(fitted, others), _outer(held, others_held)
+    (fitted, held), (others, others_held) = _unit_variance(one), _unit_variance(other)
+    moments = fitted.T @ _outer(wanted, others)  # (columns of one, wanted x columns of other)
+    moments = moments.reshape(len(moments), wanted.shape[1], -1)
+    axes = leading_axes(moments.flatten(1).T, DIRECTIONS, rounds=4)
+    others_axes = leading_axes(moments.flatten(0, 1), DIRECTIONS, rounds=4)
+    return (
+        _outer(fitted @ axes, others @ others_axes),
+        _outer(held @ axes, others_held @ others_axes),
+    )
 
 
-def _scaled(reading: Reading) -> tuple[Tensor, Tensor]:
-    axes = leading_axes(reading.fitted, DIRECTIONS)
-    fitted, held = reading.fitted @ axes, reading.held @ axes
-    spread = fitted.square().mean(0).sqrt()
+def _unit_variance(reading: Reading) -> tuple[Tensor, Tensor]:
+    spread = reading.fitted.square().mean(0).sqrt()
     spread = torch.maximum(spread, 1e-6 * spread.max()).clamp(min=1e-30)
-    return fitted / spread, held / spread
+    return reading.fitted / spread, reading.held / spread
 
 
 def _outer(left: Tensor, right: Tensor) -> Tensor:

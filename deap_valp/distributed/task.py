@@ -1,4 +1,8 @@
-"""One task: what travels to the process that runs it, and what comes back."""
+"""One task: what travels to the process that runs it, and what comes back.
+
+A task is a function with its arguments. Both directions are bytes, so that whoever carries them
+needs neither the function nor the classes of its arguments.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +16,14 @@ from ..errors import DistributedError
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What became of a task: its value, or the exception that it raised and where."""
+class TaskOutcome:
+    """What became of a task: its value, or the exception that it raised.
+
+    Attributes:
+        value: What the function returned; None where it raised an exception.
+        error: The exception; None where there was none.
+        trace: The traceback of the exception, as text, since tracebacks do not pickle.
+    """
 
     value: Any = None
     error: BaseException | None = None
@@ -21,10 +31,10 @@ class Outcome:
 
 
 class TasksFailed(DistributedError):
-    """Why a map ended with an exception: the cause of the exception that it raises.
+    """The cause of the exception that a map raises when tasks of it failed.
 
     Attributes:
-        results: One entry per task in order: its result, or the exception that it raised.
+        results: One entry per task, in order: its result, or the exception that it raised.
     """
 
     def __init__(self, message: str, results: Sequence[Any] = ()) -> None:
@@ -32,53 +42,66 @@ class TasksFailed(DistributedError):
         self.results = list(results)
 
 
-def attempt(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Outcome:
-    """Call a function; an exception is an outcome too."""
+def attempt(function: Callable[..., Any], arguments: tuple[Any, ...]) -> TaskOutcome:
+    """Call a function here; an exception that it raises becomes part of the outcome."""
     try:
-        return Outcome(function(*arguments))
+        return TaskOutcome(function(*arguments))
     except Exception as error:
-        return Outcome(error=error, trace=traceback.format_exc())
+        return TaskOutcome(error=error, trace=traceback.format_exc())
 
 
-def packed(function: Callable[..., Any], task: tuple[Any, ...]) -> bytes:
-    """Pack a task to send it, or say what about it does not pickle."""
+def pack(function: Callable[..., Any], arguments: tuple[Any, ...]) -> bytes:
+    """Turn a task into bytes.
+
+    Raises:
+        DistributedError: The function or an argument does not pickle.
+    """
     try:
-        return pickle.dumps((function, task), pickle.HIGHEST_PROTOCOL)
+        return pickle.dumps((function, arguments), pickle.HIGHEST_PROTOCOL)
     except Exception as error:
         raise DistributedError(
-            f"scoopMap needs a function and arguments that pickle, got {function!r} for {task!r} ({error}): define "
-            "functions and creator classes at module level; lambdas and toolbox.decorate do not pickle"
+            "scoopMap needs a function and arguments that pickle, "
+            f"got {function!r} for {arguments!r} ({error}): define functions and creator classes "
+            "at module level; lambdas and toolbox.decorate do not pickle"
         ) from error
 
 
 def perform(payload: bytes) -> bytes:
-    """Run a packed task and pack its outcome. Never raises: that would end a worker, and SCOOP with it."""
-    outcome = attempt(_unpack_and_call, (payload,))
+    """Run a task that ``pack`` made, and return its outcome as bytes for ``unpack``.
+
+    It raises no ``Exception``, since one that left it would end the worker that runs the task.
+    """
+    outcome = attempt(_call, (payload,))
     try:
         result = pickle.dumps(outcome, pickle.HIGHEST_PROTOCOL)
         if outcome.error is not None:
-            pickle.loads(
-                result
-            )  # exceptions with arguments of their own may pickle and not come back
+            # An exception whose constructor takes other arguments pickles and does not unpickle.
+            pickle.loads(result)
         return result
     except Exception as error:
-        what = (
-            f"exception {outcome.error!r}"
-            if outcome.error is not None
-            else f"result {type(outcome.value).__name__}"
-        )
         problem = DistributedError(
-            f"scoopMap needs results and exceptions that pickle, got the {what}: {error}"
+            "scoopMap needs results and exceptions that pickle, "
+            f"got the {_what_came_back(outcome)}: {error}"
         )
-        return pickle.dumps(Outcome(error=problem, trace=outcome.trace or traceback.format_exc()))
+        trace = outcome.trace or traceback.format_exc()
+        return pickle.dumps(TaskOutcome(error=problem, trace=trace))
 
 
-def _unpack_and_call(payload: bytes) -> Any:
-    function, task = pickle.loads(payload)
-    return function(*task)
-
-
-def opened(result: bytes) -> Outcome:
-    """Unpack an outcome; where that fails, the failure is the outcome."""
+def unpack(result: bytes) -> TaskOutcome:
+    """Return the outcome in bytes that ``perform`` made, or the reason why they do not unpickle."""
     opening = attempt(pickle.loads, (result,))
-    return opening if opening.error is not None else opening.value
+    if opening.error is not None:
+        return opening
+    outcome: TaskOutcome = opening.value
+    return outcome
+
+
+def _call(payload: bytes) -> Any:
+    function, arguments = pickle.loads(payload)
+    return function(*arguments)
+
+
+def _what_came_back(outcome: TaskOutcome) -> str:
+    if outcome.error is not None:
+        return f"exception {outcome.error!r}"
+    return f"result {type(outcome.value).__name__}"

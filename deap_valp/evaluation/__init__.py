@@ -1,5 +1,6 @@
-"""How a VALP is measured: ``evaluate`` trains, scores and diagnoses it; ``score`` makes the final report."""
+"""How a VALP is measured: ``evaluate`` trains, scores and diagnoses it; ``score`` reports."""
 
-from .evaluate import evaluate, score, score_model
+from .scoring import score, score_model
+from .session import evaluate
 
 __all__ = ["evaluate", "score", "score_model"]

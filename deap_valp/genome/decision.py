@@ -6,7 +6,7 @@ References:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 
@@ -14,11 +14,13 @@ from typing import Any
 class Decision:
     """One change, mutation or donation: what was done, to whom, and what was known then.
 
+    Where an individual is changed again before it was evaluated, the record of the later change
+    keeps the parents and what was known of them from the earlier one.
+
     Attributes:
         move: The ``Move``: what was done, where and why.
         parents: Seeds of the individuals it was made of: first the one that was changed, then a
-            donor. An individual that was changed several times without an evaluation in between
-            names those of its first change.
+            donor.
         objectives: Names of the objectives; empty where the first parent had no evaluation of its
             own, or a failed one.
         before: Their values in the first parent.
@@ -34,11 +36,12 @@ class Decision:
     @classmethod
     def about(cls, individual: Any, move: Any, *donors: Any) -> Decision:
         """Return the record of a move that is about to be applied to an individual."""
-        donor_seeds: tuple[int, ...] = ()
+        parents = lineage(individual)
         for donor in donors:
-            donor_seeds += lineage(donor)[:1]
-        parents = (*lineage(individual), *donor_seeds)
-        evaluation = individual.evaluation
+            parents += lineage(donor)[:1]
+        evaluation, earlier = individual.evaluation, individual.decision
+        if not is_settled(individual) and earlier is not None:
+            return replace(earlier, move=move, parents=parents)
         if evaluation is None or not evaluation.ok:
             return cls(move, parents)
         diagnosis = ""
@@ -52,12 +55,18 @@ def lineage(individual: Any) -> tuple[int, ...]:
 
     Its own, if it was evaluated as it stands; else those of the evaluated ones it was made of.
     """
-    decision, fitness = individual.decision, getattr(individual, "fitness", None)
-    if decision is None or fitness is None:
+    if is_settled(individual) or individual.decision is None:
         return (individual.seed,)
-    kept = getattr(fitness, "evaluation", None)
-    if kept is None:
-        settled = fitness.valid  # a plain fitness, or bare numbers: valid until the loop deletes it
-    else:
-        settled = kept.seed == individual.seed
-    return (individual.seed,) if settled else decision.parents
+    parents: tuple[int, ...] = individual.decision.parents
+    return parents
+
+
+def is_settled(individual: Any) -> bool:
+    """Return whether an individual was evaluated since its last change, as far as can be told."""
+    fitness = getattr(individual, "fitness", None)
+    evaluation = getattr(fitness, "evaluation", None)
+    if evaluation is not None:
+        settled: bool = evaluation.seed == individual.seed
+        return settled
+    # a plain fitness, or bare numbers: valid until the loop deletes them
+    return fitness is None or bool(fitness.valid)

@@ -148,6 +148,8 @@ class Draft(Structure):
             optimizers=self.optimizers,
             ages=self.ages,
             batch_size=self.batch_size,
+            limits=self.limits,
+            layout=self.layout,
             trained=self.trained,
             unused=self._unused,
         )

@@ -158,6 +158,8 @@ class SubNetwork:
     gives: ClassVar[str]
     entry_bias: ClassVar[str] = "0.bias"
     """Name of the bias, among ``shapes``, that is added to what the sub-network reads."""
+    carries: ClassVar[bool] = False
+    """Whether the kind has a ``carrier``, which gentle insertion puts on a connection."""
 
     def __init_subclass__(cls) -> None:
         if "kind" in vars(cls):
@@ -203,6 +205,10 @@ class SubNetwork:
         """
         raise NotImplementedError
 
+    def widths(self) -> tuple[int, ...]:
+        """Return the widths of its layers from first to last, for pictures."""
+        return (self.width,)
+
     def fault(self) -> str:
         """Return what is wrong with the value itself, as a rule and what it got; empty if sound."""
         return ""
@@ -229,12 +235,12 @@ class SubNetwork:
         return 1.0
 
     @classmethod
-    def carrier(cls, units: int) -> Self | None:
-        """Return a sub-network that gives ``relu`` of what its blocks add up to, or None.
+    def carrier(cls, units: int) -> Self:
+        """Return a sub-network that gives ``relu`` of what its blocks add up to.
 
-        Gentle insertion puts it on a connection; its own tensors are zero.
+        Its own tensors are zero. Only called where the kind ``carries``.
         """
-        return None
+        raise NotImplementedError
 
     # -- surgery: each method maps a part, or the component, to another one
 
@@ -302,6 +308,10 @@ class Dense(SubNetwork):
     def nonnegative(self) -> bool:
         """Whether the last layer gives numbers from 0 on only."""
         return self.layers[-1].nonnegative
+
+    def widths(self) -> tuple[int, ...]:
+        """Return the widths of its layers from first to last."""
+        return tuple(layer.width for layer in self.layers)
 
     def width_before(self, index: int) -> int:
         """Columns of the weight of a layer: the width of what it reads inside the sub-network."""
@@ -508,6 +518,7 @@ class Generic(Dense):
     kind = "generic"
     takes = frozenset({FEATURES, VALUES, DISCRETE, SAMPLES})
     gives = VALUES
+    carries = True
 
     @classmethod
     def carrier(cls, units: int) -> Self:
@@ -692,6 +703,7 @@ class Refiner(Dense):
     kind = "refiner"
     takes = frozenset({SAMPLES})
     gives = SAMPLES
+    carries = True
 
     @classmethod
     def carrier(cls, units: int) -> Self:

@@ -9,36 +9,30 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import ValpError
-from ..search.decisions import payoff
+from ..problem import Problem
+from ..search.decisions import Outcome, payoff
 from ..search.genealogy import Entry
-from ..variation.operators import operators
-from .style import (
-    FAINT,
-    INK,
-    colours_of,
-    grid,
-    legend_beside,
-    markers_of,
-    note,
-    panels,
-)
+from .applied import UNCHANGED, draw_applied
+from .points import label_of
+from .style import FAINT, INK, figure_of, grid_below, legend_beside, note, panels
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True)
 class Decided:
-    """What ``plot_decisions`` draws; groups in the order of ``payoff``, arrays have one entry a decision.
+    """What ``plot_decisions`` draws. Groups have the order of ``payoff``.
 
     Attributes:
-        groups: Names of the groups, and how often each was applied and accepted.
-        group: Position of each decision's group.
-        operators: The operator of each; ``no change`` without a move.
-        accepted: Whether each one's candidate was accepted.
-        improvement: By objective, the part of the value before that is gone; NaN where it is not
-            known.
-        means: By objective, one entry a group.
+        groups: Names of the groups, each with how often it was accepted of how often applied.
+        group: Position of each decision's group, shape (decisions,).
+        operators: The operator of each decision; ``no change`` without a move.
+        accepted: Whether each decision's candidate was accepted, shape (decisions,).
+        improvement: By objective, the part of the value before that is gone, shape (decisions,);
+            NaN where that is not known.
+        means: By objective, the mean improvement of each group, shape (groups,).
     """
 
     groups: tuple[str, ...]
@@ -52,59 +46,67 @@ class Decided:
 def decisions_data(
     archive: Iterable[Entry], by: Sequence[str] = ("rule", "operator", "version")
 ) -> Decided:
-    """The decisions of a search by group, and what each improved.
+    """Return the decisions of a search by group, and what each improved.
+
+    Args:
+        archive: As a search filled it, or those of several searches one after the other.
+        by: What to group by, among ``rule``, ``operator``, ``version``, ``place``.
 
     Raises:
         ValpError: There is no decision in the archive, or ``by`` names what a decision does not
             have.
     """
     paid = payoff(archive, by)
-    flat = [
-        (row, outcome) for row, outcomes in enumerate(paid.rows.values()) for outcome in outcomes
-    ]
-    if not flat:
+    group: list[int] = []
+    outcomes: list[Outcome] = []
+    for row, members in enumerate(paid.rows.values()):
+        group += [row] * len(members)
+        outcomes += members
+    if not outcomes:
         raise ValpError(
             "decisions_data needs an archive with a decision in it, got one with starts alone"
         )
-    names = list(dict.fromkeys(name for _, outcome in flat for name in outcome.after))
-    found, means = (
-        [outcome.improvement for _, outcome in flat],
-        [paid.improvement(group) for group in paid.rows],
-    )
-    counts = [f"{paid.accepted(group)}/{paid.applied(group)}" for group in paid.rows]
+    labels = []
+    for parts in paid.rows:
+        name = " ".join(part for part in parts if part)
+        labels.append(f"{name}  {paid.accepted(parts)}/{paid.applied(parts)}")
     return Decided(
-        groups=tuple(
-            f"{' '.join(filter(None, group))}  {n}"
-            for group, n in zip(paid.rows, counts, strict=True)
-        ),
-        group=np.array([row for row, _ in flat]),
-        operators=tuple(
-            outcome.move.operator if outcome.move else "no change" for _, outcome in flat
-        ),
-        accepted=np.array([outcome.accepted for _, outcome in flat], dtype=bool),
-        improvement={
-            name: np.array([values.get(name, np.nan) for values in found]) for name in names
-        },
-        means={name: np.array([values.get(name, np.nan) for values in means]) for name in names},
+        groups=tuple(labels),
+        group=np.array(group),
+        operators=tuple(made.move.operator if made.move else UNCHANGED for made in outcomes),
+        accepted=np.array([made.accepted for made in outcomes], dtype=bool),
+        improvement=_by_objective([made.improvement for made in outcomes]),
+        means=_by_objective([paid.improvement(parts) for parts in paid.rows]),
     )
+
+
+def _by_objective(rows: Sequence[Mapping[str, float]]) -> dict[str, np.ndarray]:
+    """Return an array for each objective that any of the rows has; NaN where a row lacks it."""
+    names: dict[str, None] = {}
+    for row in rows:
+        names.update(dict.fromkeys(row))
+    return {name: np.array([row.get(name, np.nan) for row in rows]) for name in names}
 
 
 def plot_decisions(
     archive: Iterable[Entry],
     axes: Axes | Sequence[Axes] | None = None,
     by: Sequence[str] = ("rule", "operator", "version"),
-) -> tuple[Axes, ...]:
-    """Draw what every decision improved, one panel an objective, one row for each rule and operator.
+    *,
+    problem: Problem | None = None,
+) -> Figure:
+    """Draw what each decision improved: a panel for each objective, a row for each group.
 
-    Filled ones were accepted, hollow ones not; a bar is the mean of its row, and the numbers are
-    how many of how many were accepted. Improvements beyond 100 % to either side stand at the edge.
-    Left out, and counted, are those of which
-    the improvement is unknown: failed candidates, and those of a parent without an evaluation.
+    A filled point is a decision whose candidate was accepted, a hollow one was not; the bar is the
+    mean of the row. Beside its name a row says how many of how many were accepted. Improvements
+    beyond 100 % to either side stand at the edge. Where the improvement is unknown, because the
+    candidate failed or its parent had no evaluation, a decision is left out, and counted.
 
     Args:
         archive: As a search filled it, or those of several searches one after the other.
         axes: One for each objective.
         by: What to group by, among ``rule``, ``operator``, ``version``, ``place``.
+        problem: Names the axes by its scores.
 
     Raises:
         ValpError: There is no decision in the archive, ``by`` names what a decision does not have,
@@ -114,56 +116,22 @@ def plot_decisions(
     axes = panels(axes, len(data.improvement), 3.2, 1.2 + 0.3 * len(data.groups), beside=3.6)
     for ax, name in zip(axes, data.improvement, strict=True):
         _draw(ax, data, name)
+        label = label_of(name, problem).removesuffix(" (minimised)")
+        ax.set_xlabel(f"{label}\n% better")
     for ax in axes[1:]:
         ax.set_yticklabels([])
     axes[0].set_yticks(range(len(data.groups)), data.groups, fontsize=8)
     unknown = int(np.isnan(next(iter(data.improvement.values()))).sum())
     legend_beside(*axes, handles=[note(f"left out, unknown: {unknown}")] if unknown else [])
-    return axes
+    return figure_of(axes)
 
 
 def _draw(ax: Axes, data: Decided, objective: str) -> None:
-    colour, marker, made_by = (
-        colours_of(operators()),
-        markers_of(operators()),
-        np.array(data.operators),
-    )
     shares = np.clip(100 * data.improvement[objective], -100, 100)
-    for name in dict.fromkeys(data.operators):
-        style: dict[str, Any] = {
-            "linestyle": "",
-            "marker": marker.get(name, "o"),
-            "color": colour.get(name, INK),
-        }
-        for accepted in (True, False):
-            shown = (made_by == name) & (data.accepted == accepted)
-            hollow = {} if accepted else {"markerfacecolor": "white", "markersize": 4}
-            label = name if accepted or not data.accepted[made_by == name].any() else None
-            if shown.any():
-                ax.plot(
-                    shares[shown],
-                    data.group[shown],
-                    **{"markersize": 6, **style, **hollow},
-                    label=label,
-                )
+    draw_applied(ax, shares, data.group, data.operators, data.accepted)
     means = np.clip(100 * data.means[objective], -100, 100)
-    ax.plot(
-        means, range(len(means)), "|", color=INK, markersize=14, markeredgewidth=1.8, label="mean"
-    )
-    if not data.accepted.all():
-        ax.plot(
-            [],
-            [],
-            "o",
-            color=FAINT,
-            markerfacecolor="white",
-            markersize=4,
-            label="hollow: not accepted",
-        )
+    bar: dict[str, Any] = {"color": INK, "markersize": 14, "markeredgewidth": 1.8}
+    ax.plot(means, range(len(means)), "|", label="mean", **bar)
     ax.axvline(0, color=FAINT, linewidth=0.8)
-    ax.set(
-        xlabel=f"{objective}, % better",
-        ylim=(len(data.groups) - 0.5, -0.5),
-        yticks=range(len(data.groups)),
-    )
-    grid(ax)
+    ax.set(ylim=(len(data.groups) - 0.5, -0.5), yticks=range(len(data.groups)))
+    grid_below(ax)

@@ -10,36 +10,31 @@ import networkx as nx
 import numpy as np
 
 from ..errors import ValpError
-from ..genome import PENALTY
+from ..problem import Problem
 from ..search.genealogy import Entry, genealogy
-from ..variation.operators import operators
-from .style import (
-    FAINT,
-    INK,
-    colours_of,
-    grid,
-    legend_beside,
-    markers_of,
-    note,
-    panel,
-)
+from .applied import START, draw_applied
+from .points import label_of, without_failures
+from .style import FAINT, INK, figure_of, grid_below, legend_beside, note, panel, scale
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_STEP = 0.75  # of the distance between two steps, over which the individuals of one step stand
 
 
 @dataclass(frozen=True)
 class Genealogy:
-    """What ``plot_genealogy`` draws; every array has one entry an individual.
+    """What ``plot_genealogy`` draws; each array has one entry for each individual.
 
     Attributes:
-        objective: Whose values they are.
-        seeds: They name the individuals.
+        objective: Name of the objective that ``values`` are of.
+        seeds: Names of the individuals.
         steps: When each was evaluated first.
         values: NaN where the evaluation failed.
         operators: What made each; empty for one without parents, or where it is not known.
-        accepted: Whether it became the incumbent, or came into the population.
-        ancestry: Whether it is the best, or an ancestor of it.
+        accepted: Whether each became the incumbent, or came into the population.
+        ancestry: Whether each is the best, or an ancestor of the best.
         edges: Positions of parent and child, shape (edges, 2).
         donations: Whether the parent of an edge was the donor, shape (edges,).
     """
@@ -54,33 +49,47 @@ class Genealogy:
     edges: np.ndarray
     donations: np.ndarray
 
+    @property
+    def places(self) -> np.ndarray:
+        """Where each individual stands: the individuals of one step beside each other.
+
+        The lowest value of a step stands at the step itself, the others to the right of it in the
+        order of their values. Shape (individuals, 2).
+        """
+        x = self.steps.astype(float)
+        for step in np.unique(self.steps):
+            members = np.flatnonzero((self.steps == step) & np.isfinite(self.values))
+            ranked = members[np.argsort(self.values[members], kind="stable")]
+            x[ranked] += _STEP * np.arange(len(ranked)) / max(len(ranked), 1)
+        return np.stack([x, self.values], axis=1)
+
 
 def genealogy_data(
     archive: Iterable[Entry] | nx.DiGraph, objective: str | None = None
 ) -> Genealogy:
-    """The individuals of an archive, or of its ``genealogy``, with one of their objectives (minimised).
+    """Return the individuals of an archive with one of their objectives, and who was made of whom.
 
     Args:
-        archive: Individuals that are not in it themselves, but parents of others, are left out.
-        objective: By default the first.
+        archive: As a search filled it, or its ``genealogy``. Parents that are not in it themselves
+            are left out.
+        objective: Its name; by default the first.
 
     Raises:
-        ValpError: Nobody is in it, or there is no such objective.
+        ValpError: Nobody is in the archive, or there is no such objective.
     """
     graph = archive if isinstance(archive, nx.DiGraph) else genealogy(archive)
     nodes = {seed: node for seed, node in graph.nodes(data=True) if "step" in node}
     chosen = _chosen(nodes, objective)
-    values = np.array([node["values"][chosen] for node in nodes.values()])
-    values = np.where(values < PENALTY, values, np.nan)
-    seeds, position = tuple(nodes), {seed: index for index, seed in enumerate(nodes)}
-    known = [
-        (parent, child, role)
-        for parent, child, role in graph.edges(data="role")
-        if parent in position
-    ]
+    values = without_failures(node["values"][chosen] for node in nodes.values())
+    seeds = tuple(nodes)
+    position = {seed: index for index, seed in enumerate(seeds)}
+    edges = [edge for edge in graph.edges(data=True) if edge[0] in position]
+    pairs = [(position[parent], position[child]) for parent, child, _ in edges]
     made_by = {child: name for _, child, name in graph.edges(data="operator", default="")}
-    best = seeds[int(np.nanargmin(values))] if np.isfinite(values).any() else None
-    line = set() if best is None else {best, *nx.ancestors(graph, best)}
+    line: set[int] = set()
+    if np.isfinite(values).any():
+        best = seeds[int(np.nanargmin(values))]
+        line = {best, *nx.ancestors(graph, best)}
     return Genealogy(
         objective=chosen,
         seeds=seeds,
@@ -89,10 +98,8 @@ def genealogy_data(
         operators=tuple(made_by.get(seed, "") for seed in seeds),
         accepted=np.array([node["accepted"] for node in nodes.values()], dtype=bool),
         ancestry=np.array([seed in line for seed in seeds]),
-        edges=np.array(
-            [(position[parent], position[child]) for parent, child, _ in known], dtype=int
-        ).reshape(-1, 2),
-        donations=np.array([role == "donor" for _, _, role in known], dtype=bool),
+        edges=np.array(pairs, dtype=int).reshape(-1, 2),
+        donations=np.array([edge["role"] == "donor" for _, _, edge in edges], dtype=bool),
     )
 
 
@@ -108,86 +115,67 @@ def _chosen(nodes: dict[int, dict[str, Any]], objective: str | None) -> str:
 
 
 def plot_genealogy(
-    archive: Iterable[Entry] | nx.DiGraph, ax: Axes | None = None, objective: str | None = None
-) -> Axes:
-    """Draw every individual of a search by step and objective, with lines from its parents.
+    archive: Iterable[Entry] | nx.DiGraph,
+    ax: Axes | None = None,
+    objective: str | None = None,
+    *,
+    problem: Problem | None = None,
+) -> Figure:
+    """Draw each individual of a search by step and objective, with lines from its parents.
 
-    Colour and marker say what made it, as in ``plot_search``; hollow ones were not accepted. The
-    way to the best is dark, and a donor's line broken. Failed individuals are left out, and
-    counted.
+    Colour and marker say which operator made it, as in ``plot_search``; a hollow one was not
+    accepted, and has no line. The way to the best is dark; the line of a donor is broken. The
+    individuals of one step stand beside each other, from the lowest value to the highest. The axis
+    is logarithmic where its values span a factor of 20 or more. Failed individuals are left out,
+    and counted.
 
     Args:
         archive: As a search filled it, or its ``genealogy``.
         ax: Where to draw.
-        objective: By default the first.
+        objective: Its name; by default the first.
+        problem: Names the axis by its score.
 
     Raises:
-        ValpError: Nobody is in it, or there is no such objective.
+        ValpError: Nobody is in the archive, or there is no such objective.
     """
     data = genealogy_data(archive, objective)
-    ax = panel(ax, 7.0, 4.0, beside=1.8)
+    steps = 1 + int(data.steps.max())
+    ax = panel(ax, min(14.0, max(7.0, 1.5 + 0.25 * steps)), 4.5, beside=1.8)
     _draw_lines(ax, data)
-    _draw_individuals(ax, data)
-    ax.set(xlabel="step", ylabel=f"{data.objective} (minimised)")
-    grid(ax)
+    x, y = data.places.T
+    draw_applied(ax, x, y, [name or START for name in data.operators], data.accepted)
+    scale(ax, "y", data.values)
+    _draw_steps(ax, data)
+    ax.set(xlabel="step", ylabel=label_of(data.objective, problem))
     failed = int(np.isnan(data.values).sum())
     legend_beside(ax, handles=[note(f"left out, failed: {failed}")] if failed else [])
-    return ax
+    return figure_of((ax,))
 
 
 def _draw_lines(ax: Axes, data: Genealogy) -> None:
     from matplotlib.collections import LineCollection
 
-    points = np.stack([data.steps, data.values], axis=1)
     to_best = data.ancestry[data.edges].all(axis=1)
-    for dark in (False, True):
-        for donation in (False, True):
-            shown = (to_best == dark) & (data.donations == donation)
-            style: dict[str, Any] = (
-                {"linewidth": 1.4, "color": INK} if dark else {"linewidth": 0.5, "color": FAINT}
-            )
-            lines = LineCollection(
-                points[data.edges[shown]], **style, linestyle="--" if donation else "-", zorder=1
-            )
-            if dark and shown.any():
+    accepted = data.accepted[data.edges[:, 1]]
+    faint: dict[str, Any] = {"linewidth": 0.6, "color": FAINT, "alpha": 0.6, "zorder": 1}
+    dark: dict[str, Any] = {"linewidth": 1.6, "color": INK, "zorder": 1.5}
+    for donation, dashes in ((False, "-"), (True, "--")):
+        for style, shown in ((faint, accepted & ~to_best), (dark, to_best)):
+            edges = data.edges[shown & (data.donations == donation)]
+            lines = LineCollection(data.places[edges], linestyle=dashes, **style)
+            if style is dark and len(edges):
                 lines.set_label("donated to the best" if donation else "way to the best")
             ax.add_collection(lines)
 
 
-def _draw_individuals(ax: Axes, data: Genealogy) -> None:
-    colour, marker, made_by = (
-        colours_of(operators()),
-        markers_of(operators()),
-        np.array(data.operators),
-    )
-    for name in dict.fromkeys(data.operators):
-        style: dict[str, Any] = {
-            "linestyle": "",
-            "marker": marker.get(name, "o"),
-            "color": colour.get(name, INK),
-        }
-        for accepted in (True, False):
-            shown = (made_by == name) & (data.accepted == accepted)
-            hollow = {} if accepted else {"markerfacecolor": "white", "markersize": 4}
-            label = (
-                (name or "start")
-                if accepted or not (data.accepted & (made_by == name)).any()
-                else None
-            )
-            if shown.any():
-                ax.plot(
-                    data.steps[shown],
-                    data.values[shown],
-                    **{"markersize": 6, **style, **hollow},
-                    label=label,
-                )
-    if not data.accepted.all():
-        ax.plot(
-            [],
-            [],
-            "o",
-            color=FAINT,
-            markerfacecolor="white",
-            markersize=4,
-            label="hollow: not accepted",
-        )
+def _draw_steps(ax: Axes, data: Genealogy) -> None:
+    """Draw every other step on a faint band, where several individuals stand in a step."""
+    from matplotlib.ticker import MaxNLocator
+
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.set_xlim(-0.5, data.steps.max() + 0.9)
+    grid_below(ax)
+    if len(np.unique(data.steps)) == len(data.steps):
+        return
+    for step in range(0, 1 + int(data.steps.max()), 2):
+        ax.axvspan(step - 0.12, step + 0.88, color=FAINT, alpha=0.08, linewidth=0, zorder=0)

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from ..genome import VALP, Component, Connection
-from ..genome.kinds import KINDS, Decoder, SubNetwork
+from ..genome import KINDS, VALP, Component, Connection, SubNetwork
 from .layout import Point, place
 from .style import (
     INK,
@@ -17,6 +16,7 @@ from .style import (
     AllThresholds,
     colours_of,
     darker,
+    figure_of,
     ink_on,
     legend_beside,
     markers_of,
@@ -28,13 +28,11 @@ from .style import (
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
     from matplotlib.path import Path
 
-_COLUMN, _ROW, _RADIUS = (
-    74.0,
-    58.0,
-    12.0,
-)  # points of a column, a row and a sub-network where fonts have full size
+# Points of a column, a row and a sub-network's radius where fonts have full size.
+_COLUMN, _ROW, _RADIUS = 74.0, 58.0, 12.0
 _LEVEL = 0.28  # columns for a sub-network's border and the arrowhead before it
 _LAYERS_A_LINE, _NUMBERS_A_LINE = 4, 3
 _MARKER_SIZES = {"D": 0.8, "s": 0.9, "p": 1.1}  # so that all look equally large
@@ -46,17 +44,18 @@ class Graph:
     """What ``plot_valp`` draws.
 
     Attributes:
-        positions: By component. Inputs stand in column 0, outputs in the last, providers left of
-            their receivers.
+        positions: By component, its column and height. Inputs stand in column 0, outputs in the
+            last one, providers left of their receivers.
         routes: By connection, the points it leads through; the ends are the positions of its
             components.
-        owners: By sub-network, the output in whose exclusive subgraph it is; None for a shared one.
-        kinds: By sub-network.
-        widths: By component: of an input its features, of a sub-network its layers, of an output
-            its head.
+        owners: By sub-network, the output in whose exclusive subgraph it is (only that output can
+            be reached from it); None for a sub-network of several outputs.
+        kinds: By sub-network, the name of its kind.
+        widths: By component, as text: the features of an input, the layers of a sub-network, the
+            head of an output.
         relevance: By (sub-network, output that it reaches); empty without a diagnosis of this
             individual.
-        outputs: In their order.
+        outputs: Names of the outputs, in their order.
     """
 
     positions: dict[str, Point]
@@ -69,15 +68,17 @@ class Graph:
 
 
 def valp_data(individual: VALP) -> Graph:
-    """Where the components of an individual stand, what they are and whom they serve."""
+    """Return where the components of an individual stand, what they are and whom they serve."""
     positions, routes = place(individual)
     evaluation = individual.evaluation
     diagnosis = None if evaluation is None else evaluation.diagnosis
-    owner = {name: output for output in individual.outputs for name in individual.exclusive(output)}
+    owners: dict[str, str | None] = dict.fromkeys(individual.networks)
+    for output in individual.outputs:
+        owners.update(dict.fromkeys(individual.exclusive(output), output))
     return Graph(
         positions=positions,
         routes={Connection(*pair): points for pair, points in routes.items()},
-        owners={name: owner.get(name) for name in individual.networks},
+        owners=owners,
         kinds={name: individual.component(name).kind for name in individual.networks},
         widths={name: _widths(individual.component(name)) for name in individual.graph},
         relevance={} if diagnosis is None else diagnosis.relevance,
@@ -86,20 +87,30 @@ def valp_data(individual: VALP) -> Graph:
 
 
 def _widths(component: Component) -> str:
-    """Widths of the layers, first to last; of a decoder after its latent's. Four to a line."""
+    """Return the widths of the layers from first to last, four to a line, after the latent's."""
     if not isinstance(component, SubNetwork):
         return str(component.width)
-    widths = [str(layer.width) for layer in component.layers]
-    lines = [
-        widths[start : start + _LAYERS_A_LINE] for start in range(0, len(widths), _LAYERS_A_LINE)
-    ]
-    latent = f"z{component.latent.dim}: " if isinstance(component, Decoder) else ""
-    return latent + "-\n".join("-".join(line) for line in lines)
+    widths = [str(width) for width in component.widths()]
+    lines = []
+    for start in range(0, len(widths), _LAYERS_A_LINE):
+        lines.append("-".join(widths[start : start + _LAYERS_A_LINE]))
+    prefix = ""
+    if component.drawn is not None:
+        latent, _ = component.drawn
+        prefix = f"z{latent.dim}: "
+    return prefix + "-\n".join(lines)
 
 
 @dataclass(frozen=True)
 class _Pen:
-    """Where a graph is drawn, in which colours, and the size of fonts and markers: 1 where there is room."""
+    """Where a graph is drawn and how.
+
+    Attributes:
+        ax: Where.
+        graph: What.
+        colour: By output.
+        size: Of fonts and markers: 1 where there is room, less in a small axes.
+    """
 
     ax: Axes
     graph: Graph
@@ -107,32 +118,38 @@ class _Pen:
     size: float
 
     def colour_of(self, name: str) -> str:
-        """That of the output that a component or its connections belong to, grey for a shared one."""
+        """Return the colour of the output that a component belongs to, grey for a shared one."""
         owner = name if name in self.colour else self.graph.owners[name]
         return SHARED if owner is None else self.colour[owner]
 
     def radius(self, name: str) -> float:
-        """Points from the position of a receiver to its border."""
+        """Return the points from the position of a receiver to its border."""
         return _RADIUS * self.size if name in self.graph.kinds else 0.0
+
+    @property
+    def markers(self) -> dict[str, str]:
+        """The marker of each kind; kinds that are not registered follow the others."""
+        return markers_of([*KINDS, *self.graph.kinds.values()])
 
 
 def plot_valp(
     individual: VALP, ax: Axes | None = None, thresholds: AllThresholds = THRESHOLDS
-) -> Axes:
+) -> Figure:
     """Draw an individual: inputs left, outputs right, providers left of their receivers.
 
-    The shape of a sub-network is its kind, its colour the output that owns it (grey: shared), so
-    coloured parts are exclusive subgraphs. Below it the widths of its layers (``z5`` before them: a
-    latent of 5 dimensions) and, where the individual has a diagnosis, its relevance for each output
-    that it reaches, in the output's colour.
+    The shape of a sub-network is its kind. Its colour is the output that alone can be reached from
+    it, or grey where there are several; so the parts of one colour are exclusive subgraphs. Below
+    it stand the widths of its layers (after ``z5``: a latent of 5 dimensions) and, where the
+    individual has a diagnosis, its relevance for each output that it reaches, in the output's
+    colour.
 
     Args:
-        individual: What to draw; not changed.
+        individual: What to draw. It is not changed.
         ax: Where to draw; by default a new figure that grows with the individual.
         thresholds: Above which a relevance is bold; one for all outputs, or by output.
 
     References:
-        Paper Fig. 1 and 2.
+        Paper III, Fig. 1 and 2.
     """
     graph = valp_data(individual)
     heights = [y for route in graph.routes.values() for _, y in route]
@@ -150,20 +167,19 @@ def plot_valp(
     networks = "1 sub-network" if len(graph.kinds) == 1 else f"{len(graph.kinds)} sub-networks"
     ax.set_title(f"{networks}, {individual.weight_count:,} weights", fontsize=10)
     _draw_legend(pen)
-    return ax
+    return figure_of((ax,))
 
 
 def _box_width(names: tuple[str, ...]) -> float:
-    """Columns that the widest of these names takes in its box, so that the legend stands clear of it."""
+    """Return the columns that the widest name takes in its box: the legend starts behind it."""
     return (20 + 5.5 * max(map(len, names))) / _COLUMN
 
 
 def _size(ax: Axes, columns: float, rows: float) -> float:
-    """1 where an axes has room for so many columns and rows, less where it has not."""
+    """Return 1 where an axes has room for so many columns and rows, less where it has not."""
     box = ax.get_window_extent().transformed(ax.figure.dpi_scale_trans.inverted())
-    return float(
-        min(1.0, max(0.4, min(72 * box.width / columns / _COLUMN, 72 * box.height / rows / _ROW)))
-    )
+    room = min(72 * box.width / columns / _COLUMN, 72 * box.height / rows / _ROW)
+    return float(min(1.0, max(0.4, room)))
 
 
 def _draw_connections(pen: _Pen) -> None:
@@ -180,7 +196,10 @@ def _draw_connections(pen: _Pen) -> None:
 
 
 def _curve(route: list[Point]) -> Path:
-    """A smooth line, level at every point of the route, and for the last bit, where the arrowhead comes."""
+    """Return a smooth line that is level at each point of the route.
+
+    It is straight for the last bit, where the arrowhead comes.
+    """
     from matplotlib.path import Path
 
     *before, (end_x, end_y) = route
@@ -192,7 +211,10 @@ def _curve(route: list[Point]) -> Path:
 
 
 def _draw_arrowhead(pen: _Pen, receiver: str) -> None:
-    """One for all connections of a receiver, which meet at its left; its length is in points, as the border's is."""
+    """Draw one arrowhead for all connections of a receiver, which meet at its left.
+
+    Its length is in points, as the border's is, so that the two touch at any size of the figure.
+    """
     arrow = {
         "arrowstyle": "-|>",
         "mutation_scale": 9 * pen.size,
@@ -212,7 +234,7 @@ def _draw_arrowhead(pen: _Pen, receiver: str) -> None:
 
 
 def _draw_networks(pen: _Pen) -> None:
-    markers = markers_of(KINDS)
+    markers = pen.markers
     for name, kind in pen.graph.kinds.items():
         x, y = pen.graph.positions[name]
         fill = pen.colour_of(name)
@@ -271,28 +293,27 @@ def _draw_relevance(pen: _Pen, thresholds: AllThresholds) -> None:
     looks: dict[str, Any] = {"boxcoords": "offset points", "box_alignment": (0.5, 1.0), "pad": 0.1}
     for name in pen.graph.kinds:
         numbers = _relevance_of(pen, name, thresholds)
-        if numbers:
-            lines: list[Any] = [
-                HPacker(children=numbers[start : start + _NUMBERS_A_LINE], pad=0, sep=4 * pen.size)
-                for start in range(0, len(numbers), _NUMBERS_A_LINE)
-            ]
+        lines: list[Any] = []
+        for start in range(0, len(numbers), _NUMBERS_A_LINE):
+            children = numbers[start : start + _NUMBERS_A_LINE]
+            lines.append(HPacker(children=children, pad=0, sep=4 * pen.size))
+        if lines:
             above = 1 + pen.graph.widths[name].count("\n")
             below = (0, -(_RADIUS + 6 + 8 * above) * pen.size)
             block = VPacker(children=lines, align="center", pad=0, sep=1.5 * pen.size)
-            pen.ax.add_artist(
-                AnnotationBbox(
-                    block, pen.graph.positions[name], below, bboxprops=_BACKGROUND, **looks
-                )
-            )
+            place = pen.graph.positions[name], below
+            pen.ax.add_artist(AnnotationBbox(block, *place, bboxprops=_BACKGROUND, **looks))
 
 
 def _relevance_of(pen: _Pen, name: str, thresholds: AllThresholds) -> list[Any]:
-    """A number for each output that a sub-network reaches."""
+    """Return a text for each output that a sub-network reaches."""
     from matplotlib.offsetbox import TextArea
 
     numbers = []
-    for output in (output for output in pen.graph.outputs if (name, output) in pen.graph.relevance):
-        value = pen.graph.relevance[name, output]
+    for output in pen.graph.outputs:
+        value = pen.graph.relevance.get((name, output))
+        if value is None:
+            continue
         weight = "bold" if value > thresholds_of(thresholds, output).relevance else "normal"
         style = {
             "fontsize": 6.5 * pen.size,
@@ -307,27 +328,17 @@ def _draw_legend(pen: _Pen) -> None:
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
-    markers = markers_of(KINDS)
-    kinds = [kind for kind in markers if kind in pen.graph.kinds.values()]
-    handles: list[Any] = [
-        Line2D(
-            [],
-            [],
-            marker=markers[kind],
-            linestyle="",
-            color="white",
-            markeredgecolor=INK,
-            markersize=9 * _MARKER_SIZES.get(markers[kind], 1.0),
-            label=kind,
-        )
-        for kind in kinds
-    ]
+    handles: list[Any] = []
+    for kind, marker in pen.markers.items():
+        if kind in pen.graph.kinds.values():
+            side = 9 * _MARKER_SIZES.get(marker, 1.0)
+            look: dict[str, Any] = {"color": "white", "markeredgecolor": INK, "markersize": side}
+            handles.append(Line2D([], [], marker=marker, linestyle="", label=kind, **look))
     owners = set(pen.graph.owners.values())
-    handles += [
-        Patch(facecolor=pen.colour[output], edgecolor=INK, label=f"only for {output}")
-        for output in pen.graph.outputs
-        if output in owners
-    ]
+    for output in pen.graph.outputs:
+        if output in owners:
+            colour = pen.colour[output]
+            handles.append(Patch(facecolor=colour, edgecolor=INK, label=f"only for {output}"))
     if None in owners:
         handles.append(Patch(facecolor=SHARED, edgecolor=INK, label="for several outputs"))
     handles.append(note("8-16: widths of layers"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Real
 from typing import TYPE_CHECKING, Any
@@ -10,36 +10,30 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import ValpError
-from ..genome import PENALTY
-from ..variation.operators import operators
-from .style import (
-    FAINT,
-    INK,
-    PALETTE,
-    colours_of,
-    grid,
-    legend_beside,
-    markers_of,
-    panels,
-)
+from ..problem import Problem
+from .applied import START, UNCHANGED, looks_of
+from .points import label_of, without_failures
+from .style import FAINT, INK, PALETTE, figure_of, grid_below, legend_beside, panels, scale
 
 if TYPE_CHECKING:
     from deap.tools import Logbook
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 _NOT_OBJECTIVES = {"gen", "nevals", "move", "rule", "accepted"}
 
 
 @dataclass(frozen=True)
 class Search:
-    """What ``plot_search`` draws of hill climbing; every array has one entry a step.
+    """What ``plot_search`` draws of a hill climbing; each array has one entry for each step.
 
     Attributes:
-        steps: Their numbers; 0 is the start.
-        operators: What made the candidate of the incumbent; ``start`` at the start.
+        steps: Numbers of the steps; 0 is the start.
+        operators: The operator that made the candidate of the incumbent; ``start`` at the start,
+            ``no change`` where training went on.
         accepted: Whether the candidate became the incumbent.
-        candidates: By objective; NaN where the evaluation failed.
-        incumbent: By objective, of the incumbent after the step.
+        candidates: By objective, its value; NaN where the evaluation failed.
+        incumbent: By objective, the value of the incumbent after the step.
     """
 
     steps: np.ndarray
@@ -51,12 +45,12 @@ class Search:
 
 @dataclass(frozen=True)
 class Generations:
-    """What ``plot_search`` draws of a population's search; every array has one entry a generation.
+    """What ``plot_search`` draws of a population's search; each array has one entry a generation.
 
     Attributes:
-        generations: Their numbers.
+        generations: Numbers of the generations.
         minimum: By chapter of the logbook.
-        average: By chapter.
+        average: By chapter of the logbook.
     """
 
     generations: np.ndarray
@@ -65,10 +59,10 @@ class Generations:
 
 
 def search_data(logbook: Logbook, objectives: Sequence[str] | None = None) -> Search:
-    """The steps of ``hillClimbing`` from its logbook.
+    """Return the steps of a ``hillClimbing`` from its logbook.
 
     Args:
-        logbook: One record a step.
+        logbook: One record for each step.
         objectives: Their names; by default all that is a number in the records, which includes what
             ``stats`` of ``hillClimbing`` added.
 
@@ -79,42 +73,50 @@ def search_data(logbook: Logbook, objectives: Sequence[str] | None = None) -> Se
         raise ValpError(
             "search_data needs the logbook of hillClimbing, with a record of what was accepted"
         )
-    numbers = [
-        n for n, value in logbook[0].items() if isinstance(value, Real) and n not in _NOT_OBJECTIVES
-    ]
-    names = _chosen(objectives, numbers)
+    numbers = [name for name, value in logbook[0].items() if isinstance(value, Real)]
+    names = _chosen(objectives, [name for name in numbers if name not in _NOT_OBJECTIVES])
     accepted = np.array(logbook.select("accepted"), dtype=bool)
     last_accepted = np.maximum.accumulate(np.where(accepted, np.arange(len(accepted)), 0))
-    candidates = {name: _finite(logbook.select(name)) for name in names}
+    candidates = {name: without_failures(logbook.select(name)) for name in names}
     return Search(
         steps=np.array(logbook.select("gen")),
-        operators=tuple(move.partition("(")[0] for move in logbook.select("move")),
+        operators=tuple(_operator(move) for move in logbook.select("move")),
         accepted=accepted,
         candidates=candidates,
         incumbent={name: values[last_accepted] for name, values in candidates.items()},
     )
 
 
+def _operator(move: str) -> str:
+    """Return the operator of a move as a logbook writes it: ``operator(place): reason``."""
+    operator, bracket, _ = move.partition("(")
+    return operator if bracket or move == START else UNCHANGED
+
+
 def generations_data(logbook: Logbook, objectives: Sequence[str] | None = None) -> Generations:
-    """Minimum and average by generation, of each chapter that has both, as those of ``valp.statistics(problem)``.
+    """Return minimum and average by generation, of each chapter of a logbook that has both.
+
+    Args:
+        logbook: Of a search with ``stats=valp.statistics(problem)``.
+        objectives: Names of the chapters; by default all.
 
     Raises:
-        ValpError: No chapter has both, or there is none of an objective.
+        ValpError: No chapter has both, or there is no chapter for an objective.
     """
-    chapters = {
-        name: log
-        for name, log in logbook.chapters.items()
-        if log and {"min", "avg"} <= log[0].keys()
-    }
+    chapters = {}
+    for name, chapter in logbook.chapters.items():
+        if chapter and {"min", "avg"} <= chapter[0].keys():
+            chapters[name] = chapter
     if not chapters:
         raise ValpError(
-            "generations_data needs chapters with min and avg, as stats=valp.statistics(problem) makes them"
+            "generations_data needs chapters with min and avg, as stats=valp.statistics(problem) "
+            f"makes them, got {list(logbook.chapters)}"
         )
     names = _chosen(objectives, list(chapters))
     return Generations(
         generations=np.array(logbook.select("gen")),
-        minimum={name: _finite(chapters[name].select("min")) for name in names},
-        average={name: _finite(chapters[name].select("avg")) for name in names},
+        minimum={name: without_failures(chapters[name].select("min")) for name in names},
+        average={name: without_failures(chapters[name].select("avg")) for name in names},
     )
 
 
@@ -125,120 +127,90 @@ def _chosen(objectives: Sequence[str] | None, known: Sequence[str]) -> Sequence[
     return objectives or known
 
 
-def _finite(values: Iterable[float]) -> np.ndarray:
-    array = np.array(list(values), dtype=float)
-    return np.where(array < PENALTY, array, np.nan)
-
-
 def plot_search(
     logbook: Logbook,
     objectives: Sequence[str] | None = None,
     axes: Axes | Sequence[Axes] | None = None,
-) -> tuple[Axes, ...]:
-    """Draw the course of a search, one panel an objective.
+    *,
+    problem: Problem | None = None,
+) -> Figure:
+    """Draw the course of a search, one panel for each objective.
 
-    Of ``hillClimbing``: the incumbent as a line, each accepted candidate by the operator that made
-    it, the others
-    hollow. Candidates far above the rest stand at the upper edge. Of any other algorithm that was
-    given ``stats=valp.statistics(problem)``: minimum and average of the population.
+    A hill climbing shows the incumbent as a line, each accepted candidate in the look of its
+    operator, and the other candidates hollow; those far above the rest stand at the upper edge. Any
+    other algorithm that was given ``stats=valp.statistics(problem)`` shows minimum and average of
+    the population. An axis is logarithmic where its values span a factor of 20 or more.
 
     Args:
         logbook: As the search returned it.
-        objectives: Which to draw; by default all.
+        objectives: Which to draw; by default all, or those of the problem.
         axes: One for each objective.
+        problem: Names the objectives, and the axes by its scores.
 
     Raises:
-        ValpError: The logbook is of neither sort, or there is another number of axes than of
-            objectives.
+        ValpError: The logbook is of neither sort, lacks an objective, or there is another number of
+            axes than of objectives.
     """
+    if objectives is None and problem is not None:
+        objectives = problem.objectives
     if logbook and "accepted" in logbook[0]:
         search = search_data(logbook, objectives)
         axes = panels(axes, len(search.candidates), 3.6, 3.0, beside=1.6)
         for ax, name in zip(axes, search.candidates, strict=True):
             _draw_steps(ax, search, name)
+            _label(ax, label_of(name, problem), "step")
     else:
         generations = generations_data(logbook, objectives)
         axes = panels(axes, len(generations.minimum), 3.6, 3.0, beside=1.6)
         for ax, name in zip(axes, generations.minimum, strict=True):
             _draw_generations(ax, generations, name)
+            _label(ax, label_of(name, problem), "generation")
     legend_beside(*axes)
-    return axes
+    return figure_of(axes)
 
 
 def _draw_steps(ax: Axes, data: Search, objective: str) -> None:
-    values, applied = data.candidates[objective], np.array(data.operators)
-    ax.step(
-        data.steps,
-        data.incumbent[objective],
-        where="post",
-        color=INK,
-        linewidth=1.2,
-        label="incumbent",
-    )
-    for name, style in _styles(data.operators).items():
-        shown = data.accepted & (applied == name)
+    values, incumbent = data.candidates[objective], data.incumbent[objective]
+    line: dict[str, Any] = {"where": "post", "color": INK, "linewidth": 1.2}
+    ax.step(data.steps, incumbent, label="incumbent", **line)
+    for name, look in looks_of(data.operators).items():
+        shown = data.accepted & (np.array(data.operators) == name)
         if shown.any():
-            ax.plot(
-                data.steps[shown],
-                values[shown],
-                linestyle="",
-                markersize=7,
-                label=name,
-                zorder=3,
-                **style,
-            )
+            style = {"linestyle": "", "markersize": 7, "zorder": 3, **look}
+            ax.plot(data.steps[shown], values[shown], label=name, **style)
     top = _top(values, data.accepted)
-    _draw_points(
-        ax, data.steps, values, ~data.accepted & (values <= top), marker="o", label="not accepted"
-    )
-    _draw_points(
-        ax,
-        data.steps,
-        None,
-        ~data.accepted & (values > top),
-        marker="^",
-        label="not accepted, far above",
-    )
-    _draw_points(ax, data.steps, None, np.isnan(values), marker="x", label="failed")
-    _label(ax, objective, "step")
-
-
-def _styles(applied: Iterable[str]) -> dict[str, dict[str, Any]]:
-    """Colour and marker by operator, the same in every plot."""
-    names = dict.fromkeys([*operators(), *applied])
-    colour, marker = {**dict.fromkeys(names, INK), **colours_of(operators())}, markers_of(names)
-    return {
-        name: {"color": colour[name], "marker": marker[name]} for name in dict.fromkeys(applied)
-    }
+    near, above = ~data.accepted & (values <= top), ~data.accepted & (values > top)
+    if near.any():
+        ax.plot(data.steps[near], values[near], label="not accepted", **_hollow("o"))
+    _draw_at_edge(ax, data.steps[above], "^", "not accepted, far above")
+    _draw_at_edge(ax, data.steps[np.isnan(values)], "x", "failed")
+    scale(ax, "y", np.concatenate([incumbent, values[near]]))
 
 
 def _top(values: np.ndarray, accepted: np.ndarray) -> float:
-    """Above it stand only rejected candidates that would press all the rest into a line."""
-    low, high = np.nanquantile(values, [0.25, 0.75]) if np.isfinite(values).any() else (0.0, 0.0)
+    """Return the value above which rejected candidates would press the rest into a line."""
+    low, high = 0.0, 0.0
+    if np.isfinite(values).any():
+        low, high = np.nanquantile(values, [0.25, 0.75])
     return float(np.nanmax([high + 3 * (high - low), *values[accepted]]))
 
 
-def _draw_points(
-    ax: Axes,
-    steps: np.ndarray,
-    values: np.ndarray | None,
-    shown: np.ndarray,
-    marker: str,
-    label: str,
-) -> None:
-    """Hollow markers, at the upper edge without values."""
-    if shown.any():
-        style: dict[str, Any] = {
-            "linestyle": "",
-            "color": "none",
-            "markeredgecolor": FAINT,
-            "markersize": 5,
-            "zorder": 2,
-        }
-        if values is None:
-            style |= {"transform": ax.get_xaxis_transform(), "clip_on": False}
-        heights = np.ones(int(shown.sum())) if values is None else values[shown]
-        ax.plot(steps[shown], heights, marker=marker, label=label, **style)
+def _hollow(marker: str) -> dict[str, Any]:
+    return {
+        "linestyle": "",
+        "marker": marker,
+        "color": "none",
+        "markeredgecolor": FAINT,
+        "markersize": 5,
+        "zorder": 2,
+    }
+
+
+def _draw_at_edge(ax: Axes, steps: np.ndarray, marker: str, label: str) -> None:
+    """Draw hollow markers at the upper edge, for what has no place below it."""
+    if len(steps):
+        edge: dict[str, Any] = {"transform": ax.get_xaxis_transform(), "clip_on": False}
+        ax.plot(steps, np.ones(len(steps)), label=label, **_hollow(marker), **edge)
 
 
 def _draw_generations(ax: Axes, data: Generations, objective: str) -> None:
@@ -246,12 +218,12 @@ def _draw_generations(ax: Axes, data: Generations, objective: str) -> None:
     ax.plot(data.generations, minimum, color=PALETTE[0], label="minimum")
     ax.plot(data.generations, average, color=PALETTE[5], linestyle="--", label="average")
     ax.fill_between(data.generations, minimum, average, color=PALETTE[0], alpha=0.15, linewidth=0)
-    _label(ax, objective, "generation")
+    scale(ax, "y", np.concatenate([minimum, average]))
 
 
 def _label(ax: Axes, objective: str, steps: str) -> None:
     from matplotlib.ticker import MaxNLocator
 
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    ax.set(xlabel=steps, ylabel=f"{objective} (minimised)")
-    grid(ax)
+    ax.set(xlabel=steps, ylabel=objective)
+    grid_below(ax)

@@ -1,9 +1,10 @@
-"""What the plots have in common: colours, markers, figures, legends."""
+"""What the plots have in common: colours, markers, scales, figures and legends."""
 
 from __future__ import annotations
 
+import colorsys
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import cycle
+from itertools import count, cycle
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,9 +14,13 @@ from ..selection import Thresholds
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442")
-"""Okabe and Ito's colours, told apart with any colour vision."""
+"""The colours of Okabe and Ito, which people with any colour vision can tell apart."""
+
+FURTHER = ("#332288", "#882255", "#999933", "#661100", "#AA4499", "#117733", "#DDCC77")
+"""Colours of Paul Tol's that differ from ``PALETTE``; they follow it."""
 
 MARKERS = ("o", "s", "D", "p", "^", "v", "P", "X", "<", ">", "*")
 SHARED = "#BDBDBD"
@@ -25,19 +30,35 @@ INK = "#222222"
 AllThresholds = Thresholds | Mapping[str, Thresholds]
 THRESHOLDS = Thresholds()
 
+_GOLDEN = 0.618034  # turns of the colour circle between two generated colours, so none comes back
+_WIDE = 20.0  # a linear axis presses values that span a larger factor into a line
+
+
+# ---- colours and markers -------------------------------------------------------------------------
+
 
 def colours_of(names: Iterable[str]) -> dict[str, str]:
-    """A colour for each name, by its position."""
-    return dict(zip(names, cycle(PALETTE), strict=False))
+    """Return a colour for each name, by its position. No two names share a colour."""
+    unique = dict.fromkeys(names)
+    return {name: _colour(index) for name, index in zip(unique, count(), strict=False)}
+
+
+def _colour(index: int) -> str:
+    known = PALETTE + FURTHER
+    if index < len(known):
+        return known[index]
+    lightness = (0.35, 0.6, 0.75)[index % 3]
+    parts = colorsys.hls_to_rgb(_GOLDEN * index % 1, lightness, 0.65)
+    return "#" + "".join(f"{round(255 * part):02X}" for part in parts)
 
 
 def markers_of(names: Iterable[str]) -> dict[str, str]:
-    """A marker for each name, by its position."""
-    return dict(zip(names, cycle(MARKERS), strict=False))
+    """Return a marker for each name, by its position. Markers repeat where names outnumber them."""
+    return dict(zip(dict.fromkeys(names), cycle(MARKERS), strict=False))
 
 
 def ink_on(colour: Any) -> str:
-    """Black or white, whichever reads better on a colour."""
+    """Return black or white, whichever reads better on a colour."""
     from matplotlib.colors import to_rgb
 
     red, green, blue = to_rgb(colour)
@@ -45,69 +66,133 @@ def ink_on(colour: Any) -> str:
 
 
 def darker(colour: str) -> tuple[float, float, float]:
-    """The colour, dark enough for text on white."""
+    """Return the colour, dark enough for text on white."""
     from matplotlib.colors import to_rgb
 
     red, green, blue = to_rgb(colour)
     return 0.6 * red, 0.6 * green, 0.6 * blue
 
 
+# ---- numbers -------------------------------------------------------------------------------------
+
+
 def number(value: float) -> str:
-    """As 1.02, 14.3, 100."""
+    """Return a number of three digits: 1.02, 14.3, 100."""
     return f"{value:.2f}" if value < 9.995 else f"{value:.3g}"
 
 
 def thresholds_of(thresholds: AllThresholds, output: str) -> Thresholds:
-    """Those of an output."""
+    """Return the thresholds of one output."""
     return thresholds if isinstance(thresholds, Thresholds) else thresholds[output]
 
 
+def is_wide(values: np.ndarray) -> bool:
+    """Return whether values span a factor so large that they need a logarithmic scale.
+
+    Zeros do not count. NaN does not count either. Negative values never get such a scale.
+    """
+    positive = values[values > 0]
+    return bool(len(positive)) and not (values < 0).any() and _span(positive) > _WIDE
+
+
+def _span(positive: np.ndarray) -> float:
+    return float(positive.max() / positive.min())
+
+
+def scale(ax: Axes, axis: str, values: np.ndarray) -> None:
+    """Make the axis ``"x"`` or ``"y"`` logarithmic where its values need that (``is_wide``).
+
+    Values of 0 stand on a short linear piece at its lower end.
+    """
+    from matplotlib import ticker
+
+    if not is_wide(values):
+        return
+    positive = values[values > 0]
+    smallest = float(positive.min())
+    steps = (1.0,) if _span(positive) > 300 else (1.0, 2.0, 5.0)
+    ticks = getattr(ax, f"{axis}axis")
+    locator: ticker.Locator = ticker.LogLocator(subs=steps)
+    if (values == 0).any():
+        getattr(ax, f"set_{axis}scale")("symlog", linthresh=smallest, linscale=0.3)
+        locator = ticker.SymmetricalLogLocator(base=10, linthresh=smallest, subs=steps)
+    else:
+        getattr(ax, f"set_{axis}scale")("log")
+    ticks.set_major_locator(locator)
+    ticks.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{value:g}"))
+    ticks.set_minor_locator(ticker.NullLocator())
+    ticks.set_minor_formatter(ticker.NullFormatter())
+
+
+# ---- figures -------------------------------------------------------------------------------------
+
+
 def panels(
-    axes: Axes | Sequence[Axes] | None, count: int, width: float, height: float, beside: float = 0.0
+    axes: Axes | Sequence[Axes] | None,
+    needed: int,
+    width: float,
+    height: float,
+    beside: float = 0.0,
 ) -> tuple[Axes, ...]:
-    """The axes given, or new ones, up to three beside each other, each of this size, and room for a legend; in inches.
+    """Return the axes given, or those of a new figure.
+
+    Args:
+        axes: One for each panel, or None.
+        needed: Number of panels.
+        width: Width of a new panel in inches.
+        height: Height of a new panel in inches.
+        beside: Room for a legend to the right of new panels, in inches.
 
     Raises:
-        ValpError: Axes are given, and not ``count`` of them.
+        ValpError: There is another number of axes than of panels.
     """
     if axes is None:
-        return _new_panels(count, width, height, beside)
+        return _new_panels(needed, width, height, beside)
     given: tuple[Axes, ...] = tuple(np.ravel(axes))  # type: ignore[arg-type]
-    if len(given) != count:
-        raise ValpError(f"this plot needs {count} axes, one for each panel, got {len(given)}")
+    if len(given) != needed:
+        raise ValpError(f"this plot needs {needed} axes, one for each panel, got {len(given)}")
     return given
 
 
-def _new_panels(count: int, width: float, height: float, beside: float) -> tuple[Axes, ...]:
+def _new_panels(needed: int, width: float, height: float, beside: float) -> tuple[Axes, ...]:
     import matplotlib.pyplot as plt
 
-    columns = count if count <= 3 else min(3, -(-count // 2))
-    rows = -(-count // columns)
+    columns = needed
+    if needed > 3:
+        columns = min(4, int(np.ceil(np.sqrt(needed))))
+    rows = -(-needed // columns)
     size = columns * width + beside, rows * height
     grid = plt.subplots(rows, columns, figsize=size, layout="constrained", squeeze=False)[1].ravel()
-    for spare in grid[count:]:
+    for spare in grid[needed:]:
         spare.remove()
-    return tuple(grid[:count])
+    return tuple(grid[:needed])
 
 
 def panel(ax: Axes | None, width: float, height: float, beside: float = 0.0) -> Axes:
-    """The axes given, or that of a new figure of this size in inches."""
+    """Return the axes given, or that of a new figure of this size in inches."""
     return panels(ax, 1, width, height, beside)[0]
 
 
-def grid(ax: Axes) -> None:
-    """A faint grid, below all that is drawn."""
+def figure_of(axes: Sequence[Axes]) -> Figure:
+    """Return the figure that axes stand in; of a subfigure, the whole figure."""
+    return axes[0].figure.canvas.figure
+
+
+def grid_below(ax: Axes) -> None:
+    """Draw a faint grid below everything else."""
     ax.grid(alpha=0.25)
     ax.set_axisbelow(True)
 
 
 def legend_beside(*axes: Axes, handles: Sequence[Any] = ()) -> None:
-    """A legend of all that has a label, once each, to the right of the last axes, where it hides nothing."""
-    labelled = {
-        label: handle
-        for ax in axes
-        for handle, label in zip(*ax.get_legend_handles_labels(), strict=True)
-    }
+    """Draw one legend of all panels to the right of them, where it hides nothing.
+
+    Each label stands there once.
+    """
+    labelled: dict[str, Any] = {}
+    for ax in axes:
+        for handle, label in zip(*ax.get_legend_handles_labels(), strict=True):
+            labelled.setdefault(label, handle)
     labelled.update((handle.get_label(), handle) for handle in handles)
     place: dict[str, Any] = {
         "loc": "upper left",
@@ -115,11 +200,12 @@ def legend_beside(*axes: Axes, handles: Sequence[Any] = ()) -> None:
         "borderaxespad": 0.0,
     }
     if labelled:
-        axes[-1].legend(labelled.values(), labelled.keys(), **place, frameon=False, fontsize=8)
+        rightmost = max(axes, key=lambda ax: (round(ax.get_position().x1, 3), ax.get_position().y1))
+        rightmost.legend(labelled.values(), labelled.keys(), **place, frameon=False, fontsize=8)
 
 
 def note(text: str) -> Any:
-    """A line of a legend that has no marker."""
+    """Return a line of a legend that has no marker."""
     from matplotlib.lines import Line2D
 
     return Line2D([], [], linestyle="", label=text)

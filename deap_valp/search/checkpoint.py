@@ -25,8 +25,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from ..atomic import write_atomically
 from ..errors import FileFormatError, ValpError
-from ..genome.files import write_atomically
 
 logger = logging.getLogger("deap_valp")
 

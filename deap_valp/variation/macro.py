@@ -129,13 +129,10 @@ def _divided(structure: Structure, connection: Connection) -> tuple[Tensor, Tens
     return relu_pair(torch.eye(width)), read_pair(block)
 
 
-def _carrier(structure: Structure, connection: Connection, units: int) -> SubNetwork | None:
-    """Return a new sub-network that passes on what a connection carries, where a kind has one."""
-    for kind in kinds_between(structure.graph, connection.provider, connection.receiver):
-        carrier = kind.carrier(units)
-        if carrier is not None:
-            return carrier
-    return None
+def _carriers(structure: Structure, connection: Connection) -> list[type[SubNetwork]]:
+    """Return the kinds that can pass on what a connection carries."""
+    kinds = kinds_between(structure.graph, connection.provider, connection.receiver)
+    return [kind for kind in kinds if kind.carries]
 
 
 def _divisible_connections(individual: VALP, gentle: bool) -> list[Connection]:
@@ -146,7 +143,7 @@ def _divisible_connections(individual: VALP, gentle: bool) -> list[Connection]:
         place = Connection(provider, receiver)
         if gentle:
             fits = _carrier_units(individual, place) <= individual.limits.width
-            fits = fits and _carrier(individual, place, 1) is not None
+            fits = fits and bool(_carriers(individual, place))
         else:
             fits = bool(kinds_between(graph, provider, receiver))
         if fits:
@@ -181,8 +178,7 @@ def mutInsertNetwork(draft: Draft, connection: Connection, gentle: bool) -> None
     provider, receiver = connection.provider, connection.receiver
     if gentle:
         entering, leaving = _divided(draft, connection)
-        component = _carrier(draft, connection, len(entering))
-        assert component is not None
+        component = _carriers(draft, connection)[0].carrier(len(entering))
         tensors = {name: torch.zeros(shape) for name, shape in component.shapes().items()}
         name = draft.add_network(component, tensors)
         draft.connect(provider, name, entering)

@@ -13,6 +13,7 @@ import random
 import statistics
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -72,7 +73,7 @@ def net_cost(op, options, member):
 def costs(problem):
     members = [zoo.random_valp(problem, (size, size)) for size in SIZES]
     for member in members:
-        member.limits = valp.Limits(networks=100, width=512)
+        member.genome = replace(member.genome, limits=valp.Limits(networks=100, width=512))
     header("milliseconds", *(f"{size} sub-networks" for size in SIZES))
     row("weights", *(f"{member.weight_count:,}" for member in members))
     for name, op in valp.operators().items():

@@ -32,7 +32,7 @@ sys.path[:0] = [str(TESTS), str(TESTS.parent)]
 import zoo
 
 import deap_valp as valp
-from deap_valp.genome.valp import connection
+from deap_valp.genome import Connection
 from deap_valp.genome.kinds import Decoder, SubNetwork
 from deap_valp.training.loop import train
 from deap_valp.training.tape import Tape
@@ -123,7 +123,7 @@ class Plain(nn.Module):
         self.entries, self.bodies = nn.ModuleDict(), nn.ModuleDict()
         for name, kind in self.kinds.items():
             block = torch.cat(
-                [individual.weights[connection(u, name)] for u in self.providers[name]], 1
+                [individual.weights[Connection(u, name)] for u in self.providers[name]], 1
             )
             self.entries[name] = linear(block, individual.weights[individual.entry_bias(name)])
             if isinstance(kind, SubNetwork):

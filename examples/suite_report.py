@@ -1,0 +1,183 @@
+"""The table of what suite.py left in a folder (docs/suite.md).
+
+usage: python suite_report.py [folder]
+"""
+
+import json
+import math
+import sys
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+from comparison_report import markdown
+from comparison_runs import write
+from suite_problems import GROUPS
+from suite_rivals import RIVALS
+
+MODELS = ("linear", "mlp", "boosting")
+BEST = "best of three"
+BASES = ("linear", "hand_made", BEST)
+SMALLEST = 1e-12  # of a squared error: a planted truth without noise may be met exactly
+
+
+# ---- what the runs found -------------------------------------------------------------------------
+
+
+def read_folder(folder):
+    """The finished runs by arm, problem and seed."""
+    found = defaultdict(dict)
+    for path in sorted(Path(folder).glob("*.jsonl")):
+        run = json.loads(path.read_text())
+        found[run["arm"]][run["problem"], run["seed"]] = run
+    return dict(found)
+
+
+def log_score(run, output):
+    """Logarithm of the test score of an output, the mean over the run's draws.
+
+    An error rate counts half an example more: the logarithm of none would outweigh all others.
+    """
+    more = 0.5 / run["sizes"]["test"] if run["kinds"][output] == "classification" else SMALLEST
+    return float(np.mean([math.log(scores[output] + more) for scores in run["test"]]))
+
+
+def logarithms(found):
+    """By arm the logarithm of the score at each (problem, output, seed).
+
+    The best of the three models is an arm too.
+    """
+    logs = {}
+    for arm, runs in found.items():
+        logs[arm] = {}
+        for (problem, seed), run in runs.items():
+            for output in run["test"][0]:
+                logs[arm][problem, output, seed] = log_score(run, output)
+    if all(model in logs for model in MODELS):
+        places = set.intersection(*(set(logs[model]) for model in MODELS))
+        logs[BEST] = {place: min(logs[model][place] for model in MODELS) for place in places}
+    return logs
+
+
+def ratio(ours, theirs, problems):
+    """Geometric mean over these problems' outputs of our score over theirs, and how many they are.
+
+    Only what both have counts; the seeds of an output are averaged first.
+    """
+    by_output = defaultdict(list)
+    for place in ours.keys() & theirs.keys():
+        if place[0] in problems:
+            by_output[place[:2]].append(ours[place] - theirs[place])
+    if not by_output:
+        return None, 0
+    return math.exp(np.mean([np.mean(some) for some in by_output.values()])), len(by_output)
+
+
+def analyse(found):
+    """All numbers of the table."""
+    logs = logarithms(found)
+    problems = sorted(
+        {problem for runs in found.values() for problem, _ in runs}, key=list(known()).index
+    )
+    groups = {name: [one for one in some if one in problems] for name, some in GROUPS.items()}
+    groups = {name: some for name, some in groups.items() if some}
+    groups["all"] = problems
+    return {
+        "ratios": {
+            arm: {name: against(logs, arm, some) for name, some in groups.items()} for arm in logs
+        },
+        "outputs": by_output(logs),
+        "seconds": {arm: median_seconds(runs) for arm, runs in found.items()},
+        "seeds": {arm: len({seed for _, seed in runs}) for arm, runs in found.items()},
+    }
+
+
+def known():
+    """The names of all problems."""
+    return [name for group in GROUPS.values() for name in group]
+
+
+def against(logs, arm, problems):
+    """The ratios of an arm to each base, with the number of outputs."""
+    return {
+        base: ratio(logs[arm], logs[base], problems)
+        for base in BASES
+        if base in logs and base != arm
+    }
+
+
+def by_output(logs):
+    """By problem and output, the geometric mean of each arm's scores over the seeds."""
+    table = defaultdict(dict)
+    for arm, places in logs.items():
+        some = defaultdict(list)
+        for (problem, output, _), value in places.items():
+            some[f"{problem} {output}"].append(value)
+        for name, values in some.items():
+            table[name][arm] = math.exp(np.mean(values))
+    return dict(sorted(table.items()))
+
+
+def median_seconds(runs):
+    """By problem the median over the seeds."""
+    some = defaultdict(list)
+    for (problem, _), run in runs.items():
+        some[problem].append(run["seconds"])
+    return {problem: float(np.median(values)) for problem, values in some.items()}
+
+
+# ---- the table -----------------------------------------------------------------------------------
+
+
+def table(analysis, notes):
+    """The analysis as Markdown: ours first."""
+    ratios = analysis["ratios"]
+    rivals = [name for name in (*RIVALS, BEST) if name in ratios]
+    arms = [*(name for name in ratios if name not in rivals), *rivals]
+    columns = [
+        (group, base) for group in next(iter(ratios.values())) for base in BASES if base in ratios
+    ]
+    head = ["arm", "seeds", *(f"{group} / {base}" for group, base in columns)]
+    lines = [head]
+    for arm in arms:
+        cells = [cell(*ratios[arm][group].get(base, (None, 0))) for group, base in columns]
+        lines.append([arm, str(analysis["seeds"].get(arm, "")), *cells])
+    scores = [["output", *arms]]
+    for name, row in analysis["outputs"].items():
+        scores.append([name, *(number(row.get(arm)) for arm in arms)])
+    timed = [arm for arm in arms if arm in analysis["seconds"]]
+    problems = [name for name in known() if any(name in analysis["seconds"][arm] for arm in timed)]
+    seconds = [["problem", *timed]]
+    for name in problems:
+        seconds.append([name, *(number(analysis["seconds"][arm].get(name)) for arm in timed)])
+    parts = ["Test scores over another's, geometric mean over outputs (how many):"]
+    parts += [markdown(lines), "Test scores, geometric mean over seeds:", markdown(scores)]
+    parts += ["Seconds of a run, median over seeds:", markdown(seconds)]
+    parts += ["\n".join(f"- {name}: {reason}" for name, reason in notes.items())]
+    return "\n\n".join(parts).rstrip() + "\n"
+
+
+def cell(value, outputs):
+    """A ratio with the number of outputs behind it."""
+    return "" if value is None else f"{value:.3f} ({outputs})"
+
+
+def number(value):
+    """A number, where there is one."""
+    return "" if value is None else f"{value:.3g}"
+
+
+def report_on(folder, notes=None):
+    """Write table.md and table.json of a folder's finished runs; gives the table."""
+    folder, found = Path(folder), read_folder(folder)
+    if not found:
+        return "no run is finished"
+    analysis = analyse(found)
+    text = table(analysis, notes or {})
+    write(folder / "table.md", text)
+    write(folder / "table.json", json.dumps({**analysis, "notes": notes or {}}, indent=1))
+    return f"{text}\nThe table is in {folder.resolve()}"
+
+
+if __name__ == "__main__":
+    print(report_on(*(sys.argv[1:2] or ["suite"])))

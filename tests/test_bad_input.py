@@ -1,0 +1,336 @@
+"""Every bad input gets an error that names it."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from small_data import (
+    KINDS,
+    SIZE,
+    first_two,
+    frame,
+    labels,
+    problem_of,
+    size_of,
+    slices,
+    table,
+    weighted_error,
+)
+
+from deap_valp.errors import ProblemError
+from deap_valp.problem import (
+    Classification,
+    Generation,
+    Problem,
+    Regression,
+)
+
+# --- Bad input
+
+
+def spoilt(data: np.ndarray, number: float, row: int = 70) -> np.ndarray:
+    bad = data.astype(np.float64)
+    bad[row:, ..., -1] = number
+    return bad
+
+
+def with_label(label: object, row: int) -> np.ndarray:
+    changed = labels().astype(object)
+    changed[row] = label
+    return changed
+
+
+def problem(inputs=None, outputs=None, **options) -> Problem:
+    if inputs is None:
+        inputs = {"x": table()}
+    return Problem(
+        inputs, {"y": Classification(labels())} if outputs is None else outputs, **options
+    )
+
+
+def output(kind) -> Problem:
+    return problem(outputs={"y": kind})
+
+
+def rows(**changed) -> dict:
+    return {"train": range(80), "validation": range(80, 100), "test": range(100, 120)} | changed
+
+
+BAD = {
+    # numbers
+    "NaN": (
+        lambda: problem({"x": spoilt(table(), math.nan)}),
+        "port 'x' .*finite.* got nan in row 70, column 3",
+    ),
+    "infinity": (
+        lambda: problem({"x": spoilt(table(), -math.inf)}),
+        "port 'x' .*got -inf in row 70",
+    ),
+    "too large": (
+        lambda: problem({"x": spoilt(table(), 1e39)}),
+        r"port 'x' .*fit float32, got 1e\+39 in row 70",
+    ),
+    "NaN in float32": (
+        lambda: problem({"x": spoilt(table(), math.nan).astype("f4")}),
+        "got nan in row 70",
+    ),
+    "NaN far down": (
+        lambda: problem(
+            {"x": spoilt(table(2, 5000), math.nan, 4321)}, {"y": Classification(labels(5000))}
+        ),
+        "row 4321",
+    ),
+    "NaN in a target": (
+        lambda: output(Regression(spoilt(table(), math.nan))),
+        "port 'y' .*got nan in row 70",
+    ),
+    "NaN in a frame": (
+        lambda: problem({"x": frame().replace({"colour": {"red": None}})}),
+        "port 'x' .*row 0, column 'colour'",
+    ),
+    "complex": (lambda: problem({"x": table() + 1j}), "port 'x' needs numbers, .*got complex128"),
+    "complex in a frame": (
+        lambda: problem({"x": pd.DataFrame(table() + 1j)}),
+        "port 'x' needs real numbers",
+    ),
+    "objects": (
+        lambda: problem({"x": table().astype(object)}),
+        "port 'x' needs numbers, or a frame .*got object",
+    ),
+    "strings": (lambda: problem({"x": labels().astype(str)}), "port 'x' needs numbers, or a frame"),
+    "ragged": (
+        lambda: problem({"x": [[1, 2], [3]]}),
+        "port 'x' needs an array, got something ragged",
+    ),
+    "a number": (lambda: problem({"x": 3}), r"port 'x' needs an array of examples, got int \(\)"),
+    "no columns": (
+        lambda: problem({"x": np.zeros((SIZE, 0))}),
+        r"port 'x' needs an array of examples",
+    ),
+    "dates in a frame": (
+        lambda: problem({"x": pd.DataFrame({"day": pd.to_datetime(["2020-01-01"] * SIZE)})}),
+        "got datetime64.* column 'day'",
+    ),
+    "lists in a frame": (
+        lambda: problem({"x": pd.DataFrame({"list": [[1]] * SIZE})}),
+        "hashable categories in column 'list'",
+    ),
+    "equal column names": (
+        lambda: problem({"x": pd.DataFrame(table(2), columns=["a", "a"])}),
+        "column names that differ",
+    ),
+    "empty frame": (
+        lambda: problem({"x": pd.DataFrame(index=range(SIZE))}),
+        "frame with rows and columns",
+    ),
+    "lengths": (
+        lambda: problem({"x": table(), "z": table(2, 50)}),
+        "same number of examples, got x 120, z 50, y 120",
+    ),
+    "lengths of labels": (lambda: output(Generation(labels=labels(50))), "same number of examples"),
+    # targets
+    "constant regression": (
+        lambda: output(Regression(np.full(SIZE, 0.1))),
+        "port 'y' needs a target that varies",
+    ),
+    "constant generation": (
+        lambda: output(Generation(np.zeros((SIZE, 2, 2)))),
+        "port 'y' needs a target that varies",
+    ),
+    "categories to regress": (
+        lambda: output(Regression(frame()["colour"])),
+        "port 'y' .*Classification",
+    ),
+    "which input": (
+        lambda: problem({"x": table(), "z": table()}, {"y": Generation()}),
+        r"needs a target .*\['x', 'z'\]",
+    ),
+    # labels
+    "NaN label": (
+        lambda: output(Classification(with_label(math.nan, 50))),
+        "port 'y' .*label.*, got nan in row 50",
+    ),
+    "no label": (
+        lambda: output(Classification(pd.Series(with_label(None, 50)))),
+        "port 'y' .*got None in row 50",
+    ),
+    "missing label": (
+        lambda: output(Classification(pd.Series(with_label(pd.NA, 50)))),
+        "port 'y' .*row 50",
+    ),
+    "complex label": (lambda: output(Classification(labels() + 1j)), "port 'y' needs labels"),
+    "unhashable label": (
+        lambda: output(Classification(pd.Series([[1]] * SIZE))),
+        "port 'y' needs hashable labels",
+    ),
+    "one-hot": (
+        lambda: output(Classification(np.eye(3)[labels() - 5])),
+        r"one label per example, got shape \(120, 3\)",
+    ),
+    "one class": (
+        lambda: output(Classification(np.zeros(SIZE, int))),
+        "port 'y' .*two classes.* got only 0",
+    ),
+    "unseen class": (
+        lambda: problem(outputs={"y": Classification(with_label(9, 100))}, splits=slices()),
+        r"port 'y' .*'test' among the classes of the training split \(5, 6, 7\), got 9",
+    ),
+    "unseen label of generation": (
+        lambda: problem(outputs={"y": Generation(labels=with_label(9, 90))}, splits=slices()),
+        "port 'y' .*'validation'.*got 9",
+    ),
+    # splits
+    "fractions": (
+        lambda: problem(splits=(0.7, 0.2, 0.2)),
+        r"fractions that sum to 1, got \(0.7, 0.2, 0.2\)",
+    ),
+    "two fractions": (lambda: problem(splits=(0.5, 0.5)), "three positive fractions"),
+    "negative fraction": (lambda: problem(splits=(1.2, -0.1, -0.1)), "three positive fractions"),
+    "words": (lambda: problem(splits="half"), "three fractions or a mapping .*got 'half'"),
+    "fraction of nothing": (
+        lambda: problem(splits=(0.998, 0.001, 0.001)),
+        "split 'validation' needs at least one example",
+    ),
+    "empty split": (
+        lambda: problem(splits=rows(test=[])),
+        "split 'test' needs at least one example",
+    ),
+    "empty slice": (
+        lambda: problem(splits=rows(test=slice(120, 120))),
+        "split 'test' needs a slice of at least one",
+    ),
+    "slice beyond": (lambda: problem(splits=rows(test=slice(100, 130))), "split 'test' .*120 rows"),
+    "slice with steps": (
+        lambda: problem(splits=rows(test=slice(100, 120, 2))),
+        "split 'test' .*step 1",
+    ),
+    "overlap": (
+        lambda: problem(splits=rows(test=range(95, 120))),
+        "got row 95 in 'validation' and 'test'",
+    ),
+    "row beyond": (
+        lambda: problem(splits=rows(test=[100, 120])),
+        "split 'test' needs row indices from 0 to 119, got 120",
+    ),
+    "negative row": (lambda: problem(splits=rows(test=[-1])), "split 'test' .*got -1"),
+    "rows that are no integers": (
+        lambda: problem(splits=rows(test=[100.0])),
+        "split 'test' .*got float64",
+    ),
+    "names of splits": (
+        lambda: problem(splits={"train": [1], "valid": [2]}),
+        r"keys \['train', 'validation', 'test'\]",
+    ),
+    "unknown split": (lambda: problem().split("valid"), "name among .*, got 'valid'"),
+    "unknown split to score": (
+        lambda: problem().outputs["y"].score(torch.eye(3), "valid"),
+        "got 'valid'",
+    ),
+    "limit": (lambda: problem().split("train", limit=0), "limit of at least one example, got 0"),
+    # names and kinds
+    "no inputs": (lambda: problem({}), "needs inputs as a mapping .*empty"),
+    "no outputs": (lambda: problem(outputs={}), "needs outputs as a mapping .*empty"),
+    "inputs without names": (lambda: problem(table()), "needs inputs as a mapping .*got ndarray"),
+    "no identifier": (lambda: problem({"a b": table()}), "identifiers.* got 'a b'"),
+    "no string": (lambda: problem({1: table()}), "identifiers.* got 1"),
+    "name of a sub-network": (lambda: problem({"n12": table()}), "sub-network.* got 'n12'"),
+    "shared name": (lambda: problem({"y": table()}), "got 'y' twice"),
+    "name of a cost": (lambda: problem(costs={"x": size_of}), "got 'x' twice"),
+    "array for a kind": (
+        lambda: problem(outputs={"y": labels()}),
+        "output 'y' needs one of .*'Classification'.*got ndarray",
+    ),
+    "bound kind": (
+        lambda: output(problem_of("generation").outputs["y"]),
+        "output 'y' needs a kind of its own",
+    ),
+    "unknown cost": (lambda: problem(costs=["depth"]), r"\['weight_count'\], got 'depth'"),
+    "cost that is no function": (
+        lambda: problem(costs={"depth": 3}),
+        "functions of an individual .*got 3",
+    ),
+    "port to standardise": (
+        lambda: problem(standardize={"z": True}),
+        r"names of ports \(\['x', 'y'\]\), got \['z'\]",
+    ),
+    "wish to standardise": (lambda: problem(standardize="yes"), "True, False or a mapping"),
+    "wish of a kind": (
+        lambda: Regression(table(), standardize="yes"),
+        "standardize to be True, False or None",
+    ),
+    # functions and weights
+    **{
+        f"{name} of {kind}": (
+            lambda kind=kind, name=name: KINDS[kind](**{name: 3}),
+            f"{kind.title()} needs a callable {name}, got 3",
+        )
+        for kind in KINDS
+        for name in ("loss", "score")
+    },
+    "features": (lambda: Generation(features=3), "Generation needs a callable features"),
+    "features and labels": (lambda: Generation(features=first_two, labels=labels()), "got both"),
+    **{
+        f"loss weight {weight}": (
+            lambda weight=weight: Classification(labels(), loss_weight=weight),
+            "positive finite loss_weight",
+        )
+        for weight in (0, -1, math.nan, math.inf, "1")
+    },
+    "loss that raises": (
+        lambda: output(Regression(table(), loss=lambda head: head.mean())),
+        "output 'y' needs a loss of .*raised TypeError",
+    ),
+    "loss per example": (
+        lambda: output(Regression(table(), loss=torch.sub)),
+        "differentiable scalar",
+    ),
+    "loss that is a number": (
+        lambda: output(Regression(table(), loss=lambda *_: 3.0)),
+        "differentiable scalar, got 3.0",
+    ),
+    "loss without gradient": (
+        lambda: output(Regression(table(), loss=lambda h, t: h.detach().mean())),
+        "differentiable scalar",
+    ),
+    "loss below zero": (
+        lambda: output(Regression(table(), loss=lambda h, t: -weighted_error(h, t))),
+        "normalize needs a positive",
+    ),
+    # predictions and new data
+    "width of a prediction": (
+        lambda: problem().outputs["y"].score(torch.eye(4), "test"),
+        r"\(examples, 3\), got \(4, 4\)",
+    ),
+    "too many predictions": (
+        lambda: problem().outputs["y"].score(torch.ones(90, 3), "test"),
+        "18 predictions .*got 90",
+    ),
+    "missing input": (lambda: problem().prepare({}), r"with the inputs \['x'\], got \[\]"),
+    "input without a name": (lambda: problem().prepare(table()), "got ndarray"),
+    "width of an input": (
+        lambda: problem().prepare({"x": table(3)}),
+        r"port 'x' needs examples of shape \(4,\), got \(3,\)",
+    ),
+    "NaN in new data": (
+        lambda: problem().prepare({"x": spoilt(table(), math.nan)}),
+        "port 'x' .*got nan in row 70",
+    ),
+    "array for a frame": (
+        lambda: problem({"x": frame()}).prepare({"x": table()}),
+        "needs a frame with the columns",
+    ),
+    "missing column": (
+        lambda: problem({"x": frame()}).prepare({"x": frame()[["flag"]]}),
+        r"needs the columns \['length', ",
+    ),
+}
+
+
+@pytest.mark.parametrize("attempt, message", BAD.values(), ids=BAD.keys())
+def test_bad_input_is_named(attempt, message):
+    with pytest.raises(ProblemError, match=message):
+        attempt()
