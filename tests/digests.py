@@ -52,7 +52,7 @@ def _feed_valp(update, individual) -> None:
             individual.seed,
             individual.batch_size,
             individual.optimizers,
-            individual.ages,
+            individual.genome.ages,
             individual.decision,
         ],
     )

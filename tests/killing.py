@@ -26,7 +26,7 @@ import deap_valp as valp
 PACKAGE = Path(valp.__file__).parent
 MODULES = (
     "genome/files.py",
-    "evaluation/evaluate.py",
+    "evaluation/session.py",
     "search/*.py",
     "selection/select.py",
 )

@@ -290,6 +290,21 @@ def test_an_output_is_better_without_noise_and_worse_without_what_it_needs():
     assert found["d->n0", "y"] < 0 < found["a->n0", "y"]
 
 
+@pytest.mark.parametrize("scale", [0.0, 1e-30, 1e8, 1e25, float("nan")])
+def test_a_ruined_model_gives_finite_numbers(scale, zoo_member, problem):
+    """A diagnosis that raised would fail the evaluation, whose scores may still be finite."""
+    subject = subject_of(zoo_member, problem)
+    with torch.no_grad():
+        for tensor in subject.model.tensors.values():
+            tensor.mul_(scale)
+    found = measure(subject, ["growth_potential", "pair_potential", "connection_intervention"])
+    gains = [gain for growth in found.growth.values() for gain in growth if gain is not None]
+    gains += found.pair_growth.values()
+    assert gains and np.isfinite(np.array(gains)).all()
+    assert all(gain.share < 1.001 for gain in gains)
+    assert np.isfinite(list(found.change_without.values())).all()
+
+
 # ---- reading them --------------------------------------------------------------------------------
 
 

@@ -13,7 +13,7 @@ from plotting import assert_inside, legend_of
 
 import deap_valp as valp
 from deap_valp import plots
-from deap_valp.genome.kinds import KINDS, Generic, Layer
+from deap_valp.genome.kinds import KINDS, Layer, SubNetwork
 from deap_valp.genome.ports import OUTPUT_KINDS
 
 closed_figures = plotting.closed_figures
@@ -22,12 +22,28 @@ PANELS = {}  # no plot of its own
 
 
 @dataclass(frozen=True)
-class Wide(Generic):
-    """A sub-network kind with a field of its own."""
+class Gate(SubNetwork):
+    """A sub-network kind that is no stack of layers."""
 
-    note: str = ""
+    units: int
 
-    kind = "wide"
+    kind = "gate"
+    takes = frozenset({"features", "values"})
+    gives = "values"
+
+    @property
+    def width(self):
+        return self.units
+
+    @property
+    def rows(self):
+        return self.units
+
+    def shapes(self):
+        return {"0.bias": (self.units,)}
+
+    def compute(self, pre, calculator):
+        return calculator.activate(pre, Layer(self.units, "tanh"))
 
 
 class Counts(valp.Regression):
@@ -38,14 +54,14 @@ class Counts(valp.Regression):
 
 
 # Other tests of this process draw from the registries, so the kinds stand there only while needed.
-KINDS.pop(Wide.kind, None)
+KINDS.pop(Gate.kind, None)
 OUTPUT_KINDS.pop(Counts.kind)
 
 
 @pytest.fixture(params=["registered", "in no registry"])
 def problem(request, monkeypatch):
     if request.param == "registered":
-        monkeypatch.setitem(KINDS, Wide.kind, Wide)
+        monkeypatch.setitem(KINDS, Gate.kind, Gate)
     monkeypatch.setitem(OUTPUT_KINDS, Counts.kind, Counts)
     x = np.random.default_rng(0).normal(size=(zoo.EXAMPLES, 4))
     outputs = {"count": Counts(x[:, :1] ** 2), "sign": valp.Classification(x[:, 0] > 0)}
@@ -55,7 +71,7 @@ def problem(request, monkeypatch):
 @pytest.fixture
 def searched(problem):
     """The last incumbent, the logbook and the archive of a short search over foreign kinds."""
-    networks = {"n0": Wide((Layer(4, "tanh"),), 1, "foreign"), "n1": zoo.generic(3)}
+    networks = {"n0": Gate(1, 4), "n1": zoo.generic(3)}
     start = zoo.build(problem, networks, "x->n0 n0->n1 n0->count n1->sign n1->count")
     toolbox = base.Toolbox()
     toolbox.register("evaluate", valp.evaluate, problem=problem, batches=20, first_batches=20)
@@ -68,10 +84,10 @@ def searched(problem):
 
 def test_a_foreign_sub_network_kind_has_a_marker_of_its_own(searched):
     best, _, _ = searched
-    assert plots.valp_data(best).kinds == {"n0": "wide", "n1": "generic"}
+    assert plots.valp_data(best).kinds == {"n0": "gate", "n1": "generic"}
     figure = plots.plot_valp(best)
     assert_inside(figure)
-    assert legend_of(figure)[:2] == ["generic", "wide"]
+    assert legend_of(figure)[:2] == ["generic", "gate"]
     markers = [line.get_marker() for line in figure.axes[0].lines]
     assert len(set(markers)) == 2
 

@@ -82,7 +82,8 @@ def connection_intervention(subject: Subject) -> dict[tuple[str, str], float]:
             losses = subject.losses(without, model.behind(receiver))
             changes.append((losses - subject.intact_losses)[reached])
             keys += [(Connection(provider, receiver), output) for output in outputs]
-    return dict(zip(keys, torch.cat(changes).tolist(), strict=True))
+    # Nothing is known of a loss that is not finite with the connection either.
+    return dict(zip(keys, torch.cat(changes).nan_to_num(0.0).tolist(), strict=True))
 
 
 def _without_connection(subject: Subject, provider: str, receiver: str) -> Model:

@@ -209,6 +209,9 @@ class SubNetwork:
         """Return the widths of its layers from first to last, for pictures."""
         return (self.width,)
 
+    def __str__(self) -> str:
+        return f"{self.kind} {'-'.join(str(width) for width in self.widths())}"
+
     def fault(self) -> str:
         """Return what is wrong with the value itself, as a rule and what it got; empty if sound."""
         return ""

@@ -38,7 +38,7 @@ class Input:
     entry_bias: ClassVar[str] = ""
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        """An input has no tensors."""
+        """Return the shapes of the input's tensors, of which it has none."""
         return {}
 
     def __str__(self) -> str:
@@ -62,6 +62,9 @@ class Output:
     shift: tuple[float, ...] = (0.0,)
     scale: tuple[float, ...] = (1.0,)
 
+    entry_bias: ClassVar[str] = "bias"
+    entry_gain: ClassVar[float] = 1.0
+
     @property
     def takes(self) -> frozenset[str]:
         """The types of result that a provider of this output may give."""
@@ -74,16 +77,13 @@ class Output:
         draws_samples: bool = self._kind().draws_samples
         return draws_samples
 
-    entry_bias: ClassVar[str] = "bias"
-    entry_gain: ClassVar[float] = 1.0
-
     @property
     def rows(self) -> int:
         """Rows of every block through which the output reads a provider."""
         return self.width
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Shapes of the tensors of the output, the blocks of its providers apart."""
+        """Return the shapes of the output's own tensors, without the blocks of its providers."""
         return {"bias": (self.width,)}
 
     def __str__(self) -> str:

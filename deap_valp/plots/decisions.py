@@ -14,7 +14,7 @@ from ..search.decisions import Outcome, payoff
 from ..search.genealogy import Entry
 from .applied import UNCHANGED, draw_applied
 from .points import label_of
-from .style import FAINT, INK, figure_of, grid_below, legend_beside, note, panels
+from .style import FAINT, INK, figure_of, grid_below, left_out, legend_beside, panels
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -122,7 +122,7 @@ def plot_decisions(
         ax.set_yticklabels([])
     axes[0].set_yticks(range(len(data.groups)), data.groups, fontsize=8)
     unknown = int(np.isnan(next(iter(data.improvement.values()))).sum())
-    legend_beside(*axes, handles=[note(f"left out, unknown: {unknown}")] if unknown else [])
+    legend_beside(*axes, handles=left_out("unknown", unknown))
     return figure_of(axes)
 
 

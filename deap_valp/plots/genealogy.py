@@ -14,7 +14,7 @@ from ..problem import Problem
 from ..search.genealogy import Entry, genealogy
 from .applied import START, draw_applied
 from .points import label_of, without_failures
-from .style import FAINT, INK, figure_of, grid_below, legend_beside, note, panel, scale
+from .style import FAINT, INK, figure_of, grid_below, left_out, legend_beside, panel, scale
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -77,7 +77,9 @@ def genealogy_data(
     Raises:
         ValpError: Nobody is in the archive, or there is no such objective.
     """
-    graph = archive if isinstance(archive, nx.DiGraph) else genealogy(archive)
+    graph = archive
+    if not isinstance(graph, nx.DiGraph):
+        graph = genealogy(graph)
     nodes = {seed: node for seed, node in graph.nodes(data=True) if "step" in node}
     chosen = _chosen(nodes, objective)
     values = without_failures(node["values"][chosen] for node in nodes.values())
@@ -148,7 +150,7 @@ def plot_genealogy(
     _draw_steps(ax, data)
     ax.set(xlabel="step", ylabel=label_of(data.objective, problem))
     failed = int(np.isnan(data.values).sum())
-    legend_beside(ax, handles=[note(f"left out, failed: {failed}")] if failed else [])
+    legend_beside(ax, handles=left_out("failed", failed))
     return figure_of((ax,))
 
 

@@ -24,6 +24,7 @@ from .style import (
     number,
     panel,
     thresholds_of,
+    weight_of,
 )
 
 if TYPE_CHECKING:
@@ -71,7 +72,9 @@ def valp_data(individual: VALP) -> Graph:
     """Return where the components of an individual stand, what they are and whom they serve."""
     positions, routes = place(individual)
     evaluation = individual.evaluation
-    diagnosis = None if evaluation is None else evaluation.diagnosis
+    relevance: Mapping[tuple[str, str], float] = {}
+    if evaluation is not None and evaluation.diagnosis is not None:
+        relevance = evaluation.diagnosis.relevance
     owners: dict[str, str | None] = dict.fromkeys(individual.networks)
     for output in individual.outputs:
         owners.update(dict.fromkeys(individual.exclusive(output), output))
@@ -81,7 +84,7 @@ def valp_data(individual: VALP) -> Graph:
         owners=owners,
         kinds={name: individual.component(name).kind for name in individual.networks},
         widths={name: _widths(individual.component(name)) for name in individual.graph},
-        relevance={} if diagnosis is None else diagnosis.relevance,
+        relevance=relevance,
         outputs=individual.outputs,
     )
 
@@ -94,11 +97,11 @@ def _widths(component: Component) -> str:
     lines = []
     for start in range(0, len(widths), _LAYERS_A_LINE):
         lines.append("-".join(widths[start : start + _LAYERS_A_LINE]))
-    prefix = ""
+    text = "-\n".join(lines)
     if component.drawn is not None:
         latent, _ = component.drawn
-        prefix = f"z{latent.dim}: "
-    return prefix + "-\n".join(lines)
+        text = f"z{latent.dim}: {text}"
+    return text
 
 
 @dataclass(frozen=True)
@@ -119,12 +122,14 @@ class _Pen:
 
     def colour_of(self, name: str) -> str:
         """Return the colour of the output that a component belongs to, grey for a shared one."""
-        owner = name if name in self.colour else self.graph.owners[name]
+        owner = self.graph.owners.get(name, name)  # an output is its own
         return SHARED if owner is None else self.colour[owner]
 
     def radius(self, name: str) -> float:
         """Return the points from the position of a receiver to its border."""
-        return _RADIUS * self.size if name in self.graph.kinds else 0.0
+        if name in self.graph.kinds:
+            return _RADIUS * self.size
+        return 0.0
 
     @property
     def markers(self) -> dict[str, str]:
@@ -269,22 +274,26 @@ def _write_below(pen: _Pen, name: str, text: str, points: float) -> None:
 
 
 def _draw_ports(pen: _Pen, inputs: tuple[str, ...]) -> None:
-    for name in (*inputs, *pen.graph.outputs):
-        is_input = name in inputs
-        fill = "white" if is_input else pen.colour_of(name)
-        pen.ax.annotate(
-            f"{name}\n{pen.graph.widths[name]}",
-            pen.graph.positions[name],
-            ((-4 if is_input else 4) * pen.size, 0),
-            textcoords="offset points",
-            ha="right" if is_input else "left",
-            va="center",
-            multialignment="center",
-            fontsize=8 * pen.size,
-            color=ink_on(fill),
-            bbox={"boxstyle": "round,pad=0.35", "facecolor": fill, "edgecolor": INK},
-            zorder=3,
-        )
+    for name in inputs:
+        _draw_port(pen, name, "white", points=-4, side="right")
+    for name in pen.graph.outputs:
+        _draw_port(pen, name, pen.colour_of(name), points=4, side="left")
+
+
+def _draw_port(pen: _Pen, name: str, fill: str, points: float, side: str) -> None:
+    pen.ax.annotate(
+        f"{name}\n{pen.graph.widths[name]}",
+        pen.graph.positions[name],
+        (points * pen.size, 0),
+        textcoords="offset points",
+        ha=side,
+        va="center",
+        multialignment="center",
+        fontsize=8 * pen.size,
+        color=ink_on(fill),
+        bbox={"boxstyle": "round,pad=0.35", "facecolor": fill, "edgecolor": INK},
+        zorder=3,
+    )
 
 
 def _draw_relevance(pen: _Pen, thresholds: AllThresholds) -> None:
@@ -314,7 +323,7 @@ def _relevance_of(pen: _Pen, name: str, thresholds: AllThresholds) -> list[Any]:
         value = pen.graph.relevance.get((name, output))
         if value is None:
             continue
-        weight = "bold" if value > thresholds_of(thresholds, output).relevance else "normal"
+        weight = weight_of(value > thresholds_of(thresholds, output).relevance)
         style = {
             "fontsize": 6.5 * pen.size,
             "color": darker(pen.colour[output]),

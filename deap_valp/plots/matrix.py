@@ -10,7 +10,7 @@ import numpy as np
 from ..errors import EvaluationError
 from ..genome import VALP, Evaluation
 from ..genome.diagnosis import Diagnosis
-from .style import ink_on
+from .style import ink_on, weight_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,7 +24,9 @@ def evaluation_of(subject: Evaluation | VALP) -> Evaluation:
     Raises:
         EvaluationError: The individual was not evaluated since it was last changed.
     """
-    evaluation = subject if isinstance(subject, Evaluation) else subject.evaluation
+    if isinstance(subject, Evaluation):
+        return subject
+    evaluation = subject.evaluation
     if evaluation is None:
         raise EvaluationError(
             "this plot needs an individual that was evaluated since it was last changed"
@@ -38,7 +40,9 @@ def all_measured_by(subject: Diagnosed) -> Mapping[str, Mapping[Any, Any]]:
     Raises:
         EvaluationError: The individual was not evaluated since it was last changed.
     """
-    diagnosis = subject if isinstance(subject, Diagnosis) else evaluation_of(subject).diagnosis
+    if isinstance(subject, Diagnosis):
+        return subject.measured
+    diagnosis = evaluation_of(subject).diagnosis
     return {} if diagnosis is None else diagnosis.measured
 
 
@@ -104,7 +108,7 @@ def draw_matrix(
     for (row, column), text in cells.items():
         style: dict[str, Any] = {
             "color": ink_on(mesh.to_rgba(values[row, column])[:3]),
-            "fontweight": "bold" if bold[row, column] else "normal",
+            "fontweight": weight_of(bold[row, column]),
         }
         ax.text(column + 0.5, row + 0.5, text, ha="center", va="center", fontsize=8, **style)
     ax.set_xticks(np.arange(len(columns)) + 0.5, columns)

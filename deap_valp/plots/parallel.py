@@ -55,7 +55,7 @@ def draw_parallel(ax: Axes, data: Objectives, labels: Sequence[str]) -> None:
     for name, values in data.values.items():
         heights = _heights(values, low, high, wide)
         front, start = data.front[name], data.start[name]
-        prefix = f"{name}, " if name and name != START else ""
+        prefix = prefix_of(name)
         _draw_lines(ax, heights[~front & ~start], f"{prefix}dominated", color=FAINT, alpha=0.2)
         own: dict[str, Any] = {"color": colour[name]}
         if len(methods) == 1:
@@ -68,6 +68,13 @@ def draw_parallel(ax: Axes, data: Objectives, labels: Sequence[str]) -> None:
     _draw_axes(ax, labels, low, high, wide)
 
 
+def prefix_of(method: str) -> str:
+    """Return how labels of a method's points begin; a lone method has no name."""
+    if method in ("", START):
+        return ""
+    return f"{method}, "
+
+
 def _heights(values: np.ndarray, low: np.ndarray, high: np.ndarray, wide: np.ndarray) -> np.ndarray:
     """Return values as heights: 0 at ``low``, 1 at ``high``, logarithmic where ``wide``."""
     heights = np.empty_like(values)
@@ -76,7 +83,9 @@ def _heights(values: np.ndarray, low: np.ndarray, high: np.ndarray, wide: np.nda
         if wide[index]:
             smallest = max(floor, 1e-3 * top)  # a value of 0 has no logarithm
             column, floor, top = np.log(np.maximum(column, smallest)), np.log(smallest), np.log(top)
-        heights[:, index] = (column - floor) / (top - floor) if top > floor else 0.5
+        heights[:, index] = 0.5
+        if top > floor:
+            heights[:, index] = (column - floor) / (top - floor)
     return heights
 
 
@@ -90,8 +99,9 @@ def _draw_lines(
     ax: Axes, heights: np.ndarray, label: str, colours: Any = None, **style: Any
 ) -> None:
     for index, line in enumerate(heights):
-        own = style if colours is None else {**style, "color": colours[index]}
-        ax.plot(line, label=label, marker="o", markersize=3, **own)
+        if colours is not None:
+            style["color"] = colours[index]
+        ax.plot(line, label=label, marker="o", markersize=3, **style)
 
 
 def _draw_axes(
@@ -99,16 +109,13 @@ def _draw_axes(
 ) -> None:
     for index, (floor, top) in enumerate(zip(low, high, strict=True)):
         ax.vlines(index, 0, 1, color=INK, linewidth=0.8, zorder=0)
-        for height, value, side in ((0, floor, "top"), (1, top, "bottom")):
-            offset: dict[str, Any] = {
-                "xytext": (0, -3 if side == "top" else 3),
-                "textcoords": "offset points",
-            }
+        for height, value, side, points in ((0, floor, "top", -3), (1, top, "bottom", 3)):
+            offset: dict[str, Any] = {"xytext": (0, points), "textcoords": "offset points"}
             place: dict[str, Any] = {"ha": "center", "va": side, "fontsize": 7}
             ax.annotate(f"{value:.3g}", (index, height), **offset, **place)
-    ends = [" (log)" if logarithmic else "" for logarithmic in wide] or [""] * len(labels)
-    wrapped = [label.removesuffix(" (minimised)").replace(": ", ":\n") for label in labels]
-    ticks = [label + end for label, end in zip(wrapped, ends, strict=True)]
+    ticks = [label.removesuffix(" (minimised)").replace(": ", ":\n") for label in labels]
+    for position in np.flatnonzero(wide):
+        ticks[position] += " (log)"
     ax.set_xticks(range(len(labels)), ticks, fontsize=8)
     ax.set(
         xlim=(-0.3, len(labels) - 0.7),

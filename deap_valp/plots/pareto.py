@@ -11,7 +11,7 @@ import numpy as np
 
 from ..errors import ValpError
 from ..problem import Problem
-from .parallel import START, draw_parallel
+from .parallel import START, draw_parallel, prefix_of
 from .points import label_of, names_of, succeeded, values_of
 from .style import (
     FAINT,
@@ -97,7 +97,7 @@ def pareto_data(
     """
     methods = _methods(points, start)
     given = [point for some in methods.values() for point in some]
-    names = tuple(objectives) if objectives is not None else names_of(given)
+    names = tuple(names_of(given) if objectives is None else objectives)
     lengths = {len(values_of(point)) for point in given} - {0}
     if lengths - {len(names)}:
         raise ValpError(f"points have {sorted(lengths)} objectives, the names are {list(names)}")
@@ -120,13 +120,18 @@ def _methods(points: Points | Mapping[str, Points], start: Points) -> dict[str, 
     else:
         methods = {"": list(points)}
     begun = list(start)
-    return {**methods, START: begun} if begun else methods
+    if begun:
+        methods[START] = begun
+    return methods
 
 
 def _by_method(values: Mapping[str, np.ndarray], together: np.ndarray) -> dict[str, np.ndarray]:
     """Cut what belongs to all points into the parts that belong to each method."""
-    ends = np.cumsum([len(array) for array in values.values()])
-    return dict(zip(values, np.split(together, ends[:-1]), strict=True)) if values else {}
+    parts, begin = {}, 0
+    for name, array in values.items():
+        parts[name] = together[begin : begin + len(array)]
+        begin += len(array)
+    return parts
 
 
 def _numbered(values: np.ndarray, front: np.ndarray) -> np.ndarray:
@@ -144,7 +149,9 @@ def nondominated(values: np.ndarray) -> np.ndarray:
     """
     from moocore import is_nondominated
 
-    return is_nondominated(values, keep_weakly=True) if len(values) else np.zeros(0, dtype=bool)
+    if not len(values):
+        return np.zeros(0, dtype=bool)
+    return is_nondominated(values, keep_weakly=True)
 
 
 def plot_pareto(
@@ -195,8 +202,10 @@ def plot_pareto(
 
 def _draw_legend(axes: Sequence[Axes], data: Pareto) -> None:
     left = [f"{name} {missing}".strip() for name, missing in data.left_out.items() if missing]
-    text = f"left out, failed or\nnot evaluated: {', '.join(left)}"
-    legend_beside(*axes, handles=[note(text)] if left else [])
+    handles = []
+    if left:
+        handles.append(note(f"left out, failed or\nnot evaluated: {', '.join(left)}"))
+    legend_beside(*axes, handles=handles)
 
 
 def _draw_pair(ax: Axes, data: Pareto, pair: tuple[int, int], labels: Sequence[str]) -> None:
@@ -221,7 +230,7 @@ def _draw_pair(ax: Axes, data: Pareto, pair: tuple[int, int], labels: Sequence[s
 def _groups(data: Pareto, method: str) -> Iterable[tuple[np.ndarray, dict[str, Any]]]:
     """Yield which points of a method look alike, and how they look."""
     front, start = data.front[method], data.start[method]
-    prefix = f"{method}, " if method and method != START else ""
+    prefix = prefix_of(method)
     begun = {"marker": "*", "s": 110, "edgecolor": INK, "linewidth": 0.9}
     yield (
         ~front & ~start,

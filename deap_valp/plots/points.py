@@ -42,8 +42,9 @@ def names_of(points: Sequence[Any]) -> tuple[str, ...]:
 def _record_of(point: Any, attribute: str, default: Any) -> Any:
     """Return what an individual's evaluation, an entry or an evaluation says of itself."""
     fitness = getattr(point, "fitness", None)
-    record = point if fitness is None else getattr(fitness, "evaluation", None)
-    return getattr(record, attribute, default)
+    if fitness is not None:
+        point = getattr(fitness, "evaluation", None)
+    return getattr(point, attribute, default)
 
 
 def label_of(objective: str, problem: Problem | None = None) -> str:
@@ -59,4 +60,6 @@ def label_of(objective: str, problem: Problem | None = None) -> str:
     if problem is not None:
         measured: dict[str, Any] = {**problem.outputs, **problem.costs}
         score = getattr(measured.get(objective), "score_name", None)
-    return f"{objective} (minimised)" if score is None else f"{objective}: {score}"
+    if score is None:
+        return f"{objective} (minimised)"
+    return f"{objective}: {score}"

@@ -47,20 +47,25 @@ def samples_data(images: Any, shape: Sequence[int] | None = None) -> np.ndarray:
     for index, image in enumerate(pixels):
         grid[index // columns, :height, index % columns, :width] = image
     grid = grid.reshape(rows * (height + GAP), columns * (width + GAP), channels)[:-GAP, :-GAP]
-    return grid[..., 0] if channels == 1 else grid
+    if channels == 1:
+        return grid[..., 0]
+    return grid
 
 
 def _pixels(images: Any, shape: Sequence[int] | None) -> np.ndarray:
     """Return images as an array (images, height, width, channels)."""
-    array = np.asarray(images.detach().cpu() if isinstance(images, torch.Tensor) else images)
+    if isinstance(images, torch.Tensor):
+        images = images.detach().cpu()
+    array = np.asarray(images)
     if array.ndim not in (2, 3, 4) or not array.size:
         raise ValpError(
             "samples need images (images, pixels), (images, height, width) or either with 3 "
             f"channels, got shape {array.shape}"
         )
     if shape is None:
-        side = round(array.shape[1] ** 0.5)
-        shape = (side, side) if array.ndim == 2 else array.shape[1:]
+        shape = array.shape[1:]
+        if array.ndim == 2:
+            shape = 2 * (round(array.shape[1] ** 0.5),)
     if array[0].size != np.prod(shape) or len(shape) not in (2, 3):
         wanted = " x ".join(map(str, shape))
         raise ValpError(f"images of {array[0].size} pixels are not {wanted}: name their shape")

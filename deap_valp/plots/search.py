@@ -90,7 +90,9 @@ def search_data(logbook: Logbook, objectives: Sequence[str] | None = None) -> Se
 def _operator(move: str) -> str:
     """Return the operator of a move as a logbook writes it: ``operator(place): reason``."""
     operator, bracket, _ = move.partition("(")
-    return operator if bracket or move == START else UNCHANGED
+    if bracket or move == START:
+        return operator
+    return UNCHANGED
 
 
 def generations_data(logbook: Logbook, objectives: Sequence[str] | None = None) -> Generations:

@@ -112,7 +112,9 @@ def _draw_slope(ax: Axes, data: Slopes, row: int, output: str) -> None:
 
 
 def _deviations(limits: Thresholds) -> float:
-    return 1.0 if limits.deviations is None else limits.deviations
+    if limits.deviations is None:
+        return 1.0
+    return limits.deviations
 
 
 def _bar_text(data: Slopes) -> str:

@@ -62,7 +62,9 @@ def ink_on(colour: Any) -> str:
     from matplotlib.colors import to_rgb
 
     red, green, blue = to_rgb(colour)
-    return "black" if 0.299 * red + 0.587 * green + 0.114 * blue > 0.5 else "white"
+    if 0.299 * red + 0.587 * green + 0.114 * blue > 0.5:
+        return "black"
+    return "white"
 
 
 def darker(colour: str) -> tuple[float, float, float]:
@@ -78,12 +80,21 @@ def darker(colour: str) -> tuple[float, float, float]:
 
 def number(value: float) -> str:
     """Return a number of three digits: 1.02, 14.3, 100."""
-    return f"{value:.2f}" if value < 9.995 else f"{value:.3g}"
+    if value < 9.995:
+        return f"{value:.2f}"
+    return f"{value:.3g}"
+
+
+def weight_of(bold: bool) -> str:
+    """Return matplotlib's name of a font weight."""
+    return "bold" if bold else "normal"
 
 
 def thresholds_of(thresholds: AllThresholds, output: str) -> Thresholds:
     """Return the thresholds of one output."""
-    return thresholds if isinstance(thresholds, Thresholds) else thresholds[output]
+    if isinstance(thresholds, Thresholds):
+        return thresholds
+    return thresholds[output]
 
 
 def is_wide(values: np.ndarray) -> bool:
@@ -209,3 +220,10 @@ def note(text: str) -> Any:
     from matplotlib.lines import Line2D
 
     return Line2D([], [], linestyle="", label=text)
+
+
+def left_out(why: str, number: int) -> list[Any]:
+    """Return what a legend says of points that are not drawn; nothing where there are none."""
+    if number == 0:
+        return []
+    return [note(f"left out, {why}: {number}")]

@@ -1,0 +1,126 @@
+"""A sub-network kind, an activation and a metric of a user's own: all that ours go through."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+import random
+
+import pytest
+import torch
+import zoo
+from residual import Residual
+from test_training import assert_same
+
+import deap_valp as valp
+from deap_valp import plots
+from deap_valp.diagnosis import ALL_METRICS
+from deap_valp.genome import ACTIVATIONS, KINDS, Activation, check
+from deap_valp.variation.operators import moves
+
+
+@pytest.fixture(autouse=True)
+def known(monkeypatch):
+    monkeypatch.setitem(KINDS, "residual", Residual)
+    monkeypatch.setitem(zoo.TAKES, "residual", set(Residual.takes))
+    monkeypatch.setitem(zoo.GIVES, "residual", Residual.gives)
+
+
+def residual(units=4, steps=2):
+    return Residual(random.getrandbits(63), units, steps)
+
+
+@pytest.fixture
+def individual():
+    networks = {
+        "n0": residual(5),
+        "n1": residual(3, 1),
+        "n2": zoo.decoder(2, 4),
+        "n3": zoo.generic(3),
+    }
+    edges = (
+        "left->n0 right->n0 n0->n1 right->n1 n0->label n1->label n1->value n0->n2 n2->image "
+        "n2->texture n1->n3 n3->value"
+    )
+    return zoo.build(zoo.mixed_problem(), networks, edges)
+
+
+def places(individual):
+    for op, gentle, found in moves(individual):
+        yield from ((op.name, gentle, place) for place in found)
+
+
+def test_it_is_drawn():
+    drawn = [zoo.random_valp(zoo.mixed_problem(), (4, 6)) for _ in range(60)]
+    kinds = {one.component(name).kind for one in drawn for name in one.networks}
+    assert kinds == set(KINDS)
+    for one in drawn:
+        check(one, zoo.mixed_problem())
+
+
+def test_every_operator_at_every_place_keeps_it_valid(individual):
+    count = 0
+    for name, gentle, place in places(individual):
+        changed = copy.deepcopy(individual)
+        valp.Move(name, "gentle" if gentle else "aggressive", place).apply(changed)
+        check(changed, zoo.mixed_problem())
+        assert changed.move.place == place
+        count += 1
+    assert count > 60
+
+
+def test_gentle_operators_leave_every_output_unchanged(individual):
+    before = zoo.predictions(individual, zoo.mixed_problem(), dtype=torch.float64)
+    for name, gentle, place in places(individual):
+        if gentle:
+            changed = copy.deepcopy(individual)
+            valp.Move(name, "gentle", place).apply(changed)
+            after = zoo.predictions(changed, zoo.mixed_problem(), dtype=torch.float64)
+            for key, values in before.items():
+                torch.testing.assert_close(after[key], values, atol=1e-9, rtol=1e-9)
+
+
+def test_many_random_operators_in_a_row():
+    random.seed(3)
+    for _ in range(20):
+        individual = zoo.random_valp(zoo.mixed_problem(), (4, 6))
+        for _ in range(100):
+            valp.mutRandom(individual, operators="all")
+            check(individual, zoo.mixed_problem())
+            if len(individual.networks) > 12:
+                break
+
+
+def test_the_tape_computes_what_autograd_does(individual):
+    assert_same(individual, zoo.mixed_problem())
+
+
+def test_it_is_trained_diagnosed_saved_donated_and_drawn(individual, tmp_path):
+    problem = zoo.mixed_problem()
+    individual.fitness.values = valp.evaluate(
+        individual, problem, first_batches=60, metrics=ALL_METRICS
+    )
+    assert individual.evaluation.ok
+    assert ("n0", "label") in individual.evaluation.diagnosis.relevance
+    valp.save(individual, tmp_path / "one.valp")
+    loaded = valp.load(tmp_path / "one.valp", type(individual))
+    assert loaded.genome == individual.inherited()
+    assert pickle.loads(pickle.dumps(individual)) == individual
+    host = zoo.fan_out()
+    valp.cxExclusiveSubgraph(host, individual)
+    check(host, problem)
+    assert "residual" in str(individual)
+    assert plots.plot_valp(individual)
+    assert valp.selMutation(individual) is not None
+
+
+def test_an_activation_of_ones_own_is_drawn_trained_and_saved(monkeypatch, tmp_path):
+    monkeypatch.setitem(ACTIVATIONS, "sine", Activation(torch.sin, False, 1.0))
+    problem = zoo.mixed_problem()
+    individual = valp.initVALP(
+        zoo.individual_class(problem.weights), problem, activations=("sine",)
+    )
+    assert "sine" in str(individual)
+    assert_same(individual, problem)
+    valp.save(individual, tmp_path / "one.valp")
+    assert valp.load(tmp_path / "one.valp", type(individual)) == individual
