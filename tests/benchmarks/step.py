@@ -18,6 +18,7 @@ import random
 import statistics
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from time import perf_counter, process_time
 
@@ -89,7 +90,8 @@ def six_networks(problem: valp.Problem, width: int) -> valp.VALP:
     )
     individual = zoo.build(problem, networks, edges)
     weights = {key: tensor / tensor.shape[-1] ** 0.5 for key, tensor in individual.weights.items()}
-    return type(individual)(individual.graph, weights, individual.optimizers, batch_size=BATCH)
+    genome = replace(individual.genome, weights=weights, batch_size=BATCH)
+    return type(individual)(genome)
 
 
 def drawn_valp(problem: valp.Problem, width: int, seed: int) -> valp.VALP:
