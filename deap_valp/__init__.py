@@ -47,9 +47,9 @@ from .genome import (
     SubNetwork,
     check,
 )
-from .genome.draw import initVALP
 from .genome.files import load, save
 from .genome.fitness import PENALTY, Evaluation, Fitness
+from .genome.init import initVALP
 from .problem import (
     Classification,
     Generation,
@@ -60,10 +60,12 @@ from .problem import (
 )
 from .search import (
     Entry,
+    Graded,
     ObjectiveKey,
     eaAging,
     eaGuided,
     eaSteadyState,
+    graded,
     hillClimbing,
     majority,
     move_key,
@@ -87,11 +89,12 @@ from .selection import (
     rule,
     selMutation,
 )
-from .training.model import Model, decode
+from .training import PLAIN, Model, Training, decode
 from .variation import (
     mutAddConnection,
     mutAddLayer,
     mutChangeBS,
+    mutChangeDecay,
     mutChangeLR,
     mutChangeSGD,
     mutCloneNetwork,
@@ -110,6 +113,7 @@ __all__ = [
     "ALL_METRICS",
     "DEFAULT_METRICS",
     "PENALTY",
+    "PLAIN",
     "VALP",
     "Adaptive",
     "AtRandom",
@@ -135,6 +139,7 @@ __all__ = [
     "Gain",
     "Generation",
     "Genome",
+    "Graded",
     "Growth",
     "Input",
     "Layer",
@@ -160,6 +165,7 @@ __all__ = [
     "StructureError",
     "SubNetwork",
     "Thresholds",
+    "Training",
     "ValpError",
     "calibrateThresholds",
     "check",
@@ -172,6 +178,7 @@ __all__ = [
     "eaSteadyState",
     "evaluate",
     "genealogy",
+    "graded",
     "hillClimbing",
     "initVALP",
     "load",
@@ -181,6 +188,7 @@ __all__ = [
     "mutAddConnection",
     "mutAddLayer",
     "mutChangeBS",
+    "mutChangeDecay",
     "mutChangeLR",
     "mutChangeSGD",
     "mutCloneNetwork",

@@ -49,8 +49,8 @@ def main() -> None:
         values = zip(problem.objectives, individual.fitness.values)
         print("  ", *(f"{name} {value:.4g} " for name, value in values))
     print("\nThe last incumbent:", best, best.evaluation.diagnosis, sep="\n")
-    scores = valp.score(best, problem, split="test")
-    print("\nTest scores:", *(f"{name} {value:.4g} " for name, value in scores.items()))
+    tested = valp.score(best, problem, split="test")
+    print("\nTest scores:", *(f"{name} {value:.4g} " for name, value in tested.items()))
 
     folder = Path("quickstart_plots")
     folder.mkdir(exist_ok=True)

@@ -112,7 +112,7 @@ def test_a_hand_made_network_is_a_function_of_its_seed():
 def test_a_run_is_one_file_with_its_scores(arm, tmp_path):
     suite.run_one(SETTINGS, "iris", arm, 1, tmp_path)
     run = json.loads(folders.path_of(tmp_path, "iris", arm, 1).read_text())
-    assert run["problem"], run["arm"] == ("iris", arm)
+    assert (run["problem"], run["arm"]) == ("iris", arm)
     assert set(run["test"][0]) == set(run["kinds"]) == {"species", "width"}
     assert run["seconds"] > 0
     assert not list(tmp_path.glob("*.part"))

@@ -253,7 +253,8 @@ def problem_of(name: str) -> valp.Problem:
 
 
 def random_valp(problem: valp.Problem, networks=(3, 6)):
-    return valp.initVALP(individual_class(problem.weights), problem, networks=networks)
+    cls = individual_class(problem.weights)
+    return valp.initVALP(cls, problem, networks=networks, start="random")
 
 
 # ---- a check that shares no code with the package ------------------------------------------------

@@ -64,7 +64,8 @@ def diagnose(
     _check_features(problem, features)
     with devices.one_thread():
         model = decode(individual, device=devices.choose(device))
-        subject = Subject(model, problem, evaluation.history, individual.seed, features)
+        recent = {name: losses[-evaluation.window :] for name, losses in evaluation.history.items()}
+        subject = Subject(model, problem, recent, individual.seed, features)
         return measure(subject, metrics)
 
 

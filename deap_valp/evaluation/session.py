@@ -7,7 +7,8 @@ References:
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from functools import partial
 from time import perf_counter
 
@@ -18,9 +19,9 @@ from .. import device as devices
 from ..diagnosis import DEFAULT_METRICS, Subject, known_metrics, measure
 from ..errors import EvaluationError, ValpError
 from ..genome import PENALTY, VALP, Evaluation, check
+from ..genome.optimizers import State, on_cpu
 from ..problem import Problem
-from ..training.loop import train
-from ..training.model import decode
+from ..training import Model, Session, Training, decode, train
 from .scoring import CHUNK, score_model
 
 logger = logging.getLogger("deap_valp")
@@ -29,19 +30,18 @@ logger = logging.getLogger("deap_valp")
 def evaluate(
     individual: VALP,
     problem: Problem,
-    batches: int = 1000,
-    first_batches: int = 5000,
+    batches: int | None = None,
+    first_batches: int | None = None,
     device: str | torch.device = "auto",
-    metrics: tuple[str, ...] = DEFAULT_METRICS,
+    metrics: Iterable[str] = DEFAULT_METRICS,
+    training: Training = Training(),
 ) -> Evaluation:
     """Train an individual from the weights it holds and measure it on the validation split.
 
     Does not change the individual; assign the result to ``individual.fitness.values``, and a
-    ``Fitness`` keeps all
-    of it. A pure function of its arguments: it seeds itself from the individual and runs on one CPU
-    thread, so it
-    gives the same result in any process. The learning rates, algorithms and batch size are the
-    individual's.
+    ``Fitness`` keeps all of it. A pure function of its arguments: it seeds itself from the
+    individual and runs on one CPU thread, so it gives the same result in any process. The learning
+    rates, weight decays, algorithms and batch size are the individual's.
 
     A failure costs this evaluation and no more: losses or scores that are not finite, and any
     exception, give every objective the value ``fitness.PENALTY``, a status that says what happened,
@@ -52,10 +52,13 @@ def evaluate(
     Args:
         individual: A VALP of this problem.
         problem: Gives data, losses and scores.
-        batches: Training steps where some weights are inherited.
-        first_batches: Training steps where none are.
+        batches: Training steps where some weights are inherited; by default a fifth of the usual
+            first ones, at least 300.
+        first_batches: Training steps where none are; by default those of 100 epochs, but at least
+            1,500 and at most 6,000.
         device: ``"auto"``: this process's GPU where there is one, else the CPU.
         metrics: What to diagnose.
+        training: What a session keeps and when it ends early; ``PLAIN`` is the paper's training.
 
     Returns:
         One minimised number per output, then one per cost of the problem.
@@ -67,43 +70,91 @@ def evaluate(
     References:
         Paper VI-C.
     """
-    if batches < 1 or first_batches < 1:
-        raise EvaluationError(
-            f"evaluate needs at least 1 batch, got batches={batches}, first_batches={first_batches}"
-        )
+    _check_budget(batches=batches, first_batches=first_batches)
     check(individual, problem)
-    device, metrics = (
-        devices.choose(device),
-        known_metrics(metrics),
-    )  # what is not there is the caller's error
-    previous = individual.evaluation
-    sessions = 0 if previous is None else previous.sessions
+    usual_first, usual = usual_budgets(problem, individual.batch_size)
+    task = _Task(
+        individual=individual,
+        problem=problem,
+        batches=(batches or usual) if individual.trained else (first_batches or usual_first),
+        window=batches or usual,
+        # A device or metric that is not there is the caller's error, no failed evaluation.
+        device=devices.choose(device),
+        metrics=known_metrics(metrics),
+        training=training,
+    )
     try:
         with devices.one_thread():
-            budget = batches if individual.trained else first_batches
-            return _in_memory(
-                partial(_evaluate, individual, problem, budget, sessions, device, metrics)
-            )
+            return _in_memory(partial(_evaluate, task))
     except Exception as error:  # whatever a user's loss, score or cost raises, the run goes on
-        reason = str(error) if isinstance(error, _Failure) else f"{type(error).__name__}: {error}"
-        logger.warning(
-            "evaluation of %r failed: %s",
-            individual,
-            reason,
-            exc_info=not isinstance(error, _Failure),
-        )
-        return Evaluation(
-            [PENALTY] * len(problem.objectives),
-            objectives=problem.objectives,
-            seed=individual.seed,
-            weights=individual.trained_weights,
-            sessions=sessions,
-            status=reason,
-        )
+        return _failed(task, error)
+
+
+def usual_budgets(problem: Problem, batch_size: int) -> tuple[int, int]:
+    """Return the usual number of batches of a first session and of later ones.
+
+    A first session lasts 100 epochs, but at least 1,500 and at most 6,000 batches; it mostly ends
+    earlier on few examples. A later one lasts a fifth of that, at least 300.
+    """
+    epoch = max(1, problem.training_size // batch_size)
+    first = min(max(100 * epoch, 1500), 6000)
+    return first, max(300, first // 5)
+
+
+def _check_budget(**budgets: int | None) -> None:
+    for name, batches in budgets.items():
+        whole = isinstance(batches, int) and not isinstance(batches, bool)
+        if batches is not None and (not whole or batches < 1):
+            raise EvaluationError(
+                f"evaluate needs {name} as a whole number from 1 on, or None for the usual one, "
+                f"got {batches!r}"
+            )
+
+
+@dataclass(frozen=True)
+class _Task:
+    """What one evaluation does, once its arguments are known to be sound.
+
+    Attributes:
+        batches: Budget of this session.
+        window: Batches at the end of the history that the slopes look at.
+    """
+
+    individual: VALP
+    problem: Problem
+    batches: int
+    window: int
+    device: torch.device
+    metrics: tuple[str, ...]
+    training: Training
+
+    @property
+    def sessions(self) -> int:
+        """Training sessions that the weights have been through without a change."""
+        previous = self.individual.evaluation
+        return 0 if previous is None else previous.sessions
 
 
 class _Failure(ValpError):
     """The model itself went wrong: nothing to trace in the code."""
+
+
+def _failed(task: _Task, error: Exception) -> Evaluation:
+    """Log a failure, and return the evaluation that says so."""
+    expected = isinstance(error, _Failure)
+    reason = str(error) if expected else f"{type(error).__name__}: {error}"
+    message = "evaluation of %r failed: %s"
+    logger.warning(message, task.individual, reason, exc_info=not expected)
+    handed_on = task.individual.inherited()
+    return Evaluation(
+        [PENALTY] * len(task.problem.objectives),
+        objectives=task.problem.objectives,
+        seed=task.individual.seed,
+        weights=handed_on.weights,
+        optimizer_state=handed_on.optimizer_state,
+        sessions=task.sessions,
+        status=reason,
+    )
 
 
 def _in_memory(attempt: Callable[[int], Evaluation]) -> Evaluation:
@@ -114,8 +165,7 @@ def _in_memory(attempt: Callable[[int], Evaluation]) -> Evaluation:
         if not devices.out_of_memory(error):
             raise
         logger.warning(
-            "evaluate: out of memory, so it is tried again with half the micro-batch (%s)",
-            str(error),
+            "evaluate: out of memory, so it is tried again with half the micro-batch (%s)", error
         )
     devices.free()  # here, past the exception, whose traceback held what the first attempt had made
     try:
@@ -126,26 +176,13 @@ def _in_memory(attempt: Callable[[int], Evaluation]) -> Evaluation:
         raise _Failure(f"out of memory, with half the micro-batch too: {error}") from error
 
 
-def _evaluate(
-    individual: VALP,
-    problem: Problem,
-    batches: int,
-    sessions: int,
-    device: torch.device,
-    metrics: tuple[str, ...],
-    micro_batches: int,
-) -> Evaluation:
+def _evaluate(task: _Task, micro_batches: int) -> Evaluation:
     start = perf_counter()
-    model = decode(individual, device=device)
-    seed = (
-        hash((individual.seed, sessions)) % 2**63
-    )  # hash() of integers is the same in every process
-    losses = train(
-        model, problem, batches, individual.batch_size, individual.optimizers, seed, micro_batches
-    )
-    history = dict(
-        zip(model.outputs, losses.T.cpu().numpy(), strict=True)
-    )  # one device sync a session, not a batch
+    individual, problem = task.individual, task.problem
+    model = decode(individual, device=task.device)
+    session = _trained(task, model, micro_batches)
+    # one device sync for the whole history, not one a batch
+    history = dict(zip(model.outputs, session.history.T.cpu().numpy(), strict=True))
     _check_finite(history)
     trained = perf_counter()
     scores = score_model(model, problem, "validation", CHUNK // micro_batches)
@@ -153,20 +190,57 @@ def _evaluate(
     values = {**scores, **costs}
     _check_values(values)
     scored = perf_counter()
-    diagnosis = measure(Subject(model, problem, history, individual.seed), metrics)
+    recent = {name: losses[-task.window :] for name, losses in history.items()}
+    diagnosis = measure(Subject(model, problem, recent, individual.seed), task.metrics)
+    losses: dict[str, float] = {}
+    if session.losses is not None:
+        losses = dict(zip(model.outputs, session.losses.tolist(), strict=True))
     return Evaluation(
         [values[name] for name in problem.objectives],
         objectives=problem.objectives,
         seed=individual.seed,
         weights=model.weights(),
         history=history,
+        kept=session.kept,
+        losses=losses,
+        resolution=_resolution(problem),
+        window=task.window,
+        optimizer_state=on_cpu(session.state),
         diagnosis=diagnosis,
-        sessions=sessions + 1,
+        sessions=task.sessions + 1,
         seconds={
             "train": trained - start,
             "score": scored - trained,
             "diagnose": perf_counter() - scored,
         },
+    )
+
+
+def _resolution(problem: Problem) -> dict[str, float]:
+    """Return the step of each score that comes in steps, on the validation split."""
+    size = problem.split("validation").size
+    found = {name: output.score_step(size) for name, output in problem.outputs.items()}
+    return {name: step for name, step in found.items() if step}
+
+
+def _trained(task: _Task, model: Model, micro_batches: int) -> Session:
+    """Train the model in place for one session."""
+    individual = task.individual
+    # hash() of whole numbers is the same in every process
+    seed = hash((individual.seed, task.sessions)) % 2**63
+    state: State = {}
+    if task.training.carry:
+        state = individual.inherited().optimizer_state
+    return train(
+        model,
+        task.problem,
+        task.batches,
+        individual.batch_size,
+        individual.optimizers,
+        seed,
+        micro_batches,
+        training=task.training,
+        state=state,
     )
 
 

@@ -28,8 +28,9 @@ from .valp import VALP
 
 # Drawing and files build VALPs.
 # isort: split
-from .draw import initial_weights, initVALP, kinds_between
+from .draw import initial_weights, kinds_between
 from .files import load, save
+from .init import initVALP
 
 __all__ = [
     "ACTIVATIONS",

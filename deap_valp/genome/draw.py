@@ -1,4 +1,4 @@
-"""Random VALPs.
+"""Random graphs of VALPs, and their initial weights.
 
 References:
     Paper VI ("a number of components close to the minimum"); sizes after readings of the authors'
@@ -10,22 +10,18 @@ from __future__ import annotations
 import random
 from functools import cache
 from itertools import combinations
-from typing import Any, TypeVar
+from typing import Any
 
 import networkx as nx
 from torch import Generator, Tensor, zeros
 
 from ..errors import StructureError
-from .activations import ACTIVATIONS
-from .genome import Genome, Optimizer, initial_block
-from .kinds import KINDS, Layout, Limits, SubNetwork
+from .genome import initial_block
+from .kinds import KINDS, Layout, SubNetwork
 from .places import Connection
 from .ports import FEATURES, Input, Ports
 from .structure import build_graph, type_valid
-from .valp import VALP
 from .weights import new_generator
-
-Individual = TypeVar("Individual", bound=VALP)
 
 _OWN_PROVIDER = 0.9
 """Chance that an output gets a sub-network of its own: exclusive subgraphs can be donated."""
@@ -35,61 +31,6 @@ _READ_INPUT = 0.6
 
 _EXTRA_CONNECTION = 0.15
 """Chance, for each sub-network, of one more connection."""
-
-
-def initVALP(
-    icls: type[Individual],
-    problem: Ports,
-    networks: tuple[int, int] = (3, 6),
-    layers: tuple[int, int] = (1, 4),
-    width: tuple[int, int] = (8, 96),
-    latent: tuple[int, int] = (4, 32),
-    activations: tuple[str, ...] = Layout().activations,
-    batch_size: int = 200,
-    optimizer: str = "adam",
-    learning_rate: float = 1e-3,
-    limits: Limits | None = None,
-) -> Individual:
-    """A random valid VALP for ``problem``.
-
-    Built from the outputs towards the inputs: each component in need of a provider reads an input,
-    an existing sub-network or a new one, as the number still to come allows. An output mostly gets
-    a sub-network of its own, so that exclusive subgraphs, which can be donated, are common.
-
-    Args:
-        icls: The individual's class, made by ``creator.create``.
-        problem: What the inputs and outputs are.
-        networks: Least and largest number of sub-networks; the number is drawn uniformly and met
-            exactly.
-        layers: Least and largest number of layers of a sub-network.
-        width: Least and largest number of units of a layer.
-        latent: Least and largest number of dimensions of a decoder's latent.
-        activations: Hidden activations to draw from (names in ``networks.ACTIVATIONS``).
-        batch_size: Examples of a training batch.
-        optimizer: SGD algorithm of every output.
-        learning_rate: Learning rate of every output.
-        limits: How far operators may let it grow; ``Limits()`` by default.
-
-    Raises:
-        StructureError: A bound is not a range of positive numbers, passes a limit, or ``networks``
-            starts below what the problem's outputs need; an activation is unknown.
-
-    References:
-        Paper VI-C, random_VALP.
-    """
-    limits = limits or Limits()
-    layout = Layout(tuple(layers), tuple(width), tuple(latent), tuple(activations))  # type: ignore[arg-type]
-    _check_bounds(problem, networks, layout, limits)
-    graph = random_graph(problem, random.randint(*networks), layout)
-    genome = Genome(
-        graph=graph,
-        weights=initial_weights(graph),
-        optimizers={name: Optimizer(optimizer, learning_rate) for name in problem.outputs},
-        batch_size=batch_size,
-        limits=limits,
-        layout=layout,
-    )
-    return icls(genome)
 
 
 def least_networks(problem: Ports) -> int:
@@ -141,31 +82,6 @@ def _supplied(chosen: tuple[type[SubNetwork], ...], given: frozenset[str]) -> bo
         available = available.union(kind.gives for kind in ready)
         waiting = [kind for kind in waiting if kind not in ready]
     return True
-
-
-def _check_bounds(
-    problem: Ports, networks: tuple[int, int], layout: Layout, limits: Limits
-) -> None:
-    for name, (low, high), top in (
-        ("networks", networks, limits.networks),
-        ("layers", layout.layers, limits.layers),
-        ("width", layout.width, limits.width),
-        ("latent", layout.latent, limits.latent),
-    ):
-        if not 1 <= low <= high <= top:
-            raise StructureError(
-                f"initVALP needs 1 <= low <= high <= {top} (the limit) for {name}, got {(low, high)}"
-            )
-    least = least_networks(problem)
-    if networks[0] < least:
-        raise StructureError(
-            f"initVALP needs networks from {least} on for the outputs of {problem!r}, got {networks}"
-        )
-    unknown = sorted(set(layout.activations) - set(ACTIVATIONS))
-    if unknown or not layout.activations:
-        raise StructureError(
-            f"initVALP needs activations among {list(ACTIVATIONS)}, got {unknown or '()'}"
-        )
 
 
 def random_graph(problem: Ports, count: int, layout: Layout) -> nx.DiGraph:

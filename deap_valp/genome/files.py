@@ -114,8 +114,8 @@ def save(individual: VALP, path: str | os.PathLike[str]) -> None:
     """Write an individual with its trained weights to a file.
 
     The weights are those after the last training, as ``decode`` takes them. So if the individual
-    was trained since its last change, the loaded one holds what it would hand on (``inherited``). The
-    fitness, the last move and the seed are not written.
+    was trained since its last change, the loaded one holds what it would hand on (``inherited``).
+    The fitness, the last move and the seed are not written.
 
     The file is written under another name beside ``path`` and then renamed. Readers see the old
     file or all of the new one, and a failure leaves the old file as it was. ``save`` writes nothing

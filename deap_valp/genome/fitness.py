@@ -15,6 +15,7 @@ from deap import base
 from torch import Tensor
 
 from .diagnosis import Diagnosis
+from .optimizers import State, pack_state, unpack_state
 from .weights import pack, unpack
 
 PENALTY = 1e6
@@ -31,7 +32,16 @@ class Evaluation(tuple[float, ...]):
         seed: The seed of the individual it belongs to; an individual that was changed since has
             another.
         weights: Tensor by name, as in ``VALP.weights``; treated as values, never written to.
-        history: Per output its training losses, one float32 per batch, shape (batches,).
+        history: Per output its training losses, one float32 per batch, shape (batches,). A session
+            that ended early has fewer batches than its budget.
+        kept: After how many batches of the session the model had these weights.
+        losses: Per output its validation loss with these weights, latents at their mean; empty where
+            the session did not look at it.
+        resolution: By objective the smallest difference that it can show, where it comes in steps:
+            1 / (validation examples) of an error rate.
+        window: Batches at the end of the history that say how the loss moves now.
+        optimizer_state: What the optimizers remember of each tensor, by its name and the
+            algorithm's: the next session goes on from it.
         diagnosis: What ``diagnose`` measured on these weights, or None where the evaluation failed.
         sessions: Number of training sessions that the weights have been through without a
             structural change.
@@ -44,6 +54,11 @@ class Evaluation(tuple[float, ...]):
     seed: int
     weights: dict[str, Tensor]
     history: dict[str, np.ndarray]
+    kept: int
+    losses: dict[str, float]
+    resolution: dict[str, float]
+    window: int
+    optimizer_state: State
     diagnosis: Diagnosis | None
     sessions: int
     seconds: dict[str, float]
@@ -57,6 +72,11 @@ class Evaluation(tuple[float, ...]):
         seed: int,
         weights: Mapping[str, Tensor],
         history: Mapping[str, np.ndarray] | None = None,
+        kept: int = 0,
+        losses: Mapping[str, float] | None = None,
+        resolution: Mapping[str, float] | None = None,
+        window: int = 1000,
+        optimizer_state: State | None = None,
         diagnosis: Diagnosis | None = None,
         sessions: int = 1,
         seconds: Mapping[str, float] | None = None,
@@ -67,6 +87,11 @@ class Evaluation(tuple[float, ...]):
         evaluation.seed = seed
         evaluation.weights = dict(weights)
         evaluation.history = dict(history or {})
+        evaluation.kept = kept
+        evaluation.losses = dict(losses or {})
+        evaluation.resolution = dict(resolution or {})
+        evaluation.window = window
+        evaluation.optimizer_state = dict(optimizer_state or {})
         evaluation.diagnosis = diagnosis
         evaluation.sessions = sessions
         evaluation.seconds = dict(seconds or {})
@@ -88,6 +113,7 @@ class Evaluation(tuple[float, ...]):
 
     def __reduce__(self) -> tuple[Any, ...]:
         state = {**self.__dict__, "weights": pack(self.weights)}
+        state["optimizer_state"] = pack_state(self.optimizer_state)
         return _restore, (type(self), tuple(self), state)
 
     def __repr__(self) -> str:
@@ -97,6 +123,7 @@ class Evaluation(tuple[float, ...]):
 
 def _restore(cls: type[Evaluation], values: tuple[float, ...], state: dict[str, Any]) -> Evaluation:
     state["weights"] = unpack(state["weights"])
+    state["optimizer_state"] = unpack_state(state["optimizer_state"])
     return cls(values, **state)
 
 

@@ -16,6 +16,7 @@ import torch
 from torch import Generator, Tensor
 
 from .kinds import Layout, Limits, Part, SubNetwork
+from .optimizers import BlockState, State, pack_state, unpack_state
 from .places import Connection
 from .ports import DISCRETE
 from .structure import Structure, build_graph, copy_graph, same_structure
@@ -24,10 +25,18 @@ from .weights import initial, pack, unpack
 
 @dataclass(frozen=True)
 class Optimizer:
-    """The SGD algorithm (a name in ``optimizers.OPTIMIZERS``) and learning rate of one output."""
+    """How one output is trained.
+
+    Attributes:
+        name: The SGD algorithm, a name in ``optimizers.OPTIMIZERS``.
+        learning_rate: Its learning rate.
+        decay: Decoupled weight decay: at each step weights, not biases, shrink by the learning rate
+            times it.
+    """
 
     name: str = "adam"
     learning_rate: float = 1e-3
+    decay: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +56,8 @@ class Genome(Structure):
         trained: Whether any of the weights come from training.
         ages: By sub-network, the training sessions that it has been through.
         unused: The number in the name of the next new sub-network.
+        optimizer_state: What training remembers of each tensor, by its name and the algorithm's.
+            It is inherited with the tensor and no part of what makes genomes equal.
     """
 
     graph: nx.DiGraph
@@ -58,6 +69,7 @@ class Genome(Structure):
     trained: bool = False
     ages: Mapping[str, int] = field(default_factory=dict)
     unused: int = 0
+    optimizer_state: State = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         networks = self.networks
@@ -96,6 +108,7 @@ class Genome(Structure):
         state["graph"] = nodes, list(self.graph.edges)
         state["weights"] = pack(self.weights)
         state["optimizers"], state["ages"] = dict(self.optimizers), dict(self.ages)
+        state["optimizer_state"] = pack_state(self.optimizer_state)
         return _unpickled, (state,)
 
     def __repr__(self) -> str:
@@ -104,8 +117,9 @@ class Genome(Structure):
 
 def _unpickled(state: dict[str, Any]) -> Genome:
     nodes, edges = state["graph"]
-    graph, weights = build_graph(dict(nodes), edges), unpack(state["weights"])
-    return Genome(**{**state, "graph": graph, "weights": weights})
+    state["graph"], state["weights"] = build_graph(dict(nodes), edges), unpack(state["weights"])
+    state["optimizer_state"] = unpack_state(state["optimizer_state"])
+    return Genome(**state)
 
 
 def summary(structure: Structure) -> str:
@@ -126,7 +140,8 @@ class Draft(Structure):
     """A genome under the knife: what an operator edits. No method checks the rules of a VALP.
 
     It reads like a VALP and has the same attributes. ``genome()`` gives the new genome; the one it
-    was made of stays as it is.
+    was made of stays as it is. What the optimizers remember of a tensor goes where the tensor goes,
+    also to several places; a new tensor begins without, unless it ``follows`` an old one.
     """
 
     def __init__(self, genome: Genome) -> None:
@@ -138,6 +153,21 @@ class Draft(Structure):
         self.batch_size, self.trained = genome.batch_size, genome.trained
         self.limits, self.layout = genome.limits, genome.layout
         self._unused = genome.unused
+        self._states: dict[int, Mapping[str, BlockState]] = {}
+        self._holding: list[Any] = []  # so that no other tensor gets an id that stands above
+        self.adopt(genome)
+
+    def adopt(self, genome: Genome) -> None:
+        """Let the tensors of a genome bring along what the optimizers remember of them."""
+        self._holding.append(genome)
+        for key, state in genome.optimizer_state.items():
+            self._states[id(genome.weights[key])] = state
+
+    def follow(self, new: Tensor, old: Tensor) -> None:
+        """Let a new tensor of the same shape take over what is remembered of an old one."""
+        if id(old) in self._states:
+            self._holding.append(new)
+            self._states[id(new)] = self._states[id(old)]
 
     def genome(self) -> Genome:
         """Return the genome that the draft has become."""
@@ -152,7 +182,12 @@ class Draft(Structure):
             layout=self.layout,
             trained=self.trained,
             unused=self._unused,
+            optimizer_state=self._inherited_states(),
         )
+
+    def _inherited_states(self) -> dict[str, Mapping[str, BlockState]]:
+        tensors = self.weights.items()
+        return {key: self._states[id(t)] for key, t in tensors if id(t) in self._states}
 
     # ---- sub-networks ----------------------------------------------------------------------------
 

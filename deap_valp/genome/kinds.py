@@ -44,6 +44,7 @@ class Limits:
         latent: Dimensions of a decoder's latent.
         batch_size: Smallest and largest number of examples of a batch.
         learning_rate: Smallest and largest learning rate.
+        decay: Smallest and largest weight decay.
     """
 
     networks: int = 64
@@ -52,6 +53,7 @@ class Limits:
     latent: int = 64
     batch_size: tuple[int, int] = (25, 1600)
     learning_rate: tuple[float, float] = (1e-5, 1e-1)
+    decay: tuple[float, float] = (1e-3, 10.0)
 
 
 @dataclass(frozen=True)
@@ -586,9 +588,9 @@ class Decoder(Dense):
     """The decoder of a variational autoencoder.
 
     Two linear heads read the providers and give mean and log-variance of a latent; the layers read
-    what is drawn. Decoders of one latent have one KL divergence, the mean of theirs weighted by ``share``. A
-    gentle clone halves the share of its original between the two, which keeps the mean also where
-    they differ from a third.
+    what is drawn. Decoders of one latent have one KL divergence, the mean of theirs weighted by
+    ``share``. A gentle clone halves the share of its original between the two, which keeps the mean
+    also where they differ from a third.
     """
 
     latent: Latent

@@ -119,3 +119,6 @@ class Ports(Protocol):
 
     @property
     def outputs(self) -> Mapping[str, HasPort]: ...
+
+    @property
+    def training_size(self) -> int: ...

@@ -119,3 +119,7 @@ def _check_training(individual: Any) -> None:
             raise StructureError(
                 f"{output} needs a finite learning rate from 0 on, got {optimizer.learning_rate}"
             )
+        if not 0 <= optimizer.decay < float("inf"):
+            raise StructureError(
+                f"{output} needs a finite weight decay from 0 on, got {optimizer.decay}"
+            )

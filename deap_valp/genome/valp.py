@@ -110,6 +110,7 @@ class VALP(Structure):
             weights=evaluation.weights,
             trained=self.genome.trained or evaluation.ok,
             ages={name: age + evaluation.sessions for name, age in self.genome.ages.items()},
+            optimizer_state=evaluation.optimizer_state,
         )
 
     @property

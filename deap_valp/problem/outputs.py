@@ -237,6 +237,10 @@ class OutputKind:
         """Return the kind's own score of finite predictions, as ``score`` gets them."""
         raise NotImplementedError
 
+    def score_step(self, size: int) -> float:
+        """Return the smallest difference between two scores of ``size`` examples; 0 for any."""
+        return 0.0
+
     def performance(self, head: Tensor, target: Tensor) -> float:
         """Return how well a batch in training units is predicted, as module intervention asks.
 

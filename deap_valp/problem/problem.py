@@ -100,7 +100,7 @@ class Problem:
         }
         self._share(features)
         self._splits = {name: self._split_of(name, features) for name in SPLITS}
-        self._on_device: dict[tuple[str, torch.device], Split] = {}
+        self._on_device: dict[tuple[str, torch.device, int | None], Split] = {}
         self._travels_as: tuple[Callable[..., Problem], tuple[Any, ...]] | None = None
         self.loss_scale = {
             name: _loss_scale(name, kind, normalize) for name, kind in self.outputs.items()
@@ -124,6 +124,11 @@ class Problem:
         return (*self.outputs, *self.costs)
 
     @property
+    def training_size(self) -> int:
+        """Number of training examples."""
+        return self._splits["train"].size
+
+    @property
     def weights(self) -> tuple[float, ...]:
         """DEAP's objective weights, -1 for each objective, since everything is minimised."""
         return (-1.0,) * len(self.objectives)
@@ -138,17 +143,20 @@ class Problem:
         Args:
             name: "train", "validation" or "test".
             device: Where the tensors lie.
-            limit: Return views of the first ``limit`` examples only.
+            limit: Return so many of the examples only, drawn at random once for all.
 
         Raises:
             ProblemError: There is no such split, or the limit is below 1.
         """
         refuse_unknown_split(name)
-        key = (name, torch.empty(0, device=device).device)  # "cuda" and "cuda:0" are one device
+        place = torch.empty(0, device=device).device  # "cuda" and "cuda:0" are one device
+        key = name, place, limit
         if key not in self._on_device:
-            self._on_device[key] = self._splits[name].to(device)
-        found = self._on_device[key]
-        return found if limit is None else found.first(limit)
+            if limit is None:
+                self._on_device[key] = self._splits[name].to(place)
+            else:
+                self._on_device[key] = self.split(name, place).sample(limit)
+        return self._on_device[key]
 
     def prepare(self, inputs: Mapping[str, Any]) -> dict[str, Tensor]:
         """Return new data as a decoded model takes it, with categories as one-hot columns.

@@ -11,22 +11,11 @@ from typing import Any
 
 from deap import base, tools
 
-from ..genome import VALP
 from ..variation.operators import Move
+from .acceptance import graded
 from .checkpoint import Checkpoint
 from .genealogy import Entry
 from .run import Run
-
-
-def majority(candidate: VALP, incumbent: VALP) -> bool:
-    """Whether the candidate is strictly lower in more than half of the outputs; a failed one never is.
-
-    With three outputs: in at least two (Fig. 4, ``<``). Costs of the problem do not vote.
-    """
-    outputs = len(candidate.outputs)
-    ours, theirs = candidate.fitness.values[:outputs], incumbent.fitness.values[:outputs]  # type: ignore[attr-defined]
-    lower = sum(a < b for a, b in zip(ours, theirs, strict=True))
-    return not candidate.failed and lower >= outputs // 2 + 1
 
 
 def hillClimbing(
@@ -34,7 +23,7 @@ def hillClimbing(
     toolbox: base.Toolbox,
     nsteps: int = 60,
     *,
-    accept: Callable[[Any, Any], bool] = majority,
+    accept: Callable[[Any, Any], bool] = graded,
     stats: Any = None,
     halloffame: Any = None,
     archive: list[Entry] | None = None,
@@ -55,7 +44,8 @@ def hillClimbing(
             ``clone``; ``feedback``, where there is one, is called with each candidate once it is
             evaluated.
         nsteps: Number of candidates.
-        accept: ``accept(candidate, incumbent)``.
+        accept: ``accept(candidate, incumbent)``. The default adds up what the outputs gain and
+            lets none of them lose much (``Graded``); ``majority`` is the paper's.
         stats: Compiled over the incumbent, in every record.
         halloffame: Updated with every structure evaluated, accepted or not; a ``tools.ParetoFront``
             keeps the front.

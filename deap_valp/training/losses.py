@@ -9,6 +9,7 @@ References:
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from operator import mul
 from typing import NamedTuple
 
 import torch
@@ -32,11 +33,13 @@ class LossWeights(NamedTuple):
     parts: tuple[str, ...]
     rows: tuple[tuple[float, ...], ...]
 
-    def of(self, part: str) -> float:
-        """Return the weight of a part in the sum of all losses; 0 for an unknown one."""
-        if part not in self.parts:
-            return 0.0
-        return sum(row[self.parts.index(part)] for row in self.rows)
+    def pulled(self, pulls: Mapping[str, float]) -> list[float]:
+        """Return the weight of each part in a sum of losses, each times the pull of its output.
+
+        An output without a pull counts 0. The first parts are the outputs, as are the rows.
+        """
+        factors = [pulls.get(output, 0.0) for output in self.parts[: len(self.rows)]]
+        return [sum(map(mul, factors, column)) for column in zip(*self.rows, strict=True)]
 
 
 def loss_weights(model: Model, problem: Problem) -> LossWeights:

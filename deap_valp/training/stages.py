@@ -132,14 +132,19 @@ class Draw:
     noise: Tensor
     loss: Tensor
 
-    def __init__(self, heads: Signal, into: Signal, latent: Latent, weight: float) -> None:
+    def __init__(self, heads: Signal, into: Signal, latent: Latent) -> None:
         assert heads.gradient is not None
         self.latent, self.into = latent, into
         self.mean, self.raw = heads.value.chunk(2)
         self.of_mean, self.of_raw = heads.gradient.chunk(2)
         self.each = 1 / heads.value.shape[1]
-        self.pull = weight * self.each  # of the divergence: towards mean 0 and variance 1
-        self.rest = self.mean.new_tensor(-0.5 * self.pull)
+        self.pull, self.rest = 0.0, self.mean.new_zeros(())
+
+    def weigh(self, weight: float) -> None:
+        """Set the weight of the divergence in the sum that is differentiated next."""
+        if self.pull != weight * self.each:
+            self.pull = weight * self.each  # towards mean 0 and variance 1
+            self.rest.fill_(-0.5 * self.pull)
 
     def forward(self) -> None:
         log_variance = self.raw.clamp(-10, 10)
@@ -169,12 +174,17 @@ class Loss:
     target: Tensor
     loss: Tensor
 
-    def __init__(self, head: Signal, measure: Measure, weight: float) -> None:
-        self.head, self.measure, self.weight = head, measure, weight
+    def __init__(self, head: Signal, measure: Measure) -> None:
+        self.head, self.measure = head, measure
+        self.factor, self.weight = 1.0, 0.0
+
+    def weigh(self, weight: float) -> None:
+        """Set the weight of the loss in the sum that is differentiated next."""
+        self.weight = weight
 
     def forward(self) -> None:
-        self.loss, gradient, factor = self.measure(self.head.value.t(), self.target)
-        self.head.gradient, self.head.factor = gradient.t(), factor * self.weight
+        self.loss, gradient, self.factor = self.measure(self.head.value.t(), self.target)
+        self.head.gradient = gradient.t()
 
     def backward(self) -> None:
-        """Nothing is left to do."""
+        self.head.factor = self.factor * self.weight

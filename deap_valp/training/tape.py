@@ -6,7 +6,7 @@ kernels.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -38,16 +38,25 @@ class Tape:
         problem: Gives the losses.
         batch_size: Examples of every step.
         flat: Of another tape of this model, to share; its own by default.
+        pulls: Sums of losses to differentiate, each by output the factor of its loss; by default
+            the plain sum.
 
     Attributes:
         flat: The parameters, and the gradients that ``backward`` writes.
     """
 
     def __init__(
-        self, model: Model, problem: Problem, batch_size: int, flat: Flat | None = None
+        self,
+        model: Model,
+        problem: Problem,
+        batch_size: int,
+        flat: Flat | None = None,
+        pulls: Sequence[Mapping[str, float]] | None = None,
     ) -> None:
         self.model, self.batch_size = model, batch_size
         self.weights = loss_weights(model, problem)
+        pulls = [dict.fromkeys(model.outputs, 1.0)] if pulls is None else pulls
+        self.pulled = [self.weights.pulled(pull) for pull in pulls]
         self.stacks = stacks(model)
         self.flat = Flat(model, self._layout()) if flat is None else flat
         self.matrix = self.flat.gradient.new_tensor(self.weights.rows)
@@ -64,7 +73,9 @@ class Tape:
             else:
                 self._record_loss(name, problem)
             self._record_stack(name)
-        self.parts = [self.losses.get(part) or self.draws[part] for part in self.weights.parts]
+        self.parts: list[Loss | Draw] = [
+            self.losses.get(part) or self.draws[part] for part in self.weights.parts
+        ]
         self._share_gradients()
 
     # ---- playing ---------------------------------------------------------------------------------
@@ -92,8 +103,10 @@ class Tape:
             stage.forward()
         return self.matrix @ torch.stack([part.loss for part in self.parts])
 
-    def backward(self) -> None:
-        """Write the gradient of the sum of the losses to ``flat``."""
+    def backward(self, index: int = 0) -> None:
+        """Write the gradient of a sum of the losses, that of ``pulls[index]``, to ``flat``."""
+        for part, weight in zip(self.parts, self.pulled[index], strict=True):
+            part.weigh(weight)
         for stage in reversed(self.stages):
             stage.backward()
 
@@ -150,7 +163,7 @@ class Tape:
                 Product(self.signals[provider], head, block, None if index else bias)
             )
         loss_of = problem.outputs[name].loss_with_gradient
-        self.losses[name] = Loss(head, loss_of, self.weights.of(name))
+        self.losses[name] = Loss(head, loss_of)
         self.stages.append(self.losses[name])
 
     def _share_gradients(self) -> None:
@@ -210,7 +223,7 @@ class OnTape:
     def draw(self, heads: Signal, latent: Latent) -> Signal:
         """Draw the latent from its two heads."""
         into = self.tape.signal(latent.dim)
-        draw = Draw(heads, into, latent, self.tape.weights.of(self.name))
+        draw = Draw(heads, into, latent)
         self.tape.draws[self.name] = draw
         self.tape.stages.append(draw)
         return into

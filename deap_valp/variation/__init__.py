@@ -20,12 +20,13 @@ from .micro import mutAddLayer, mutExtendLayer, mutRemoveLayer
 
 # Operators are listed in the order in which they are imported.
 # isort: split
-from .hyperparameters import mutChangeBS, mutChangeLR, mutChangeSGD
+from .hyperparameters import mutChangeBS, mutChangeDecay, mutChangeLR, mutChangeSGD
 
 __all__ = [
     "mutAddConnection",
     "mutAddLayer",
     "mutChangeBS",
+    "mutChangeDecay",
     "mutChangeLR",
     "mutChangeSGD",
     "mutCloneNetwork",

@@ -119,6 +119,7 @@ def with_donation(host: VALP, donor: VALP, output: str) -> Genome | None:
     if not donated:
         return None
     child = Draft(host.inherited())
+    child.adopt(donor.inherited())
     for network in child.exclusive(output):
         child.remove_network(network)
     for provider in child.providers(output):

@@ -6,7 +6,7 @@ import math
 import random
 from dataclasses import replace
 
-from ..genome import VALP, Draft, Optimizer, Place
+from ..genome import VALP, Draft, Place
 from ..genome.optimizers import OPTIMIZERS
 from .operators import operator
 
@@ -14,13 +14,17 @@ _SMALLEST_FACTOR, _LARGEST_FACTOR = 1.5, 4.0
 
 
 def _rate_range(individual: VALP | Draft, output: str) -> list[tuple[float, float]]:
-    """The log-ranges, below and above the present learning rate, from which a new one may be drawn."""
-    rate = individual.optimizers[output].learning_rate
-    low, high = individual.limits.learning_rate
-    if rate <= 0:
+    optimizer = individual.optimizers[output]
+    return _log_ranges(optimizer.learning_rate, individual.limits.learning_rate)
+
+
+def _log_ranges(value: float, limits: tuple[float, float]) -> list[tuple[float, float]]:
+    """Return the log-ranges, below and above a value, from which another may be drawn."""
+    low, high = limits
+    if value <= 0:
         return []
-    below = (max(low, rate / _LARGEST_FACTOR), rate / _SMALLEST_FACTOR)
-    above = (rate * _SMALLEST_FACTOR, min(high, rate * _LARGEST_FACTOR))
+    below = (max(low, value / _LARGEST_FACTOR), value / _SMALLEST_FACTOR)
+    above = (value * _SMALLEST_FACTOR, min(high, value * _LARGEST_FACTOR))
     return [(math.log(start), math.log(end)) for start, end in (below, above) if start <= end]
 
 
@@ -30,7 +34,9 @@ def _outputs_with_rate(individual: VALP, gentle: bool) -> list[Place]:
 
 @operator(scope="hyperparameter", effect="neutral", versions=("gentle",), places=_outputs_with_rate)
 def mutChangeLR(draft: Draft, output: Place) -> None:
-    """Multiply or divide the learning rate of an output by 1.5 to 4, within the limits; a rate of 0 stays.
+    """Multiply or divide the learning rate of an output by 1.5 to 4, within the limits.
+
+    A rate of 0 stays.
 
     References:
         Paper V-C, change_lr.
@@ -38,6 +44,15 @@ def mutChangeLR(draft: Draft, output: Place) -> None:
     start, end = random.choice(_rate_range(draft, output))
     rate = math.exp(random.uniform(start, end))
     draft.optimizers[output] = replace(draft.optimizers[output], learning_rate=rate)
+
+
+def _decay_range(individual: VALP | Draft, output: str) -> list[tuple[float, float]]:
+    optimizer = individual.optimizers[output]
+    return _log_ranges(optimizer.decay, individual.limits.decay)
+
+
+def _outputs_with_decay(individual: VALP, gentle: bool) -> list[Place]:
+    return [Place(output) for output in individual.outputs if _decay_range(individual, output)]
 
 
 def _all_outputs(individual: VALP, gentle: bool) -> list[Place]:
@@ -57,7 +72,9 @@ def mutChangeSGD(draft: Draft, output: Place) -> None:
     name = random.choice([other for other in OPTIMIZERS if other != now.name])
     rate = now.learning_rate * OPTIMIZERS[name].usual_rate / OPTIMIZERS[now.name].usual_rate
     low, high = draft.limits.learning_rate
-    draft.optimizers[output] = Optimizer(name, min(max(rate, low), high) if rate > 0 else rate)
+    if rate > 0:
+        rate = min(max(rate, low), high)
+    draft.optimizers[output] = replace(now, name=name, learning_rate=rate)
 
 
 def _batch_sizes(individual: VALP | Draft) -> list[int]:
@@ -71,6 +88,19 @@ def _batch_sizes(individual: VALP | Draft) -> list[int]:
 
 def _batch_size_place(individual: VALP, gentle: bool) -> list[Place]:
     return [Place("batch_size")] if _batch_sizes(individual) else []
+
+
+@operator(
+    scope="hyperparameter", effect="neutral", versions=("gentle",), places=_outputs_with_decay
+)
+def mutChangeDecay(draft: Draft, output: Place) -> None:
+    """Multiply or divide the weight decay of an output by 1.5 to 4, within the limits.
+
+    A decay of 0 stays, so an individual without decay is not given any.
+    """
+    start, end = random.choice(_decay_range(draft, output))
+    decay = math.exp(random.uniform(start, end))
+    draft.optimizers[output] = replace(draft.optimizers[output], decay=decay)
 
 
 @operator(scope="hyperparameter", effect="neutral", versions=("gentle",), places=_batch_size_place)

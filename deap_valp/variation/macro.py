@@ -277,6 +277,9 @@ def mutCloneNetwork(draft: Draft, network: Place, gentle: bool) -> None:
     for provider in providers:
         draft.connect(provider, clone, draft.block(provider, network))
     for receiver in receivers:
-        kept, given = split(draft.block(network, receiver), generator)
+        block = draft.block(network, receiver)
+        kept, given = split(block, generator)
+        draft.follow(kept, block)
+        draft.follow(given, block)
         draft.connect(network, receiver, kept)
         draft.connect(clone, receiver, given)

@@ -45,18 +45,26 @@ class Split:
             self.size,
         )
 
-    def first(self, limit: int) -> Split:
-        """Return the first ``limit`` examples, as views; all of them where there are fewer.
+    def sample(self, limit: int) -> Split:
+        """Return ``limit`` examples, always the same ones; all of them where there are not more.
+
+        They are drawn at random, for a user's own split may be in the order of its classes.
 
         Raises:
             ProblemError: The limit is below 1.
         """
         if limit < 1:
             raise ProblemError(f"a split needs a limit of at least one example, got {limit}")
+        if limit >= self.size:
+            return self
+        drawn = np.random.default_rng(0).permutation(self.size)[:limit]
+        rows = torch.from_numpy(np.sort(drawn))
+        tensors = (*self.inputs.values(), *self.targets.values())
+        taken = {id(tensor): tensor[rows.to(tensor.device)] for tensor in tensors}
         return Split(
-            {name: tensor[:limit] for name, tensor in self.inputs.items()},
-            {name: tensor[:limit] for name, tensor in self.targets.items()},
-            min(limit, self.size),
+            {name: taken[id(tensor)] for name, tensor in self.inputs.items()},
+            {name: taken[id(tensor)] for name, tensor in self.targets.items()},
+            limit,
         )
 
 

@@ -1,0 +1,130 @@
+"""The start that trains best: a shared trunk, a linear path beside it, and heads that are zero.
+
+On tables and planted problems this graph, trained, is as good as a network that was made by hand
+for several outputs; random graphs of the same size end with 1.4 times its errors (docs/starts.md).
+
+References:
+    Not of the paper, whose start is random (``draw``).
+"""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import networkx as nx
+import torch
+from torch import Tensor
+
+from .activations import Layer
+from .draw import initial_weights
+from .kinds import KINDS, Decoder, Generic, Latent, Layout, SubNetwork, new_id
+from .places import Connection
+from .ports import VALUES, Ports
+from .structure import build_graph
+
+TRUNK = (Layer(96, "relu"), Layer(96, "relu"))
+"""Layers of the trunk, and of the encoder of a decoder."""
+
+LINEAR_PATH = (Layer(16, "identity"),)
+"""A few units without an activation: what a linear model knows is learned first, and kept."""
+
+LATENT = 16
+"""Dimensions of a decoder's latent."""
+
+SCALE = 0.5
+"""Factor of the trunk's initial weights: it begins close to linear, and overfits later."""
+
+
+def shared_start(
+    problem: Ports, count: int | None, layout: Layout
+) -> tuple[nx.DiGraph, dict[str, Tensor]] | None:
+    """Return graph and weights of the shared start, or None where it does not fit.
+
+    One ``generic`` trunk and one linear path read every input and serve every output that takes
+    values. Each other output has a sub-network that gives what it takes, behind an encoder of its
+    own. The blocks to outputs that take values are zero, so such an output begins with the best
+    constant of its bias, and learns at once from all that the trunk offers.
+
+    Args:
+        problem: Inputs and outputs.
+        count: Number of sub-networks. Beyond those named above, outputs drawn at random get a
+            random sub-network of their own, which reads every input; so there are exclusive
+            subgraphs to donate. None is for no such sub-networks.
+        layout: How sub-networks of their own are drawn.
+
+    Returns:
+        None where ``count`` is less than the trunk and the others need, or an output takes what no
+        kind makes of values.
+    """
+    parts = _Parts(problem)
+    served = [name for name, output in problem.outputs.items() if VALUES in output.port.takes]
+    if served:
+        parts.add(Generic(id=new_id(), layers=TRUNK), problem.inputs, served)
+    for name, output in problem.outputs.items():
+        if name in served:
+            continue
+        maker = _maker(output.port.takes, layout)
+        if maker is None:
+            return None
+        encoder = parts.add(Generic(id=new_id(), layers=TRUNK), problem.inputs, [])
+        parts.add(maker, [encoder], [name])
+    if count is not None and len(parts) > count:
+        return None
+    if served and (count is None or len(parts) < count):
+        parts.add(Generic(id=new_id(), layers=LINEAR_PATH), problem.inputs, served)
+    wanting: list[str] = []
+    while count is not None and served and len(parts) < count:
+        wanting = wanting or random.sample(served, len(served))
+        parts.add(Generic.draw(layout), problem.inputs, [wanting.pop()])
+    if count is not None and len(parts) < count:
+        return None
+    graph = build_graph(parts.components, parts.edges)
+    return graph, _weights(graph, served)
+
+
+class _Parts:
+    """Components and connections of a graph in the making."""
+
+    def __init__(self, problem: Ports) -> None:
+        outputs = {name: output.port for name, output in problem.outputs.items()}
+        self.components: dict[str, Any] = {**problem.inputs, **outputs}
+        self.edges: list[tuple[str, str]] = []
+        self._ports = len(self.components)
+
+    def __len__(self) -> int:
+        return len(self.components) - self._ports
+
+    def add(self, network: SubNetwork, providers: Any, receivers: list[str]) -> str:
+        """Add a sub-network that reads the providers and is read by the receivers."""
+        name = f"n{len(self)}"
+        self.components[name] = network
+        self.edges += [(provider, name) for provider in providers]
+        self.edges += [(name, receiver) for receiver in receivers]
+        return name
+
+
+def _maker(takes: frozenset[str], layout: Layout) -> SubNetwork | None:
+    """Return a sub-network that makes of values what an output takes."""
+    if Decoder.gives in takes:
+        return Decoder(id=new_id(), layers=TRUNK[:1], latent=Latent(new_id(), LATENT))
+    for kind in KINDS.values():
+        if VALUES in kind.takes and kind.gives in takes:
+            return kind.draw(layout)
+    return None
+
+
+def _weights(graph: nx.DiGraph, served: list[str]) -> dict[str, Tensor]:
+    """Return initial weights: half the usual in trunks, zero in the heads of values."""
+    weights = initial_weights(graph)
+    for name, component in graph.nodes(data="component"):
+        if getattr(component, "layers", None) != TRUNK:
+            continue
+        keys = [Connection(provider, name) for provider in graph.pred[name]]
+        for key in (*keys, f"{name}.1.weight"):
+            weights[key] = weights[key] * SCALE
+    for output in served:
+        for provider in graph.pred[output]:
+            place = Connection(provider, output)
+            weights[place] = torch.zeros_like(weights[place])
+    return weights

@@ -1,0 +1,291 @@
+"""The step of a training session: from the losses' gradients to new weights, and what it remembers for the next.
+
+References:
+    Paper V-C, change_lr and change_sgd.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+
+from ..genome import Optimizer
+from ..genome.optimizers import OPTIMIZERS, Algorithm, BlockState, State, Stretch
+from .flat import Flat
+from .model import Model
+
+
+class Player(Protocol):
+    """What plays a batch: a ``Tape``, or ``InParts``."""
+
+    flat: Flat
+
+    def backward(self, index: int = 0) -> None: ...
+
+
+@dataclass(frozen=True)
+class Group:
+    """The outputs that are trained with one algorithm, and so by one step.
+
+    Attributes:
+        name: Of the algorithm.
+        rates: Learning rate by output; none of them is 0.
+    """
+
+    name: str
+    rates: Mapping[str, float]
+
+    @property
+    def algorithm(self) -> Algorithm:
+        """The algorithm."""
+        return OPTIMIZERS[self.name]
+
+    @property
+    def rate(self) -> float:
+        """The largest of the rates."""
+        return max(self.rates.values())
+
+    @property
+    def pulls(self) -> dict[str, float]:
+        """By output, the factor of its loss: its rate, where the largest rate counts as 1."""
+        return {output: rate / self.rate for output, rate in self.rates.items()}
+
+
+def groups_of(optimizers: Mapping[str, Optimizer]) -> list[Group]:
+    """The outputs by algorithm. An output with rate 0 is in no group: its loss pulls at nothing."""
+    learning = {
+        output: optimizer for output, optimizer in optimizers.items() if optimizer.learning_rate > 0
+    }
+    names = dict.fromkeys(optimizer.name for optimizer in learning.values())
+    return [
+        Group(name, {o: s.learning_rate for o, s in learning.items() if s.name == name})
+        for name in names
+    ]
+
+
+class Plan(NamedTuple):
+    """How a group moves a tensor.
+
+    Attributes:
+        rate: Its learning rate there.
+        scale: Of the gradient there: what the largest pull of the outputs that it reaches is.
+        steps: Taken before.
+    """
+
+    rate: float
+    scale: float
+    steps: int
+
+
+class Steps:
+    """Takes the steps of a session.
+
+    The rate of an output is the pull of its own loss. The outputs with one algorithm form a group,
+    which takes one step along the sum of their gradients, each times its rate. Where the size of a
+    step does not depend on the gradient's, as with Adam, a weight moves at the largest rate of the
+    outputs that it reaches; so where all rates are equal, this is the step of one optimizer, and
+    changing one rate slightly changes training slightly. Where an output's rate is 0, its exclusive
+    subgraph rests, and all else is trained as if it had no loss.
+
+    Groups step side by side: a weight that several reach moves by the mean of their steps, an
+    output one vote.
+
+    Args:
+        model: What is trained.
+        player: Gives the gradient of each group, in the groups' order.
+        groups: As of ``groups_of``.
+        state: What earlier sessions remembered; what belongs to another algorithm is dropped.
+        decay: By output, its weight decay. At each step a weight shrinks by rate times decay, in
+            the mean over the outputs that it reaches; biases do not.
+        warmup: Steps over which the rate of a tensor rises to its own, counted from its fresh
+            start.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        player: Player,
+        groups: Sequence[Group],
+        state: State,
+        decay: Mapping[str, float],
+        warmup: int,
+    ) -> None:
+        self._player, self._flat = player, player.flat
+        self._reached = _outputs_by_key(model)
+        self._rates = {output: rate for group in groups for output, rate in group.rates.items()}
+        self._shrink = self._shrinking(decay)
+        several = len(groups) > 1
+        self._groups = [
+            _GroupStep(self._flat, group, self._plans(group, state), state, warmup, several)
+            for group in groups
+        ]
+
+    def _learning(self, key: str) -> list[str]:
+        return [output for output in self._reached[key] if output in self._rates]
+
+    def _plans(self, group: Group, state: State) -> dict[str, Plan]:
+        """How the group moves each tensor that its outputs depend on."""
+        plans = {}
+        for key in self._flat.order:
+            own = [group.rates[output] for output in self._reached[key] if output in group.rates]
+            if own:
+                share = len(own) / len(self._learning(key))
+                rate = max(own) if group.algorithm.scale_free else group.rate
+                known = state.get(key, {}).get(group.name)
+                plans[key] = Plan(rate * share, max(own) / group.rate, known.steps if known else 0)
+        return plans
+
+    def _shrinking(self, decay: Mapping[str, float]) -> Tensor | None:
+        """What each weight is multiplied by at a step; None where nothing shrinks."""
+        if not any(decay.get(output, 0.0) for output in self._rates):
+            return None
+        factor = torch.ones_like(self._flat.gradient)
+        for key in self._flat.order:
+            outputs = self._learning(key)
+            if outputs and not key.endswith("bias"):
+                lost = sum(
+                    self._rates[output] * decay.get(output, 0.0) for output in outputs
+                ) / len(outputs)
+                self._flat.view(key, factor).fill_(1 - lost)
+        return factor
+
+    def __call__(self) -> None:
+        """Compute the gradients of the batch that was played, and move the weights."""
+        for index, group in enumerate(self._groups):
+            self._player.backward(index)
+            group.take_gradient()
+        if self._shrink is not None:
+            self._flat.parameter.data.mul_(self._shrink)
+        for group in self._groups:
+            group.step()
+
+    def state(self) -> dict[str, dict[str, BlockState]]:
+        """Return what is remembered now, on the device, in memory of its own."""
+        state: dict[str, dict[str, BlockState]] = {}
+        for group in self._groups:
+            for key, block in group.remembered():
+                state.setdefault(key, {})[group.name] = block
+        return state
+
+    def snapshot(self) -> list[Tensor | int]:
+        """Return copies of the weights and of what each group remembers."""
+        copies: list[Tensor | int] = [self._flat.parameter.data.clone()]
+        for group in self._groups:
+            copies += group.snapshot()
+        return copies
+
+    def restore(self, copies: list[Tensor | int]) -> None:
+        """Go back to a snapshot."""
+        rest = list(copies)
+        weights = rest.pop(0)
+        assert isinstance(weights, Tensor)
+        self._flat.parameter.data.copy_(weights)
+        for group in self._groups:
+            group.restore(rest)
+
+
+class _GroupStep:
+    """The step of one group."""
+
+    def __init__(
+        self,
+        flat: Flat,
+        group: Group,
+        plans: Mapping[str, Plan],
+        state: State,
+        warmup: int,
+        copies: bool,
+    ) -> None:
+        self.name, self._algorithm = group.name, group.algorithm
+        self._flat, self._plans = flat, plans
+        # the next group's gradient is written to the same memory
+        self._gradient = torch.empty_like(flat.gradient) if copies else flat.gradient
+        self._moments = [torch.zeros_like(flat.gradient) for _ in self._algorithm.powers]
+        for key, plan in plans.items():
+            known = state.get(key, {}).get(group.name)
+            if known is not None:
+                for buffer, moment, power in zip(
+                    self._moments, known.moments, self._algorithm.powers, strict=True
+                ):
+                    flat.view(key, buffer).copy_(moment).mul_(plan.scale**power)
+        self._warmup, self._taken = warmup, 0
+        self._steps = [
+            (self._algorithm.make(stretches), *pace)
+            for pace, stretches in self._stretches().items()
+        ]
+
+    def _stretches(self) -> dict[tuple[float, int], list[Stretch]]:
+        """By rate and place in the warm-up, the longest stretches of the buffers that are moved alike."""
+        found: dict[tuple[float, int], list[Stretch]] = {}
+
+        def alike(key: str) -> object:
+            plan = self._plans.get(key)
+            return plan and (
+                plan.rate,
+                plan.steps if self._algorithm.counts else min(plan.steps, self._warmup),
+            )
+
+        for _, run in groupby(self._flat.order, alike):
+            keys = list(run)
+            plan = self._plans.get(keys[0])
+            if plan is not None:
+                buffers = (self._flat.parameter.data, self._gradient, *self._moments)
+                value, gradient, *moments = (self._flat.stretch(keys, buffer) for buffer in buffers)
+                pace = plan.rate, min(plan.steps, self._warmup)
+                found.setdefault(pace, []).append(Stretch(value, gradient, moments, plan.steps))
+        return found
+
+    def take_gradient(self) -> None:
+        """Keep the gradient that was just computed."""
+        if self._gradient is not self._flat.gradient:
+            self._gradient.copy_(self._flat.gradient)
+        if self._algorithm.clip is not None:
+            self._gradient.mul_(
+                (self._algorithm.clip / (self._gradient.norm() + 1e-12)).clamp(max=1)
+            )
+
+    def step(self) -> None:
+        """Move the weights."""
+        self._taken += 1
+        for step, rate, before in self._steps:
+            warm = before + self._taken >= self._warmup
+            step(rate if warm else rate * (before + self._taken) / self._warmup)
+
+    def snapshot(self) -> list[Tensor | int]:
+        """Return the number of steps taken, and copies of the moments."""
+        return [self._taken, *(moment.clone() for moment in self._moments)]
+
+    def restore(self, copies: list[Tensor | int]) -> None:
+        """Take what ``snapshot`` gave from the front of a list; only ``remembered`` may follow."""
+        self._taken = int(copies.pop(0))
+        for moment in self._moments:
+            copy = copies.pop(0)
+            assert isinstance(copy, Tensor)
+            moment.copy_(copy)
+
+    def remembered(self) -> list[tuple[str, BlockState]]:
+        """Return what is remembered of each tensor."""
+        blocks = []
+        for key, plan in self._plans.items():
+            moments = zip(self._moments, self._algorithm.powers, strict=True)
+            kept = tuple(
+                self._flat.view(key, m).contiguous().clone().mul_(plan.scale**-p)
+                for m, p in moments
+            )
+            blocks.append((key, BlockState(plan.steps + self._taken, kept)))
+        return blocks
+
+
+def _outputs_by_key(model: Model) -> dict[str, list[str]]:
+    """Return, by the name of a tensor, the outputs that it can reach."""
+    reached: dict[str, list[str]] = {key: [] for key in model.tensors}
+    for output in model.outputs:
+        for name in model.subgraph(output):
+            for key in model.tensors_of(name):
+                reached[key].append(output)
+    return reached
