@@ -25,6 +25,7 @@ import deap_valp as valp
 
 PACKAGE = Path(valp.__file__).parent
 MODULES = (
+    "atomic.py",
     "genome/files.py",
     "evaluation/session.py",
     "search/*.py",

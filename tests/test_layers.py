@@ -79,8 +79,8 @@ def running(node: ast.AST, functions: bool = True) -> Iterator[ast.AST]:
 def imports_of(module: Path, functions: bool = True) -> Iterator[tuple[int, str]]:
     """Line and dotted name of every import of a module."""
     for node in running(ast.parse((PACKAGE / module).read_text()), functions):
-        for name in imported(node, module):
-            yield node.lineno, name
+        if isinstance(node, (ast.Import, ast.ImportFrom)):
+            yield from ((node.lineno, name) for name in imported(node, module))
 
 
 def rooms_imported(module: Path) -> Iterator[tuple[int, str]]:

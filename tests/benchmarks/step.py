@@ -18,6 +18,7 @@ import random
 import statistics
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from time import perf_counter, process_time
 
@@ -33,7 +34,7 @@ import zoo
 
 import deap_valp as valp
 from deap_valp.genome import Connection
-from deap_valp.genome.kinds import Decoder, SubNetwork
+from deap_valp.genome.kinds import Decoder, Dense
 from deap_valp.training.loop import train
 from deap_valp.training.tape import Tape
 
@@ -89,7 +90,8 @@ def six_networks(problem: valp.Problem, width: int) -> valp.VALP:
     )
     individual = zoo.build(problem, networks, edges)
     weights = {key: tensor / tensor.shape[-1] ** 0.5 for key, tensor in individual.weights.items()}
-    return type(individual)(individual.graph, weights, individual.optimizers, batch_size=BATCH)
+    genome = replace(individual.genome, weights=weights, batch_size=BATCH)
+    return type(individual)(genome)
 
 
 def drawn_valp(problem: valp.Problem, width: int, seed: int) -> valp.VALP:
@@ -126,10 +128,10 @@ class Plain(nn.Module):
                 [individual.weights[Connection(u, name)] for u in self.providers[name]], 1
             )
             self.entries[name] = linear(block, individual.weights[individual.entry_bias(name)])
-            if isinstance(kind, SubNetwork):
+            if isinstance(kind, Dense):
                 self.bodies[name] = nn.Sequential(*self._modules_of(name, kind))
 
-    def _modules_of(self, name: str, kind: SubNetwork):
+    def _modules_of(self, name: str, kind: Dense):
         for index, layer in enumerate(kind.layers):
             if f"{name}.{index}.weight" in self.individual.weights:
                 yield linear(
@@ -185,7 +187,7 @@ class PlainLosses:
                 part = sum(
                     divergence[decoder] * share for decoder, share in self.shares[name].items()
                 )
-                loss = loss + kind.kl_weight * part / targets[name].shape[1]
+                loss = loss + kind.divergence_weight * part
             losses[name] = self.problem.loss_scale[name] * loss
         return losses
 
@@ -252,7 +254,8 @@ def products(individual: valp.VALP, problem: valp.Problem, device: str) -> Calla
         if name in individual.networks:
             for key, shape in individual.component(name).shapes().items():
                 if key.endswith("weight"):
-                    layer(*shape, shape[1])
+                    rows, columns = shape
+                    layer(rows, columns, columns)
 
     def steps(count: int) -> None:
         for _ in range(count):

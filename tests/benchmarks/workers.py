@@ -133,7 +133,7 @@ def found(process: subprocess.Popen[str]) -> dict[str, Any]:
     """What it printed last."""
     output = process.communicate()[0]
     if process.returncode:
-        sys.exit(f"{process.args} failed with {process.returncode}:\n{output}")
+        sys.exit(f"{process.args!r} failed with {process.returncode}:\n{output}")
     return json.loads(output.splitlines()[-1])
 
 
