@@ -19,6 +19,10 @@ from ..genome.diagnosis import Diagnosis, Slope
 from ..variation.operators import operators
 
 
+LOST = 0.2
+"""Part of an output's performance that a relevant component is worth (paper VII-A)."""
+
+
 @dataclass(frozen=True)
 class Thresholds:
     """When a loss counts as stuck or steep, and a sub-network as relevant (paper VII-C).
@@ -26,7 +30,8 @@ class Thresholds:
     Attributes:
         stuck: A slope above it is stuck.
         steep: A slope below it is steep; between the two it is moderate.
-        relevance: A sub-network is relevant to an output above it: more than 20 % lost.
+        relevance: A sub-network is relevant to an output above it. None is for more than 20 % lost:
+            1.2 for an error, which is 20 % more, and 1.25 for an accuracy, of which 0.8 is left.
         irrelevant: Up to it a sub-network is clearly irrelevant (rule A4; not the paper's); never
             above ``relevance``.
         deviations: A slope not below 0 by so many standard errors is stuck too (1.645: one-sided,
@@ -36,9 +41,20 @@ class Thresholds:
 
     stuck: float = -1e-10
     steep: float = -2e-5
-    relevance: float = 1.2
+    relevance: float | None = None
     irrelevant: float = 1.05
     deviations: float | None = 1.645
+
+    def limit(self, accuracy: bool = False) -> float:
+        """Return the relevance above which a component counts as relevant.
+
+        Args:
+            accuracy: Whether the relevance is of an accuracy, before divided by after; otherwise it
+                is of an error, after divided by before.
+        """
+        if self.relevance is not None:
+            return self.relevance
+        return 1 / (1 - LOST) if accuracy else 1 + LOST
 
     def state(self, slope: Slope) -> str:
         """``stuck``, ``moderate`` or ``steep``."""
@@ -123,7 +139,7 @@ class View:
 
     def limit(self, output: str) -> float:
         """Relevance above which a component counts as relevant to an output."""
-        return self.thresholds(output).relevance
+        return self.thresholds(output).limit(self.individual.component(output).higher_is_better)
 
     def relevant(self, network: str, output: str) -> bool:
         """Whether more is lost without the sub-network than the threshold says."""
