@@ -132,6 +132,12 @@ def test_saving_changes_nothing(zoo_member, path):
     assert random.getstate() == random_state and torch.equal(torch.get_rng_state(), torch_state)
 
 
+def test_loaded_weights_are_always_in_the_same_order(zoo_member, path):
+    save(zoo_member, path)
+    loaded = [load(path, type(zoo_member)) for _ in range(5)]
+    assert all(list(one.weights) == sorted(zoo_member.weights) for one in loaded)
+
+
 def test_loaded_has_a_seed_of_its_own(zoo_member, path):
     save(zoo_member, path)
     random.seed(5)
