@@ -375,7 +375,7 @@ def predictions(individual, problem, dtype=torch.float64, size: int = 32) -> dic
 
     The noise depends on the latent alone.
     """
-    from deap_valp.training.loop import sub_losses
+    from deap_valp.training import sub_losses
     from deap_valp.training.model import Latents
 
     model = valp.decode(individual, dtype=dtype)

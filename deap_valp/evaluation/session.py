@@ -164,8 +164,9 @@ def _in_memory(attempt: Callable[[int], Evaluation]) -> Evaluation:
     except Exception as error:
         if not devices.out_of_memory(error):
             raise
+        reason = str(error)  # a log record with the exception would hold the model through it
         logger.warning(
-            "evaluate: out of memory, so it is tried again with half the micro-batch (%s)", error
+            "evaluate: out of memory, so it is tried again with half the micro-batch (%s)", reason
         )
     devices.free()  # here, past the exception, whose traceback held what the first attempt had made
     try:
