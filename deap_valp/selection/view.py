@@ -18,7 +18,6 @@ from ..genome import VALP, Connection
 from ..genome.diagnosis import Diagnosis, Slope
 from ..variation.operators import operators
 
-
 LOST = 0.2
 """Part of an output's performance that a relevant component is worth (paper VII-A)."""
 
