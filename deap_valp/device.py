@@ -23,31 +23,32 @@ WORKERS_PER_GPU = "DEAP_VALP_WORKERS_PER_GPU"
 
 
 def choose(device: str | torch.device) -> torch.device:
-    """Turn ``"auto"`` into CUDA where there is one, else the CPU; anything else is taken as it is.
+    """Turn ``"auto"`` into a GPU where this process finds one, and into the CPU elsewhere.
 
-    The processes of a host share its GPUs: each takes one for its life, that with the fewest of
-    them.
+    The processes of a host share its GPUs: each process takes one for as long as it lives, the one
+    that the fewest processes have taken. Any other device is returned as it is.
+
+    Raises:
+        EvaluationError: ``DEAP_VALP_WORKERS_PER_GPU`` is no number from 1 on.
     """
     if device != "auto":
         return torch.device(device)
     if not torch.cuda.is_available():
         return torch.device("cpu")
     index = _slot_of(os.getpid())
-    return torch.device("cpu" if index is None else f"cuda:{index}")
+    if index is None:
+        return torch.device("cpu")
+    return torch.device(f"cuda:{index}")
 
 
 @functools.cache
 def _slot_of(process: int) -> int | None:
-    """The GPU of this process. By its number, since a fork is to take one of its own."""
-    named = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
-    names = [
-        named[i] if i < len(named) and named[i] else str(i)
-        for i in range(torch.cuda.device_count())
-    ]
-    limit = os.environ.get(WORKERS_PER_GPU)
-    if limit and not (limit.isdecimal() and int(limit)):
-        raise EvaluationError(f"{WORKERS_PER_GPU} needs to be a number from 1 on, got {limit!r}")
-    index = take_slot(names, int(limit) if limit else None)
+    """Return the index of the GPU that a process takes; None where each has its full number.
+
+    The argument is the number of this process: a fork, which has another, takes a GPU of its own.
+    """
+    limit = _workers_per_gpu()
+    index = take_slot(_gpu_names(), limit)
     if index is None:
         logger.warning(
             "every GPU has its %s processes (%s), so this one uses the CPU", limit, WORKERS_PER_GPU
@@ -55,14 +56,33 @@ def _slot_of(process: int) -> int | None:
     return index
 
 
-def take_slot(names: Sequence[str], limit: int | None = None) -> int | None:
-    """Take the lowest free slot of these devices, which the system frees when this process ends, however it does.
+def _workers_per_gpu() -> int | None:
+    limit = os.environ.get(WORKERS_PER_GPU)
+    if not limit:
+        return None
+    if not limit.isdecimal() or int(limit) == 0:
+        raise EvaluationError(f"{WORKERS_PER_GPU} needs to be a number from 1 on, got {limit!r}")
+    return int(limit)
 
-    Every device has its first slot taken before one has its second.
+
+def _gpu_names() -> list[str]:
+    """Return what all processes of the host call the GPUs that this process sees."""
+    names = [str(index) for index in range(torch.cuda.device_count())]
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
+    for index, name in enumerate(visible[: len(names)]):
+        names[index] = name or names[index]
+    return names
+
+
+def take_slot(names: Sequence[str], limit: int | None = None) -> int | None:
+    """Take the lowest free slot of some devices for as long as this process lives.
+
+    A slot is a locked file in the temporary directory, which the system unlocks when this process
+    ends, however it ends. The first slots of all devices are taken before the second of any.
 
     Args:
-        names: What the devices are called on this host, by all processes that share them.
-        limit: Slots of a device; as many as are asked for by default.
+        names: What all processes that share the devices call them.
+        limit: How many slots a device has; by default as many as are asked for.
 
     Returns:
         The index of the device, or None where no slot is free.
@@ -86,27 +106,29 @@ def take_slot(names: Sequence[str], limit: int | None = None) -> int | None:
 
 
 _held: list[object] = []
-"""Locks of slots: one that is forgotten is released."""
+"""The locks of slots; a lock is released when nothing refers to it any more."""
 
 
 def generator(device: torch.device, seed: int) -> torch.Generator | None:
-    """A seeded generator on ``device``; none on ``meta``, whose tensors hold no numbers."""
-    return None if device.type == "meta" else torch.Generator(device).manual_seed(seed)
+    """Return a seeded generator on a device; None on ``meta``, whose tensors hold no numbers."""
+    if device.type == "meta":
+        return None
+    return torch.Generator(device).manual_seed(seed)
 
 
 def out_of_memory(error: Exception) -> bool:
-    """Whether an exception says that there was no room for something, on the host or on the device."""
+    """Whether an exception says that memory ran out, on the host or on the device."""
     if isinstance(error, (MemoryError, torch.cuda.OutOfMemoryError)):
         return True
     return isinstance(error, RuntimeError) and any(said in str(error) for said in _NO_ROOM)
 
 
 _NO_ROOM = ("can't allocate memory", "not enough memory", "out of memory", "ALLOC_FAILED")
-"""What torch's allocators and CUDA's libraries say in an exception that has no type of its own."""
+"""What torch's allocators and CUDA's libraries say in a ``RuntimeError`` of no special type."""
 
 
 def free() -> None:
-    """Give back the memory of what nobody holds any more."""
+    """Give back the memory of objects and tensors that nothing refers to any more."""
     gc.collect()
     if torch.cuda.is_initialized():
         torch.cuda.empty_cache()
@@ -114,10 +136,10 @@ def free() -> None:
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Compute on one thread inside, and restore the setting after.
+    """Compute on one thread inside the context, and restore the setting after it.
 
-    Two threads differ from one in the last bits of a sum, so a result would depend on who computed
-    it; and networks of this size gain nothing from a second thread.
+    With two threads the last bits of a sum differ, so a result would depend on the process that
+    computed it. Networks of this size gain nothing from a second thread.
     """
     before = torch.get_num_threads()
     torch.set_num_threads(1)

@@ -1,10 +1,10 @@
-"""The exceptions of the package: one family, so that ``except valp.ValpError`` catches them all."""
+"""The exceptions of the package. ``except valp.ValpError`` catches all of them."""
 
 from __future__ import annotations
 
 
 class ValpError(Exception):
-    """Base of every exception that the package raises on purpose."""
+    """The base class of every exception that the package raises on purpose."""
 
 
 class ProblemError(ValpError, ValueError):
@@ -12,28 +12,31 @@ class ProblemError(ValpError, ValueError):
 
 
 class DataFileError(ProblemError):
-    """A data file of a built-in problem is missing, truncated or not what its name says."""
+    """A data file of a built-in problem is missing or truncated, or holds something else."""
 
 
 class StructureError(ValpError, ValueError):
-    """A graph is not a valid VALP (paper III)."""
+    """A VALP, or what one is to be made of, breaks a rule (paper III)."""
 
 
 class PlaceError(ValpError, ValueError):
-    """An operator was asked to act at a place, or in a version, that it does not offer for this VALP."""
+    """An operator does not offer the place, or the version, that it was asked for on this VALP."""
 
 
 class RegistrationError(ValpError, TypeError):
-    """An operator, a rule, a metric or an output kind was declared in a way that cannot be used."""
+    """A registry cannot use a declaration, or does not have the name that it was asked for.
+
+    There are registries of operators, metrics, output kinds, rule sets and policies.
+    """
 
 
 class EvaluationError(ValpError, RuntimeError):
-    """Something needs an evaluation that the individual does not have, or that failed."""
+    """An evaluation is missing, failed, lacks what was asked of it, or cannot be made as asked."""
 
 
 class FileFormatError(ValpError, ValueError):
-    """A saved VALP or checkpoint is malformed."""
+    """A saved VALP or a checkpoint is malformed, or has a version that cannot be read."""
 
 
 class DistributedError(ValpError, RuntimeError):
-    """Work could not be distributed as asked."""
+    """SCOOP cannot do the work, for instance because a function does not pickle."""

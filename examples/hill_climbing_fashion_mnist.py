@@ -1,4 +1,8 @@
-"""The paper's main experiment for one start: random and guided hill climbing on Fashion-MNIST (paper VI-C).
+"""The paper's main experiment for one start, on Fashion-MNIST (paper VI-C).
+
+From one random VALP, hill climbing takes 60 steps. Run it twice with the same seed, with
+``--policy guidelines`` (guided by the paper's rules) and with ``--policy random``, and compare. The
+script prints what was decided and whether it paid, how long it took, and saves plots.
 
 usage: python hill_climbing_fashion_mnist.py [--steps 60] [--policy guidelines] [--seed 1]
 """

@@ -1,4 +1,8 @@
-"""NSGA-II over VALPs on Fashion-MNIST, by DEAP's own eaMuPlusLambda, with weights inherited.
+"""A population of VALPs on Fashion-MNIST, by DEAP's own eaMuPlusLambda and NSGA-II.
+
+Nothing of DEAP is changed. Children inherit the trained weights of their parents, mutation is
+guided by a diagnosis, and crossover donates the sub-networks that serve one output alone. With
+small settings (the environment variable DEAP_VALP_SMALL) it takes seconds.
 
 One process:      python nsga2_fashion_mnist.py
 SCOOP's workers:  python -m deap_valp.scoop -n 2 nsga2_fashion_mnist.py

@@ -1,4 +1,9 @@
-"""An operator of your own: one decorated function, and it is in the table, in mutRandom and under the same contract."""
+"""An operator of your own: one decorated function.
+
+An operator gets a draft of the genome, which it may edit, and a legal place. ``valp.operator`` does
+the rest: it makes the function one that changes an individual in place, as DEAP expects, lists it
+in ``valp.operators()``, lets ``mutRandom`` draw it, and refuses illegal places by name.
+"""
 
 import random
 
@@ -9,7 +14,7 @@ import deap_valp as valp
 
 
 def places(individual: valp.VALP, gentle: bool) -> list[str]:
-    """Any connection whose block is worth pruning: it has more than four weights."""
+    """Return the connections that are worth pruning: those of more than four weights."""
     return [name for name in individual.connections if individual.weights[name].numel() > 4]
 
 
@@ -34,9 +39,8 @@ def main() -> None:
     individual = toolbox.individual()
     place = places(individual, gentle=False)[0]
     mutPruneConnection(individual, place)  # at a place of your choice
-    print(
-        f"\n{individual.move}: {float((individual.weights[place] == 0).float().mean()):.0%} of its weights are zero"
-    )
+    zeros = (individual.weights[place] == 0).float().mean().item()
+    print(f"\n{individual.move}: {zeros:.0%} of its weights are zero")
 
     counts: dict[str, int] = {}
     for _ in range(300):  # or drawn like every other operator

@@ -1,4 +1,9 @@
-"""A rule of your own, beside the paper's: one function, and its rule set is a policy."""
+"""A rule of your own, beside the paper's: one function.
+
+A rule looks at a diagnosed model and proposes moves, each with a reason. ``valp.rule`` puts it in a
+rule set, and the name of a rule set is a policy: something that chooses the next change. Here the
+set holds the paper's six rules, and one that widens bottlenecks.
+"""
 
 import os
 import random
@@ -17,14 +22,12 @@ for guideline in RULES["guidelines"].values():  # the paper's rules, and one mor
 
 @valp.rule("mine")
 def slow_bottleneck(view):
-    """A relevant sub-network whose narrowest layer is under 12 units, while a loss still falls: widen that layer."""
+    """Widen a layer under 12 units in a relevant sub-network, while the loss still falls."""
     for network, output in view.pairs:
         widths = [layer.width for layer in view.individual.component(network).layers]
         if min(widths) < 12 and view.relevant(network, output) and view.state(output) != "stuck":
-            place, reason = (
-                f"{network}.{widths.index(min(widths))}",
-                f"{min(widths)} units stand between {output} and it",
-            )
+            place = f"{network}.{widths.index(min(widths))}"
+            reason = f"only {min(widths)} units lead from {network} to {output}"
             yield valp.Move("extend_layer", "gentle", place, reason, "slow_bottleneck")
 
 

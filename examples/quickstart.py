@@ -1,7 +1,9 @@
-"""Guided hill climbing on scikit-learn's digits: class, histogram and new images from one model (paper, Fig. 4).
+"""One model for three tasks on handwritten digits: their class, their histogram, and new digits.
 
-Takes about a minute. Prints each step with the reason for it, the Pareto front and the test scores,
-and saves plots.
+A random VALP is trained. Then hill climbing changes one thing at a time: a diagnosis of the trained
+model says what, the changed model is trained on, and it is kept if most objectives got better
+(paper, Fig. 4). The script prints each step with its reason, then the Pareto front (the models that
+no other one beats in everything) and the test scores, and saves plots. It takes about a minute.
 """
 
 import os
@@ -40,26 +42,15 @@ def main() -> None:
 
     for record in logbook:
         scores = "  ".join(f"{name} {record[name]:.4g}" for name in problem.objectives)
-        print(
-            f"{record['gen']:3d} {'accepted' if record['accepted'] else 'rejected'}  {scores}  {record['move']}"
-        )
+        verdict = "accepted" if record["accepted"] else "rejected"
+        print(f"{record['gen']:3d} {verdict}  {scores}  {record['move']}")
     print(f"\nPareto front of the {len(logbook)} structures evaluated (validation):")
     for individual in front:
-        print(
-            "  ",
-            *(
-                f"{name} {value:.4g} "
-                for name, value in zip(problem.objectives, individual.fitness.values)
-            ),
-        )
+        values = zip(problem.objectives, individual.fitness.values)
+        print("  ", *(f"{name} {value:.4g} " for name, value in values))
     print("\nThe last incumbent:", best, best.evaluation.diagnosis, sep="\n")
-    print(
-        "\nTest scores:",
-        *(
-            f"{name} {value:.4g} "
-            for name, value in valp.score(best, problem, split="test").items()
-        ),
-    )
+    tested = valp.score(best, problem, split="test")
+    print("\nTest scores:", *(f"{name} {value:.4g} " for name, value in tested.items()))
 
     folder = Path("quickstart_plots")
     folder.mkdir(exist_ok=True)

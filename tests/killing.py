@@ -1,4 +1,4 @@
-"""Searches that kill themselves with SIGKILL at a chosen point and go on in another process: for test_checkpoint.
+"""Searches that kill themselves with SIGKILL and go on in another process: for test_checkpoint.
 
     python killing.py FOLDER SEED SEARCH...
 
@@ -25,6 +25,7 @@ import deap_valp as valp
 
 PACKAGE = Path(valp.__file__).parent
 MODULES = (
+    "atomic.py",
     "genome/files.py",
     "evaluation/session.py",
     "search/*.py",
@@ -208,16 +209,11 @@ def main() -> None:
     folder, seed, *searches = sys.argv[1:]
     torch.set_num_threads(1)  # threads do not survive a fork
     random.seed(0)
-    evaluate(
-        zoo.random_valp(zoo.mixed_problem()), log=os.devnull
-    )  # what the first one costs, once for all forks
+    # The forks inherit what the first evaluation of a process costs.
+    evaluate(zoo.random_valp(zoo.mixed_problem()), log=os.devnull)
     for search in searches:
-        print(
-            json.dumps(
-                {"search": search, **killed(search, Path(folder, f"{search}-{seed}"), int(seed))}
-            ),
-            flush=True,
-        )
+        found = killed(search, Path(folder, f"{search}-{seed}"), int(seed))
+        print(json.dumps({"search": search, **found}), flush=True)
 
 
 if __name__ == "__main__":

@@ -19,9 +19,9 @@ PLAIN, OURS = "scoop", "deap_valp.scoop"
 
 
 def start(*arguments, within=(), **environment):
-    """A Python process in a session of its own, with its output in files: orphans would hold a pipe open.
+    """A Python process in a session of its own, with its output in a file.
 
-    ``within`` is a command that becomes the one after it.
+    Orphans would hold a pipe open. ``within`` is a command that runs the one after it.
     """
     paths = (str(ROOT), os.environ.get("PYTHONPATH", ""))
     out = tempfile.NamedTemporaryFile("w+")  # noqa: SIM115
@@ -66,3 +66,28 @@ def remain(group, patience=10):
 
 def run(*arguments, **environment):
     return finish(start(*arguments, **environment))
+
+
+def wait_until(condition, process=None, patience=100):
+    """Wait for a condition, as long as the process lives that is to make it true."""
+    end = time.monotonic() + patience
+    while not condition():
+        assert time.monotonic() < end, f"not within {patience} s"
+        assert process is None or process.poll() is None, Path(process.out.name).read_text()
+        time.sleep(0.02)
+
+
+# ---- what scripts/resume.py leaves in its folder -------------------------------------------------
+
+
+def digest_of(folder):
+    """What the search found, in short."""
+    return (folder / "digest").read_text()
+
+
+def evaluated(folder):
+    """How many evaluations have ended so far."""
+    calls = folder / "calls"
+    if not calls.exists():
+        return 0
+    return len(calls.read_text().split())

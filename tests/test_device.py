@@ -53,7 +53,7 @@ print(json.dumps([list(found.values()) for found in (crowd, couple, none, heir, 
 
 @pytest.fixture(scope="module")
 def took(tmp_path_factory):
-    """The devices that processes took, by occasion; they share a folder of locks and nothing else."""
+    """The devices that processes took, by occasion; all they share is a folder of locks."""
     root, folder = str(Path(deap_valp.__file__).parents[1]), str(tmp_path_factory.mktemp("locks"))
     environment = {**os.environ, "TMPDIR": folder, "PYTHONPATH": root}
     command = [sys.executable, "-c", HOLDERS]
@@ -92,9 +92,8 @@ def gpus(monkeypatch, tmp_path):
 def test_a_process_keeps_its_gpu_and_another_takes_the_next(gpus):
     assert [devices.choose("auto") for _ in range(3)] == [torch.device("cuda:0")] * 3
     assert devices._slot_of(-1) == 1  # as a fork would
-    assert devices.choose("cuda:0") == torch.device("cuda:0") and devices.choose(
-        "cpu"
-    ) == torch.device("cpu")
+    for named in ("cuda:0", "cpu"):
+        assert devices.choose(named) == torch.device(named)
 
 
 def test_gpus_are_known_by_what_the_host_calls_them(gpus, tmp_path):

@@ -1,15 +1,14 @@
-"""Maps over processes: the same result under any, each task once, and what is left when workers die."""
+"""Maps over processes: the same result under each, each task once, also when workers die."""
 
 from __future__ import annotations
 
 import importlib.util
 import json
 import signal
-import time
 from pathlib import Path
 
 import pytest
-from launching import OURS, PLAIN, SCRIPTS, finish, run, start
+from launching import OURS, PLAIN, SCRIPTS, finish, run, start, wait_until
 
 from deap_valp.distributed import scoop_started
 
@@ -25,9 +24,8 @@ def needs(module):
 def scoop(launcher, workers, script, *arguments):
     done = run("-m", launcher, "-q", "-n", workers, SCRIPTS / script, *arguments)
     assert done.status == 0, done.output
-    return json.loads(
-        [line for line in done.output.splitlines() if line.startswith("{")][-1]
-    ) | vars(done)
+    printed = [line for line in done.output.splitlines() if line.startswith("{")]
+    return json.loads(printed[-1]) | vars(done)
 
 
 @pytest.fixture(scope="module")
@@ -37,9 +35,8 @@ def tasks(tmp_path_factory):
 
 def test_both_processes_work_and_results_are_in_order(tasks):
     assert [item for item, _ in tasks["met"]] == list(range(8))
-    assert len({pid for _, pid in tasks["met"]}) == 2 and tasks["origin"] in {
-        pid for _, pid in tasks["met"]
-    }
+    took_part = {pid for _, pid in tasks["met"]}
+    assert len(took_part) == 2 and tasks["origin"] in took_part
     assert tasks["two_iterables"] == [[3, 1], [2, 1]] and tasks["nothing"] == []
 
 
@@ -51,19 +48,9 @@ def test_no_task_runs_twice(tasks):
 def test_a_failure_in_a_worker_is_raised_here_when_the_others_have_ended(tasks):
     error, cause, results = tasks["failure"]
     assert error == "KeyError('the second')"
-    assert "3 of 6 tasks" in cause and "in fail" in cause
-    assert [results[index] for index in (0, 1, 5)] == ["0", "1", "5"]
+    assert "2 of 6 tasks" in cause and "in fail" in cause
+    assert results == ["0", "1", error, "3", "KeyError('another')", "5"]
     assert sorted(item for item, _ in tasks["failure_ran"]) == list("012345")
-
-
-def test_what_does_not_pickle_is_named(tasks):
-    results = tasks["failure"][2]
-    assert "results and exceptions that pickle, got the result function" in results[3]
-    assert "got the exception Awkward" in results[4]
-    assert (
-        "a function and arguments that pickle, got <function main.<locals>.<lambda>"
-        in tasks["lambda"][0]
-    )
 
 
 def test_large_individuals_are_started_first(tasks):
@@ -85,7 +72,7 @@ def test_one_bar_counts_the_whole_run_under_scoop(tasks):
 
 @pytest.fixture(scope="module")
 def search(tmp_path_factory):
-    """Runs the small search under a kind of map, once; with who evaluated what as ``evaluated``."""
+    """Runs the small search under a kind of map, once; ``evaluated`` says who evaluated what."""
     found = {}
 
     def get(kind, processes=1, *options, launcher=None, **environment):
@@ -154,7 +141,6 @@ def test_weights_are_inherited_across_processes(search, kind, processes, launche
 KILLS = [
     pytest.param(2, PLAIN, id="the-last-one"),
     pytest.param(3, PLAIN, id="one-of-two", marks=slow),
-    pytest.param(3, OURS, id="one-of-two-our-launcher", marks=slow),
 ]
 
 
@@ -162,9 +148,8 @@ KILLS = [
 def test_a_killed_worker_changes_nothing(search, processes, launcher):
     killed = search("scoop", processes, "deadly", launcher=launcher)
     assert killed["digest"] == search("serial")["digest"]
-    assert (
-        len(killed["evaluated"]) == killed["evaluations"] + 1
-    )  # what it had begun was done again, and no more
+    # What it had begun was done again, and no more.
+    assert len(killed["evaluated"]) == killed["evaluations"] + 1
     assert "is gone, so task" in killed["output"]
 
 
@@ -191,7 +176,7 @@ if __name__ == "__main__":
 @slow
 @pytest.mark.parametrize(("launcher", "said"), [(PLAIN, "tasks 12"), (OURS, "workers 2 tasks 12")])
 def test_a_worker_killed_while_idle_costs_no_result(tmp_path, launcher, said):
-    """SCOOP's broker ends then, and the origin does what that had not handed out. Ours goes on with the others."""
+    """SCOOP's broker ends then, and the origin runs the tasks that it still had; ours goes on."""
     script = tmp_path / "script.py"
     script.write_text(IDLE)
     done = run("-m", launcher, "-q", "-n", 3, script)
@@ -216,7 +201,7 @@ if __name__ == "__main__":
     if end == "wait":
         signal.pause()
     if end != "return":
-        sys.exit(None if end == "None" else int(end) if end.isdigit() else end)
+        sys.exit(int(end) if end.isdigit() else end)
 """
 
 
@@ -238,7 +223,6 @@ ARGUMENT = 'one "argument" of $HOME'
         pytest.param("killed", 137, marks=slow),
         pytest.param("return", 0, marks=slow),
         pytest.param("0", 0, marks=slow),
-        pytest.param("None", 0, marks=slow),
         pytest.param("a message", 1, marks=slow),
     ],
 )
@@ -251,7 +235,7 @@ def test_the_exit_status_is_that_of_the_script(ends, end, status):
 
 
 SSH = """#!/bin/bash
-# ssh [options] host command: runs the command here, and hangs up when it is ended, as ssh -tt does
+# ssh [options] host command: runs the command here, and hangs up when it ends, as ssh -tt does
 setsid /bin/sh -c "${@: -1}" < /dev/null & child=$!
 trap 'kill -HUP -- -$child' TERM
 wait $child
@@ -276,18 +260,11 @@ def test_the_exit_status_comes_from_any_host(ends, tmp_path, hosts):
 def test_a_cancelled_run_fails_and_leaves_no_process(ends, sent, status):
     process = start("-m", OURS, "-q", "-n", 2, ends, "wait")
     try:
-        wait_for_output(process, "arguments")
+        wait_until(lambda: "arguments" in Path(process.out.name).read_text(), process)
         process.send_signal(sent)
     finally:
         done = finish(process, timeout=60)
     assert done.status == status and not done.leftover, done.output
-
-
-def wait_for_output(process, text, patience=60):
-    end = time.monotonic() + patience
-    while text not in Path(process.out.name).read_text():
-        assert time.monotonic() < end, f"no {text!r} in {patience} s"
-        time.sleep(0.1)
 
 
 LISTENS = """
@@ -328,7 +305,7 @@ def test_the_launcher_is_not_mistaken_for_scoop():
     import scoop
 
     import deap_valp.scoop
+    from deap_valp.distributed import launcher
 
-    assert deap_valp.scoop is not scoop and hasattr(scoop, "IS_RUNNING")
-    assert deap_valp.scoop.launcher.__name__ == "scoop.launcher"
+    assert deap_valp.scoop is not scoop and launcher.launcher.__name__ == "scoop.launcher"
     assert scoop_started() is False

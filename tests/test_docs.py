@@ -1,22 +1,43 @@
-"""The pages say what the registries say."""
+"""The pages say what the code says: registries, module paths, links, and the README's script."""
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
+import os
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+from test_layers import LEVEL
 
-DOCS = Path(__file__).parents[1] / "docs"
+import deap_valp
+
+PACKAGE = Path(deap_valp.__file__).parent
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.glob("*.md"))
+ALL_PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted(DOCS.rglob("*.md"))]
+ROOMS = sorted(path.parent.name for path in PACKAGE.glob("*/__init__.py"))
+each_page = pytest.mark.parametrize("page", ALL_PAGES, ids=lambda page: page.name)
+
+CODE = re.compile(r"`([^`]+)`")
+NAMES = re.compile(r"`([\w/]+\.py)`: ((?:`\w+`(?:, )?)+)")
+LINK = re.compile(r"\]\(([^)#\s]*)(?:#([\w-]+))?\)")
 
 
 @pytest.fixture(scope="module")
 def tables():
     spec = importlib.util.spec_from_file_location("tables", DOCS / "tables.py")
+    assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+# ---- registries ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -29,3 +50,88 @@ def test_every_table_stands_on_a_page(tables):
     assert all(
         f"<!-- {name} -->" in text and f"<!-- end of {name} -->" in text for name in tables.tables()
     )
+
+
+# ---- paths and names -----------------------------------------------------------------------------
+
+
+def named_in_code(text):
+    """Each path of a Python file that a page names in code."""
+    for code in CODE.findall(re.sub(r"```.*?```", "", text, flags=re.DOTALL)):
+        for word in code.split():
+            if word.endswith(".py") and "/" in word:
+                yield word
+
+
+@each_page
+def test_every_file_that_a_page_names_exists(page):
+    missing = [
+        path
+        for path in named_in_code(page.read_text())
+        if not (ROOT / path).exists() and not (PACKAGE / path).exists()
+    ]
+    assert not missing
+
+
+@each_page
+def test_every_name_in_a_table_stands_in_the_module_beside_it(page):
+    missing = []
+    for path, names in NAMES.findall(page.read_text()):
+        module = importlib.import_module(f"deap_valp.{path.removesuffix('.py').replace('/', '.')}")
+        missing += [(path, name) for name in CODE.findall(names) if not hasattr(module, name)]
+    assert not missing
+
+
+def test_the_pages_with_names_have_them_where_the_test_looks():
+    for page in ("architecture.md", "concepts.md"):
+        assert len(NAMES.findall((DOCS / page).read_text())) > 10
+
+
+def test_architecture_names_every_room_in_its_order():
+    text = (DOCS / "architecture.md").read_text()
+    table = re.findall(r"^\| `(\w+)/` \|", text, flags=re.MULTILINE)
+    assert table == sorted(ROOMS, key=LEVEL.__getitem__)
+    picture = re.findall(r'^    (\w+)\["', text, flags=re.MULTILINE)
+    assert {*picture, "distributed"} == {*ROOMS}
+
+
+@each_page
+def test_every_link_leads_somewhere(page):
+    broken = []
+    for target, heading in LINK.findall(page.read_text()):
+        if ":" in target:
+            continue  # of another site
+        file = page.parent / target if target else page
+        if not file.exists() or (heading and heading not in headings(file)):
+            broken.append((target, heading))
+    assert not broken
+
+
+def headings(page):
+    """The anchors of a page's headings."""
+    lines = re.findall(r"^#+ (.*)$", page.read_text(), flags=re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", line.lower()).replace(" ", "-") for line in lines}
+
+
+# ---- the README ----------------------------------------------------------------------------------
+
+
+def test_the_script_of_the_readme_runs_as_pasted(tmp_path):
+    """With smaller numbers, so that it takes seconds."""
+    text = (ROOT / "README.md").read_text()
+    [script] = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
+    for name, value in {"batches": 4, "first_batches": 6, "ngen": 1, "nsteps": 2}.items():
+        script, found = re.subn(rf"\b{name}=\d+", f"{name}={value}", script)
+        assert found == 1, name
+    file = tmp_path / "script.py"
+    file.write_text(script)
+    done = subprocess.run(
+        [sys.executable, str(file)],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "'label'" in done.stdout and "tensor(" in done.stdout

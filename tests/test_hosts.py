@@ -1,4 +1,7 @@
-"""SCOOP on several hosts: network namespaces of this machine, each with a name, a cache and SSH of its own."""
+"""SCOOP on several hosts, which are network namespaces of this machine.
+
+Each host has a name, a cache and an SSH server of its own.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from launching import OURS, SCRIPTS, finish, run, start
-from test_faults import digest_of, evaluated, wait_until
+from launching import OURS, SCRIPTS, digest_of, evaluated, finish, run, start, wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
@@ -50,7 +52,7 @@ mount --bind {folder}/hosts /etc/hosts
 mount -t tmpfs none /run
 mkdir /run/sshd
 """
-# What a shell does in a mount and UTS namespace to be a host; the SSH server drops its rights in
+# What a shell does in a mount and UTS namespace to be a host. The SSH server drops its rights in
 # the last folder.
 
 
@@ -58,32 +60,22 @@ def missing():
     """Why there can be no hosts here, or None."""
     if sys.platform != "linux" or os.getuid() != 0:
         return "makes network namespaces, as root on Linux only"
-    lacking = [
-        name
-        for name in ("ip", "ssh", "sshd", "ssh-keygen", "unshare", "mount")
-        if shutil.which(name) is None
-    ]
+    needed = ("ip", "ssh", "sshd", "ssh-keygen", "unshare", "mount")
+    lacking = [name for name in needed if shutil.which(name) is None]
     if lacking:
         return f"needs {', '.join(lacking)}"
-    attempt = [
-        "unshare",
-        "--net",
-        "--mount",
-        "--uts",
-        "ip",
-        "link",
-        "add",
-        "name",
-        "bridge",
-        "type",
-        "bridge",
-    ]
-    tried = subprocess.run(attempt, capture_output=True, text=True, check=False)
-    return f"no bridge in a network namespace: {tried.stderr.strip()}" if tried.returncode else None
+    attempt = "unshare --net --mount --uts ip link add name bridge type bridge"
+    tried = subprocess.run(attempt.split(), capture_output=True, text=True, check=False)
+    if tried.returncode:
+        return f"no bridge in a network namespace: {tried.stderr.strip()}"
+    return None
 
 
 class Hosts:
-    """Namespaces around one that is the switch; no address or device of this machine itself is used."""
+    """Namespaces around one that is the switch.
+
+    They use no address and no device of this machine itself.
+    """
 
     def __init__(self, folder):
         self.folder = folder
@@ -117,21 +109,8 @@ class Hosts:
     def _add(self, host, address):
         name = self.namespaces[host]
         call("ip", "netns", "add", name)
-        call(
-            "ip",
-            "link",
-            "add",
-            "eth0",
-            "netns",
-            name,
-            "type",
-            "veth",
-            "peer",
-            "name",
-            host,
-            "netns",
-            self.switch,
-        )
+        cable = f"ip link add eth0 netns {name} type veth peer name {host} netns {self.switch}"
+        call(*cable.split())
         call("ip", "-n", self.switch, "link", "set", host, "up", "master", "bridge")
         call("ip", "-n", name, "link", "set", "lo", "up")
         call("ip", "-n", name, "link", "set", "eth0", "up")
@@ -150,28 +129,17 @@ class Hosts:
         log = self.folder / f"log-{host}"
         reach = [*self.on(FIRST), self.folder / "ssh", host, "hostname"]
         end = time.monotonic() + 20
-        while (
-            found := subprocess.run(reach, capture_output=True, text=True)
-        ).stdout != f"{host}\n":
+        found = subprocess.run(reach, capture_output=True, text=True, check=False)
+        while found.stdout != f"{host}\n":
             assert time.monotonic() < end, found.stderr + log.read_text()
             time.sleep(0.1)
+            found = subprocess.run(reach, capture_output=True, text=True, check=False)
 
     def on(self, host):
         """The command before one that is to run on a host."""
         shell = OWN_FILES.format(host=host, folder=shlex.quote(str(self.folder))) + 'exec "$@"'
-        return [
-            "ip",
-            "netns",
-            "exec",
-            self.namespaces[host],
-            "unshare",
-            "--mount",
-            "--uts",
-            "sh",
-            "-ec",
-            shell,
-            "sh",
-        ]
+        enter = f"ip netns exec {self.namespaces[host]} unshare --mount --uts"
+        return [*enter.split(), "sh", "-ec", shell, "sh"]
 
     def launch(self, *arguments, launcher=FIRST, **environment):
         """Start SCOOP with its launcher on a host."""
@@ -187,11 +155,8 @@ class Hosts:
 
     def workers(self, host):
         """Numbers of the processes that run the script."""
-        return [
-            pid
-            for pid in self.processes(host)
-            if command_of(pid).split("\0")[1:4] == ["-m", OURS, "--worker"]
-        ]
+        worker = ["-m", OURS, "--worker"]
+        return [pid for pid in self.processes(host) if command_of(pid).split("\0")[1:4] == worker]
 
     def cut(self, host):
         """Pull the plug of its network."""

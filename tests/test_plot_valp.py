@@ -12,6 +12,7 @@ import pytest
 import zoo
 from deap import base
 from matplotlib.offsetbox import TextArea
+from matplotlib.text import Text
 from plotting import evaluated, evaluation_of
 
 import deap_valp as valp
@@ -137,13 +138,14 @@ def test_relevance_is_that_of_the_diagnosis():
 
 
 def test_relevance_is_bold_above_the_threshold_of_its_output():
-    def weights(relevance: float) -> list[str]:
+    def weights(relevance: float) -> list[int | str]:
         own = {name: valp.Thresholds(relevance=relevance) for name in evaluated().outputs}
         [ax] = plots.plot_valp(evaluated(), thresholds=own).axes
         seen = []
         for box in ax.artists:
             for area in box.findobj(TextArea):
-                seen += [text.get_fontweight() for text in area.get_children()]
+                texts = [text for text in area.get_children() if isinstance(text, Text)]
+                seen += [text.get_fontweight() for text in texts]
         return seen
 
     pairs = len(evaluated().evaluation.diagnosis.relevance)

@@ -10,7 +10,7 @@ Only this module and ``launcher`` know SCOOP. This is all that this module relie
 * ``scoop.IS_RUNNING``, ``scoop.IS_ORIGIN``, ``scoop.SIZE``, ``scoop.worker``: whether a launcher
   started this process, whether the script's main part runs here, how many processes there are, and
   the address of this one.
-* ``scoop.futures.submit(func, *args, **kwargs)`` and ``scoop._types.FutureQueue.flush(self)``:
+* ``scoop.futures.submit(*args, **kwargs)`` and ``scoop._types.FutureQueue.flush(self)``:
   send a task to the broker.
 * ``scoop._types.Future(parentId, callable, *args, **kargs)`` with ``scoop._types.Future.id``,
   ``scoop._types.Future.isDone``, ``scoop._types.Future.resultValue``,

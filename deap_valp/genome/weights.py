@@ -1,4 +1,4 @@
-"""Pure functions on weight tensors. None writes to what it is given.
+"""Functions on weight tensors. None of them writes to a tensor that it is given.
 
 References:
     Paper V (gentle operators); Net2Net (Chen et al. 2016) for copied units and identity layers.
@@ -15,30 +15,31 @@ import torch
 from torch import Tensor
 
 Packed = tuple[tuple[tuple[str, tuple[int, ...]], ...], Any]
+"""The names and shapes of tensors, and one numpy array of all their elements."""
 
 
 def new_generator() -> torch.Generator:
-    """A torch generator seeded from Python's global ``random``, the one source of variation."""
+    """Return a torch generator that is seeded from ``random``, the one source of variation."""
     return torch.Generator().manual_seed(random.getrandbits(63))
 
 
 def initial(
     rows: int, columns: int, fan_in: int, gain: float, generator: torch.Generator
 ) -> Tensor:
-    """Random weights, shape (rows, columns), of standard deviation ``gain / sqrt(fan_in)``.
+    """Draw weights, shape (rows, columns), of standard deviation ``gain / sqrt(fan_in)``.
 
-    ``fan_in`` counts all that the receiver reads, so a block of several gets its fair part of the
-    variance.
+    ``fan_in`` stands for the columns of all blocks through which the receiver reads, not for those
+    of this block alone. Then the sum over the blocks has the same variance for any number of them.
     """
     return torch.randn(rows, columns, generator=generator) * (gain / fan_in**0.5)
 
 
 def split(weight: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Two tensors that add up to ``weight``, shared out at random element by element.
+    """Split each element of ``weight`` at random into two parts, and return the two tensors.
 
-    The shares are random since equal halves would get equal gradients for ever. The larger part is
-    rounded and the smaller is ``weight`` minus it, which floating point computes exactly
-    (Sterbenz), so the sum is exact.
+    The shares are random because equal halves would get equal gradients for ever. The two parts add
+    up to ``weight`` exactly: the larger part is rounded, and floating point computes ``weight``
+    minus the larger part without an error (Sterbenz).
     """
     share = torch.rand(weight.shape, generator=generator)
     larger = weight * torch.maximum(share, 1 - share)
@@ -86,20 +87,27 @@ def more_columns(tensor: Tensor, copied: Tensor, share: bool, generator: torch.G
 
 
 def relu_pair(weight: Tensor) -> Tensor:
-    """``[weight; -weight]``: what a relu layer needs to pass ``weight @ x`` on through both its signs."""
+    """Return ``[weight; -weight]``, shape (2 * rows, columns).
+
+    A relu layer with these weights keeps all of ``weight @ x``: its positive part in the first half
+    of the units, its negative part in the second half. ``read_pair`` gives the weights to read it.
+    """
     return torch.cat([weight, -weight])
 
 
 def read_pair(weight: Tensor) -> Tensor:
-    """``[weight, -weight]``: reads back through ``weight`` what ``relu_pair`` passed on."""
+    """Return ``[weight, -weight]``, shape (rows, 2 * columns).
+
+    It applies ``weight`` to the vector that a relu layer with the weights of ``relu_pair`` kept.
+    """
     return torch.cat([weight, -weight], 1)
 
 
 def pack(tensors: Mapping[str, Tensor]) -> Packed:
-    """Names, shapes and one contiguous array, for pickling.
+    """Turn tensors into names, shapes and one contiguous array, for pickling.
 
-    Tensors would travel as views that each carry their whole buffer, or as shared-memory handles
-    that run out.
+    A pickled tensor would carry the whole buffer that it is a view of, and between processes it
+    would travel as a shared-memory handle, of which a host has a limited number.
     """
     index = tuple((str(name), tuple(tensor.shape)) for name, tensor in tensors.items())
     flat = [tensor.detach().cpu().reshape(-1) for tensor in tensors.values()]
@@ -107,9 +115,10 @@ def pack(tensors: Mapping[str, Tensor]) -> Packed:
 
 
 def unpack(packed: Packed) -> dict[str, Tensor]:
-    """The tensors that ``pack`` was given, each with memory of its own."""
+    """Return the tensors that ``pack`` was given, each with memory of its own."""
     index, flat = packed
-    tensors, start = {}, 0
+    tensors: dict[str, Tensor] = {}
+    start = 0
     for name, shape in index:
         size = int(np.prod(shape, dtype=np.int64))
         tensors[name] = torch.from_numpy(flat[start : start + size].copy()).reshape(shape)

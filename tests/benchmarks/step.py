@@ -1,4 +1,4 @@
-"""Milliseconds of a training step: ours, a plain PyTorch loop's, and those of the matrix products alone.
+"""Milliseconds of a training step: ours, a plain PyTorch loop's, the matrix products alone.
 
     python tests/benchmarks/step.py [--rounds 9] [--widths 20 50 100] [--random 0] [--device cuda]
 
@@ -18,6 +18,7 @@ import random
 import statistics
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from time import perf_counter, process_time
 
@@ -33,8 +34,8 @@ import zoo
 
 import deap_valp as valp
 from deap_valp.genome import Connection
-from deap_valp.genome.kinds import Decoder, SubNetwork
-from deap_valp.training.loop import train
+from deap_valp.genome.kinds import Decoder, Dense
+from deap_valp.training import train
 from deap_valp.training.tape import Tape
 
 BATCH = 200
@@ -89,7 +90,8 @@ def six_networks(problem: valp.Problem, width: int) -> valp.VALP:
     )
     individual = zoo.build(problem, networks, edges)
     weights = {key: tensor / tensor.shape[-1] ** 0.5 for key, tensor in individual.weights.items()}
-    return type(individual)(individual.graph, weights, individual.optimizers, batch_size=BATCH)
+    genome = replace(individual.genome, weights=weights, batch_size=BATCH)
+    return type(individual)(genome)
 
 
 def drawn_valp(problem: valp.Problem, width: int, seed: int) -> valp.VALP:
@@ -126,10 +128,10 @@ class Plain(nn.Module):
                 [individual.weights[Connection(u, name)] for u in self.providers[name]], 1
             )
             self.entries[name] = linear(block, individual.weights[individual.entry_bias(name)])
-            if isinstance(kind, SubNetwork):
+            if isinstance(kind, Dense):
                 self.bodies[name] = nn.Sequential(*self._modules_of(name, kind))
 
-    def _modules_of(self, name: str, kind: SubNetwork):
+    def _modules_of(self, name: str, kind: Dense):
         for index, layer in enumerate(kind.layers):
             if f"{name}.{index}.weight" in self.individual.weights:
                 yield linear(
@@ -185,7 +187,7 @@ class PlainLosses:
                 part = sum(
                     divergence[decoder] * share for decoder, share in self.shares[name].items()
                 )
-                loss = loss + kind.kl_weight * part / targets[name].shape[1]
+                loss = loss + kind.divergence_weight * part
             losses[name] = self.problem.loss_scale[name] * loss
         return losses
 
@@ -252,7 +254,8 @@ def products(individual: valp.VALP, problem: valp.Problem, device: str) -> Calla
         if name in individual.networks:
             for key, shape in individual.component(name).shapes().items():
                 if key.endswith("weight"):
-                    layer(*shape, shape[1])
+                    rows, columns = shape
+                    layer(rows, columns, columns)
 
     def steps(count: int) -> None:
         for _ in range(count):
@@ -299,7 +302,8 @@ def row(label: str, individual: valp.VALP, seen: dict[str, list[float]]) -> str:
         return statistics.median(a / b for a, b in zip(seen["ours"], seen[other], strict=True))
 
     times = " | ".join(f"{statistics.median(seen[name]):.2f}" for name in CONTESTANTS)
-    return f"| {label} | {individual.weight_count:,} | {times} | {ratio('plain'):.2f} | {ratio('products'):.2f} |"
+    ratios = f"{ratio('plain'):.2f} | {ratio('products'):.2f}"
+    return f"| {label} | {individual.weight_count:,} | {times} | {ratios} |"
 
 
 def main() -> None:

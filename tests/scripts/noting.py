@@ -11,7 +11,7 @@ ORIGIN = "origin"  # file with the number of the process that searches
 
 
 def evaluate(individual, problem, notes, processes, deadly):
-    """Note it and the host, wait until so many processes take part, be killed where that is asked for, and evaluate."""
+    """Note it and the host, wait for so many processes, perhaps be killed, and evaluate."""
     (notes / f"process-{os.getpid()}").write_text(platform.node())
     with (notes / "evaluations").open("a") as file:
         file.write(f"{os.getpid()} {individual.seed}\n")

@@ -1,9 +1,8 @@
-"""A search by DEAP's own algorithm under the map named on the command line; prints what it found, as JSON.
+"""A search by DEAP's own algorithm under a map; prints what it found, as JSON.
 
 The arguments: ``serial``, ``scoop``, ``pool``, ``executor``, ``dask`` or ``ray``; how many
-processes are to take part;
-a folder for notes; and ``deadly`` where one process other than the first is to be killed in its
-first evaluation.
+processes are to take part; a folder for notes; and ``deadly`` where one process other than the
+first is to be killed in its first evaluation.
 """
 
 import hashlib
@@ -22,7 +21,7 @@ from deap import algorithms, base, creator, tools
 from noting import ORIGIN, evaluate
 
 import deap_valp as valp
-from deap_valp.training.loop import batch_starts, sub_losses
+from deap_valp.training import batch_starts, sub_losses
 from deap_valp.training.model import Latents
 
 KIND, PROCESSES, NOTES = sys.argv[1], int(sys.argv[2]), Path(sys.argv[3])
@@ -99,7 +98,7 @@ def digest(population):
 
 
 def inherited(parents):
-    """First losses of gentle children: what they were, what the parents give on the same batch, a fresh start's."""
+    """First losses of gentle children: theirs, and those of parents and of a fresh start."""
     children = [toolbox.clone(parent) for parent in parents]
     for child in children:
         valp.selMutation(child, policy="gentle").apply(child)

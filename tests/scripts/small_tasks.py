@@ -1,4 +1,7 @@
-"""Tasks under ``scoopMap`` with two workers; prints what became of them, as JSON. Argument: a folder for notes."""
+"""Tasks under ``scoopMap`` with two workers: prints what became of them, as JSON.
+
+The argument is a folder for notes.
+"""
 
 import json
 import os
@@ -17,13 +20,6 @@ class Sized(int):
     """A number with a size, as a VALP has one."""
 
     weight_count = property(int)
-
-
-class Awkward(Exception):
-    """It pickles, but does not come back."""
-
-    def __init__(self, one, other):
-        super().__init__(f"{one} {other}")
 
 
 def note(kind, item):
@@ -56,8 +52,8 @@ def fail(item):
     if item == 2:
         raise KeyError("the second")
     if item == 4:
-        raise Awkward("the", "fourth")
-    return (lambda: item) if item == 3 else item
+        raise KeyError("another")
+    return item
 
 
 def sized(item):
@@ -77,9 +73,9 @@ def inner(item):
 def failure(*arguments):
     try:
         return scoopMap(*arguments, progress=False)
-    except Exception as error:
+    except KeyError as error:
         cause = error.__cause__
-        return [repr(error), str(cause), [repr(result) for result in getattr(cause, "results", [])]]
+        return [repr(error), str(cause), [repr(result) for result in cause.results]]
 
 
 def main():
@@ -97,7 +93,6 @@ def main():
         "nested": scoopMap(outer, [3] * 4, progress=False),
         "nothing": scoopMap(meet, [], progress=False),
         "two_iterables": scoopMap(divmod, [7, 9], [2, 4], progress=False),
-        "lambda": failure(lambda item: item, range(2)),
     }
     print(json.dumps(found))
 
