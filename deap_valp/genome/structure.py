@@ -193,7 +193,9 @@ def independent_pairs(graph: nx.DiGraph) -> list[tuple[str, str]]:
     for name, component in components:
         if not isinstance(component, Output):
             above[name] = nx.ancestors(graph, name) | {name}
-    providers = sorted(above, key=lambda name: (len(above[name]), name not in inputs, natural(name)))
+    providers = sorted(
+        above, key=lambda name: (len(above[name]), name not in inputs, natural(name))
+    )
     found = []
     for one, other in combinations(providers, 2):
         ours, theirs = above[one] & inputs, above[other] & inputs
