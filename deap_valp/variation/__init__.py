@@ -3,8 +3,8 @@
 A mutation operator is one decorated function, which is only called with a legal place; the
 decorator does the rest (see ``operators``). A place is a ``Place``, a string that knows its parts:
 the name of a sub-network (``"n3"``) or of an output, a ``Connection`` (``"n1->n3"``), a
-``Stage``: a layer (``"n3.0"``) or the latent of a decoder (``"n3.latent"``), or a ``Join``
-(``"n1*n2->n3"``).
+``Stage``: a layer (``"n3.0"``) or the latent of a decoder (``"n3.latent"``), a ``Join``
+(``"n1*n2->n3"``) or a ``Route`` (``"n1->n2->n3"``).
 
 References:
     Paper V and Fig. 3.
@@ -15,6 +15,7 @@ from .macro import (
     mutCloneNetwork,
     mutDeleteConnection,
     mutDeleteNetwork,
+    mutForkNetwork,
     mutInsertNetwork,
     mutJoinNetworks,
     mutParallelNetwork,
@@ -36,6 +37,7 @@ __all__ = [
     "mutDeleteConnection",
     "mutDeleteNetwork",
     "mutExtendLayer",
+    "mutForkNetwork",
     "mutInsertNetwork",
     "mutJoinNetworks",
     "mutParallelNetwork",
