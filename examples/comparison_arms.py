@@ -21,7 +21,7 @@ from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 import deap_valp as valp
 from deap_valp.genome import initial_weights
-from deap_valp.training.loop import sub_losses
+from deap_valp.training import sub_losses
 from deap_valp.training.model import Latents
 
 FOR_EVER = sys.maxsize - 1

@@ -20,7 +20,7 @@ import deap_valp as valp
 from deap_valp.errors import EvaluationError, StructureError, ValpError
 from deap_valp.evaluation import session as evaluation
 from deap_valp.genome.optimizers import OPTIMIZERS
-from deap_valp.training.loop import train
+from deap_valp.training import train
 
 
 def evaluated(individual, problem, **budget):
@@ -257,15 +257,15 @@ def short_of_memory(monkeypatch):
     def arrange(raises, attempts):
         seen = []
 
-        def short(*arguments):
+        def short(*arguments, **options):
             parts = arguments[-1]
             seen.append(parts)
-            history = train(*arguments)  # what it holds by then is to be given back
+            session = train(*arguments, **options)  # what it holds by then is to be given back
             held.append(weakref.ref(arguments[0]))
             if len(seen) <= attempts:
                 raises()
             assert len(seen) != 2 or held[0]() is None, "the first attempt still holds its memory"
-            return history
+            return session
 
         held = []
         monkeypatch.setattr(evaluation, "train", short)
@@ -360,7 +360,7 @@ def test_memory_runs_out_for_real(megabytes, status, warned):
 
 @pytest.mark.parametrize("budget", [{"batches": 0}, {"first_batches": -1}])
 def test_a_budget_is_positive(budget):
-    with pytest.raises(EvaluationError, match="at least 1 batch"):
+    with pytest.raises(EvaluationError, match="batches as a whole number from 1 on"):
         valp.evaluate(zoo.smallest(), zoo.plain_problem(), **budget)
 
 

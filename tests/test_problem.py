@@ -196,10 +196,6 @@ def test_slices_stay_in_order_and_are_views():
     data = table().astype(np.float32)
     problem = Problem({"x": data}, {"y": Generation()}, splits=slices(), standardize=False)
     assert np.shares_memory(problem.split("validation").inputs["x"].numpy(), data)
-    assert (
-        problem.split("train", limit=5).inputs["x"].data_ptr()
-        == problem.split("train").inputs["x"].data_ptr()
-    )
 
 
 def test_read_only_files_can_be_mapped(tmp_path):
@@ -238,11 +234,18 @@ def test_a_split_is_moved_to_a_device_once():
     assert problem.split("train").inputs["x"] is problem.split("train", "cpu").inputs["x"]
 
 
-def test_limit_gives_the_first_examples():
+def test_limit_gives_the_same_random_examples():
     problem = problem_of("classification")
     limited, whole = problem.split("validation", limit=7), problem.split("validation")
-    assert limited.size == 7 and torch.equal(limited.targets["y"], whole.targets["y"][:7])
-    assert problem.split("validation", limit=10_000).size == whole.size
+    assert limited.size == 7 and problem.split("validation", limit=7) is limited
+    rows = [row for row in range(whole.size) if _is_among(whole.inputs["x"][row], limited)]
+    assert len(rows) == 7 and rows != list(range(7))
+    assert torch.equal(limited.targets["y"], whole.targets["y"][rows])
+    assert problem.split("validation", limit=10_000) is whole
+
+
+def _is_among(row, split):
+    return bool((split.inputs["x"] == row).all(1).any())
 
 
 def test_random_state_is_left_alone():

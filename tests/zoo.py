@@ -353,7 +353,7 @@ def noise_for(problem, size: int) -> dict:
 
 def predictions(individual, problem, dtype=torch.float64, size: int = 32) -> dict:
     """Every output in every mode, and the losses with their KL part, under noise that depends on the latent alone."""
-    from deap_valp.training.loop import sub_losses
+    from deap_valp.training import sub_losses
     from deap_valp.training.model import Latents
 
     model = valp.decode(individual, dtype=dtype)

@@ -172,8 +172,9 @@ def _in_memory(attempt: Callable[[int], Evaluation]) -> Evaluation:
     except Exception as error:
         if not devices.out_of_memory(error):
             raise
+        reason = str(error)  # a log record with the exception would hold the model through it
         logger.warning(
-            "evaluate: out of memory, so it is tried again with half the micro-batch (%s)", error
+            "evaluate: out of memory, so it is tried again with half the micro-batch (%s)", reason
         )
     # The traceback of the exception held the tensors of the first attempt. Here it is gone.
     devices.free()

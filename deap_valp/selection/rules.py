@@ -55,7 +55,7 @@ def _slope_reason(view: View, output: str) -> str:
 
 def _relevance_reason(view: View, network: str, outputs: Sequence[str]) -> str:
     values = ", ".join(f"{view.relevance(network, output):.2f}" for output in outputs)
-    limits = sorted({view.thresholds(output).relevance for output in outputs})
+    limits = sorted({view.limit(output) for output in outputs})
     return f"(relevance {values} <= {', '.join(f'{limit:.2f}' for limit in limits)})"
 
 

@@ -19,6 +19,10 @@ from ..genome.diagnosis import Diagnosis, Slope
 from ..variation.operators import operators
 
 
+LOST = 0.2
+"""The part of an output's performance that must be lost without a relevant component (VII-A)."""
+
+
 @dataclass(frozen=True)
 class Thresholds:
     """The numbers that say when a loss is stuck or steep, and a sub-network relevant (VII-C).
@@ -31,7 +35,8 @@ class Thresholds:
         stuck: A loss with a slope above this number is stuck.
         steep: A loss with a slope below this number is steep. Between the two it is moderate.
         relevance: A sub-network is relevant to an output if its relevance is above this number.
-            1.2 means that more than 20 % is lost without it.
+            None means that more than 20 % is lost without it: a relevance above 1.2 for an error,
+            which is then 20 % larger, and above 1.25 for an accuracy, of which 0.8 is then left.
         irrelevant: A sub-network is clearly irrelevant to an output if its relevance is at most
             this number, and at most ``relevance``. Rule A4 asks for it; the paper has no such
             threshold.
@@ -42,9 +47,20 @@ class Thresholds:
 
     stuck: float = -1e-10
     steep: float = -2e-5
-    relevance: float = 1.2
+    relevance: float | None = None
     irrelevant: float = 1.05
     deviations: float | None = 1.645
+
+    def limit(self, accuracy: bool = False) -> float:
+        """Return the relevance above which a component is relevant.
+
+        Args:
+            accuracy: Whether the relevance was measured by an accuracy (before divided by after)
+                or by an error (after divided by before).
+        """
+        if self.relevance is not None:
+            return self.relevance
+        return 1 / (1 - LOST) if accuracy else 1 + LOST
 
     def state(self, slope: Slope) -> str:
         """Return whether a loss with this slope is ``stuck``, ``moderate`` or ``steep``."""
@@ -129,7 +145,7 @@ class View:
 
     def limit(self, output: str) -> float:
         """Return the relevance above which a component is relevant to an output."""
-        return self.thresholds(output).relevance
+        return self.thresholds(output).limit(self.individual.component(output).higher_is_better)
 
     def relevant(self, network: str, output: str) -> bool:
         """Return whether the output loses more without the sub-network than the threshold."""

@@ -42,6 +42,8 @@ class Training:
         keep: Whether the session leaves the weights with the lowest validation loss that it saw,
             those it began with included; otherwise its last weights. The loss is the mean over the
             outputs of the logarithm of each one's, so that none is traded for another's crumbs.
+        average: What is looked at and kept is a running average of the weights, in which each step
+            counts this much less than the next; 0 is for the weights themselves.
         look: Batches from one look at the validation loss to the next; None is for a third of an
             epoch, and at least 10.
         patience: Looks without a new lowest loss before the session ends; None is for never.
@@ -52,10 +54,11 @@ class Training:
             are small enough for that; otherwise only the batches are.
 
     Raises:
-        EvaluationError: ``look``, ``patience`` or ``warmup`` is out of range.
+        EvaluationError: ``average``, ``look``, ``patience`` or ``warmup`` is out of range.
     """
 
     keep: bool = True
+    average: float = 0.98
     look: int | None = None
     patience: int | None = 40
     carry: bool = True
@@ -63,6 +66,10 @@ class Training:
     reshuffle: bool = True
 
     def __post_init__(self) -> None:
+        if not 0 <= self.average < 1:
+            raise EvaluationError(
+                f"Training needs average from 0 on and below 1, got {self.average!r}"
+            )
         for name, least in (("look", 1), ("patience", 1), ("warmup", 0)):
             value = getattr(self, name)
             if value is None and name != "warmup":
@@ -75,7 +82,7 @@ class Training:
         return self.look or max(10, size // batch_size // 3)
 
 
-PLAIN = Training(keep=False, patience=None, carry=False, warmup=0, reshuffle=False)
+PLAIN = Training(keep=False, average=0.0, patience=None, carry=False, warmup=0, reshuffle=False)
 """The paper's training."""
 
 
@@ -140,7 +147,9 @@ def train(
         tape = InParts(model, problem, batch_size, micro_batches, pulls)
     decay = {name: optimizer.decay for name, optimizer in optimizers.items()}
     step = Steps(model, tape, groups, state or {}, decay, training.warmup)
-    watch = Watch(model, problem, step, micro_batches) if training.keep else None
+    watch = None
+    if training.keep:
+        watch = Watch(model, problem, step, training.average, micro_batches)
     interval = training.interval(data.size, batch_size)
     history = torch.empty(batches, len(model.outputs), device=device)
     plan = batches_of(data, batch_size, seed, generator if training.reshuffle else None)
@@ -150,7 +159,10 @@ def train(
         history[done] = tape.forward(features, targets, model.draw_noise(batch_size, generator))
         step()
         done += 1
-        if watch is not None and (done % interval == 0 or done == batches):
+        if watch is None:
+            continue
+        watch.follow(done)
+        if done % interval == 0 or done == batches:
             watch.look(done)
             if training.patience is not None and watch.looks_since_best >= training.patience:
                 break

@@ -164,6 +164,11 @@ class Steps:
         for group in self._groups:
             group.step()
 
+    @property
+    def weights(self) -> Tensor:
+        """The weights that the steps move, all in one row."""
+        return self._flat.parameter.data
+
     def state(self) -> dict[str, dict[str, BlockState]]:
         """Return what is remembered now, on the device, in memory of its own."""
         state: dict[str, dict[str, BlockState]] = {}

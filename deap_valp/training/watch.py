@@ -22,6 +22,8 @@ class Watch:
         model: In training; its parameters are views of the steps' buffer.
         problem: Gives the validation examples and the losses.
         step: Takes the steps, and knows what to remember.
+        average: Share of the running average of the weights that stays at a step; it is this
+            average that is looked at and remembered. It is smaller in the first steps.
         parts: Number of parts that the examples are computed in, for the sake of memory.
 
     Attributes:
@@ -30,8 +32,12 @@ class Watch:
         looks_since_best: Looks since then.
     """
 
-    def __init__(self, model: Model, problem: Problem, step: Steps, parts: int = 1) -> None:
+    def __init__(
+        self, model: Model, problem: Problem, step: Steps, average: float = 0.0, parts: int = 1
+    ) -> None:
         self._model, self._step, self._parts = model, step, parts
+        self._average = average
+        self._running = step.weights.clone()
         self._sub_losses = sub_losses(model, problem)
         device = next(model.parameters()).device
         self._data = problem.split("validation", device, limit=EXAMPLES)
@@ -40,8 +46,19 @@ class Watch:
         self._lowest = _criterion(self.losses)
         self._remembered = step.snapshot()
 
+    def follow(self, steps: int) -> None:
+        """Let the running average follow the weights after so many steps."""
+        stays = min(self._average, steps / (steps + 9))
+        self._running.lerp_(self._step.weights, 1 - stays)
+
     def look(self, steps: int) -> None:
-        """Compare the model after so many steps with what is remembered; one device sync."""
+        """Compare the average after so many steps with what is remembered; one device sync."""
+        trained = self._step.weights.clone()
+        self._step.weights.copy_(self._running)
+        self._compare(steps)
+        self._step.weights.copy_(trained)
+
+    def _compare(self, steps: int) -> None:
         losses = self._measured()
         criterion = _criterion(losses)
         self.looks_since_best += 1

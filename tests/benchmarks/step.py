@@ -35,7 +35,7 @@ import zoo
 import deap_valp as valp
 from deap_valp.genome import Connection
 from deap_valp.genome.kinds import Decoder, Dense
-from deap_valp.training.loop import train
+from deap_valp.training import train
 from deap_valp.training.tape import Tape
 
 BATCH = 200

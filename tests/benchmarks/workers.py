@@ -38,7 +38,7 @@ from deap import creator
 
 import deap_valp as valp
 from deap_valp.distributed import scoop_started
-from deap_valp.training.loop import train
+from deap_valp.training import train
 
 PARTS = ("hourly", "memory", "travel", "parts")
 MEGABYTE = 2**20

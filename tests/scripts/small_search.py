@@ -21,7 +21,7 @@ from deap import algorithms, base, creator, tools
 from noting import ORIGIN, evaluate
 
 import deap_valp as valp
-from deap_valp.training.loop import batch_starts, sub_losses
+from deap_valp.training import batch_starts, sub_losses
 from deap_valp.training.model import Latents
 
 KIND, PROCESSES, NOTES = sys.argv[1], int(sys.argv[2]), Path(sys.argv[3])
