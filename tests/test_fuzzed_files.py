@@ -49,7 +49,7 @@ ODD_VALUES = [None, True, False, *INTEGERS, *FLOATS, *NAMES, *ARRAYS, *OBJECTS]
 
 
 def put(holder, key, value, rng):
-    holder[key] = rng.choice(ODD_VALUES)
+    holder[key] = copy.deepcopy(rng.choice(ODD_VALUES))
 
 
 def leave_out(holder, key, value, rng):
@@ -82,7 +82,7 @@ def swap(holder, key, value, rng):
 def nudge(holder, key, value, rng):
     if isinstance(value, int | float):
         holder[key] = rng.choice(
-            [value + 1, value - 1, -value, value * 2, value / 2, value * 10**9]
+            [value + 1, value - 1, -value, value * 2, value // 2, value * 10**9]
         )
     elif isinstance(value, str) and "->" in value:
         provider, _, receiver = value.partition("->")

@@ -142,7 +142,7 @@ def test_r6_irrelevant_for_all_gives_deletion():
     assert move.key == ("delete_network", "aggressive", "n0")
     assert (
         str(move)
-        == "delete_network(n0): irrelevant for every output (relevance 0.99, 1.05 <= 1.20)"
+        == "delete_network(n0): irrelevant for every output (relevance 0.99, 1.05 <= 1.20, 1.25)"
     )
 
 

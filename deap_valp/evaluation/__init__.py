@@ -1,4 +1,4 @@
-"""How a VALP is measured: ``evaluate`` trains, scores and diagnoses it; ``score`` reports."""
+"""Evaluation: ``evaluate`` trains, scores and diagnoses a VALP; ``score`` only scores it."""
 
 from .scoring import score, score_model
 from .session import evaluate

@@ -1,4 +1,4 @@
-"""Scores of a trained VALP on a split of the data.
+"""The scores of a trained VALP on a split of the data.
 
 References:
     Paper VI-A (objectives).
@@ -15,21 +15,24 @@ from ..problem import Problem
 from ..training.model import Latents, Model, decode
 
 GENERATED = 5000
-"""Images generated for the objective of a generation output; the noise is the same for every model."""
+"""The number of samples generated to score a generation output, from the same noise each time."""
 
 CHUNK = 2000
-"""Examples scored at a time."""
+"""The number of examples that are computed at the same time."""
 
 
 @torch.no_grad()
 def score_model(model: Model, problem: Problem, split: str, chunk: int = CHUNK) -> dict[str, float]:
-    """Score every output of a decoded VALP on a split: predictions with latents at their mean, samples from noise.
+    """Return the score of every output of a decoded VALP on a split; lower is better.
+
+    Predictions are made with each latent at its mean. A generation output is scored by samples
+    that are generated from noise.
 
     Args:
         model: The decoded individual.
-        problem: Gives the data and the scores.
-        split: Of the data.
-        chunk: Examples computed at a time.
+        problem: The problem, which has the data and the scores.
+        split: The name of the split.
+        chunk: The number of examples that are computed at the same time.
     """
     device = next(model.parameters()).device
     data = problem.split(split, device)
@@ -52,13 +55,14 @@ def score_model(model: Model, problem: Problem, split: str, chunk: int = CHUNK) 
 def score(
     individual: VALP, problem: Problem, split: str = "test", device: str | torch.device = "auto"
 ) -> dict[str, float]:
-    """Scores of the trained individual by output, minimised, on a split; no training, nothing changed.
+    """Return the score of every output of a trained individual on a split; lower is better.
 
-    Fitness comes from the validation split, so final reports are to use ``"test"``.
+    The individual is not trained and not changed. The fitness is measured on the validation split,
+    so a final report should use ``"test"``.
 
     Raises:
         StructureError: The individual is not a VALP of this problem.
-        ProblemError: There is no such split.
+        ProblemError: The problem has no such split.
     """
     check(individual, problem)
     with devices.one_thread():

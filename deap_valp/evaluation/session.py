@@ -1,4 +1,4 @@
-"""``evaluate``: inherit, train, score, diagnose. And ``score``, for final reports.
+"""``evaluate``: train an individual from the weights it holds, score it and diagnose it.
 
 References:
     Paper VI-A (objectives), VI-C (training of the start and of each step).
@@ -38,34 +38,38 @@ def evaluate(
 ) -> Evaluation:
     """Train an individual from the weights it holds and measure it on the validation split.
 
-    Does not change the individual; assign the result to ``individual.fitness.values``, and a
-    ``Fitness`` keeps all of it. A pure function of its arguments: it seeds itself from the
-    individual and runs on one CPU thread, so it gives the same result in any process. The learning
-    rates, weight decays, algorithms and batch size are the individual's.
+    The individual is not changed. Assign the result to ``individual.fitness.values``; a
+    ``Fitness`` then keeps the trained weights, the optimizer state and the diagnosis with it. The
+    result depends on the arguments only: all random numbers are seeded from the individual, and
+    a CPU is used with one thread. So it is the same in every process. Learning rates, weight
+    decays, SGD algorithms and the batch size are those of the individual.
 
-    A failure costs this evaluation and no more: losses or scores that are not finite, and any
-    exception, give every objective the value ``fitness.PENALTY``, a status that says what happened,
-    a line in the log of ``deap_valp``, and the weights it started from. Where memory does not
-    suffice, the evaluation is tried once more with each batch computed in two halves, which are the
-    same steps up to rounding, before that is a failure.
+    The evaluation fails if a loss or score is not finite, or if anything raises an exception. A
+    failure does not end the search. Every objective then has the value ``PENALTY``, the status
+    says what happened, the log of ``deap_valp`` has a line, and the weights are those that the
+    individual started from. If memory does not suffice, the evaluation is first tried once more
+    with each batch computed in two halves, which takes the same steps up to rounding.
 
     Args:
         individual: A VALP of this problem.
-        problem: Gives data, losses and scores.
-        batches: Training steps where some weights are inherited; by default a fifth of the usual
-            first ones, at least 300.
-        first_batches: Training steps where none are; by default those of 100 epochs, but at least
-            1,500 and at most 6,000.
-        device: ``"auto"``: this process's GPU where there is one, else the CPU.
-        metrics: What to diagnose.
-        training: What a session keeps and when it ends early; ``PLAIN`` is the paper's training.
+        problem: The problem, which has the data, the losses and the scores.
+        batches: Number of training steps of an individual that inherits some weights. The default
+            is a fifth of that for ``first_batches``, but at least 300.
+        first_batches: Number of training steps of an individual that inherits none. The default is
+            100 epochs, but at least 1,500 and at most 6,000 steps.
+        device: The device to train on. ``"auto"`` is the GPU of this process if there is one,
+            and otherwise the CPU.
+        metrics: The names of the metrics to diagnose the individual by.
+        training: Which weights a session keeps, and when it ends early. ``PLAIN`` is the paper's
+            training.
 
     Returns:
         One minimised number per output, then one per cost of the problem.
 
     Raises:
-        ValpError: The budget is not positive, the individual is not a VALP of this problem, a
-            metric or the device is not there: errors of the caller's, not of the individual's.
+        ValpError: The budget is not positive, the individual is not a VALP of this problem, or a
+            metric or the device does not exist. These are mistakes of the caller, so they are
+            raised and do not count as a failed evaluation.
 
     References:
         Paper VI-C.
@@ -73,12 +77,15 @@ def evaluate(
     _check_budget(batches=batches, first_batches=first_batches)
     check(individual, problem)
     usual_first, usual = usual_budgets(problem, individual.batch_size)
+    budget = first_batches or usual_first
+    if individual.trained:
+        budget = batches or usual
     task = _Task(
         individual=individual,
         problem=problem,
-        batches=(batches or usual) if individual.trained else (first_batches or usual_first),
+        batches=budget,
         window=batches or usual,
-        # A device or metric that is not there is the caller's error, no failed evaluation.
+        # A missing device or metric raises here, because it is a mistake of the caller.
         device=devices.choose(device),
         metrics=known_metrics(metrics),
         training=training,
@@ -86,15 +93,16 @@ def evaluate(
     try:
         with devices.one_thread():
             return _in_memory(partial(_evaluate, task))
-    except Exception as error:  # whatever a user's loss, score or cost raises, the run goes on
+    except Exception as error:  # losses, scores and costs of a user may raise anything
         return _failed(task, error)
 
 
 def usual_budgets(problem: Problem, batch_size: int) -> tuple[int, int]:
     """Return the usual number of batches of a first session and of later ones.
 
-    A first session lasts 100 epochs, but at least 1,500 and at most 6,000 batches; it mostly ends
-    earlier on few examples. A later one lasts a fifth of that, at least 300.
+    A first session has 100 epochs, but at least 1,500 and at most 6,000 batches. With few examples
+    it mostly ends earlier (``Training.patience``). A later session has a fifth of the batches, but
+    at least 300.
     """
     epoch = max(1, problem.training_size // batch_size)
     first = min(max(100 * epoch, 1500), 6000)
@@ -113,11 +121,11 @@ def _check_budget(**budgets: int | None) -> None:
 
 @dataclass(frozen=True)
 class _Task:
-    """What one evaluation does, once its arguments are known to be sound.
+    """The checked arguments of one evaluation.
 
     Attributes:
-        batches: Budget of this session.
-        window: Batches at the end of the history that the slopes look at.
+        batches: Number of batches of this session at most.
+        window: Number of batches, at the end of the history, that the loss slopes are fitted to.
     """
 
     individual: VALP
@@ -130,17 +138,17 @@ class _Task:
 
     @property
     def sessions(self) -> int:
-        """Training sessions that the weights have been through without a change."""
+        """The number of training sessions that the individual had since it was last changed."""
         previous = self.individual.evaluation
         return 0 if previous is None else previous.sessions
 
 
 class _Failure(ValpError):
-    """The model itself went wrong: nothing to trace in the code."""
+    """A failure of the model itself. The log shows no traceback, as no code is at fault."""
 
 
 def _failed(task: _Task, error: Exception) -> Evaluation:
-    """Log a failure, and return the evaluation that says so."""
+    """Log a failure, and return the evaluation that stands for it."""
     expected = isinstance(error, _Failure)
     reason = str(error) if expected else f"{type(error).__name__}: {error}"
     message = "evaluation of %r failed: %s"
@@ -158,7 +166,7 @@ def _failed(task: _Task, error: Exception) -> Evaluation:
 
 
 def _in_memory(attempt: Callable[[int], Evaluation]) -> Evaluation:
-    """Try with whole batches, and once more with halves where memory does not suffice."""
+    """Run an attempt with whole batches, and once more with halves if memory does not suffice."""
     try:
         return attempt(1)
     except Exception as error:
@@ -168,7 +176,8 @@ def _in_memory(attempt: Callable[[int], Evaluation]) -> Evaluation:
         logger.warning(
             "evaluate: out of memory, so it is tried again with half the micro-batch (%s)", reason
         )
-    devices.free()  # here, past the exception, whose traceback held what the first attempt had made
+    # The traceback of the exception held the tensors of the first attempt. Here it is gone.
+    devices.free()
     try:
         return attempt(2)
     except Exception as error:
@@ -178,11 +187,12 @@ def _in_memory(attempt: Callable[[int], Evaluation]) -> Evaluation:
 
 
 def _evaluate(task: _Task, micro_batches: int) -> Evaluation:
+    """Train, score and diagnose an individual, with each batch in so many parts."""
     start = perf_counter()
     individual, problem = task.individual, task.problem
     model = decode(individual, device=task.device)
     session = _trained(task, model, micro_batches)
-    # one device sync for the whole history, not one a batch
+    # One synchronisation with the device for the whole history, not one for each batch.
     history = dict(zip(model.outputs, session.history.T.cpu().numpy(), strict=True))
     _check_finite(history)
     trained = perf_counter()
@@ -218,7 +228,10 @@ def _evaluate(task: _Task, micro_batches: int) -> Evaluation:
 
 
 def _resolution(problem: Problem) -> dict[str, float]:
-    """Return the step of each score that comes in steps, on the validation split."""
+    """Return the smallest difference of each score that has one, on the validation split.
+
+    An error rate has: with 100 examples it changes by 0.01 at least.
+    """
     size = problem.split("validation").size
     found = {name: output.score_step(size) for name, output in problem.outputs.items()}
     return {name: step for name, step in found.items() if step}
@@ -227,7 +240,7 @@ def _resolution(problem: Problem) -> dict[str, float]:
 def _trained(task: _Task, model: Model, micro_batches: int) -> Session:
     """Train the model in place for one session."""
     individual = task.individual
-    # hash() of whole numbers is the same in every process
+    # The hash of whole numbers is the same in every process.
     seed = hash((individual.seed, task.sessions)) % 2**63
     state: State = {}
     if task.training.carry:
@@ -246,6 +259,7 @@ def _trained(task: _Task, model: Model, micro_batches: int) -> Session:
 
 
 def _check_finite(history: dict[str, np.ndarray]) -> None:
+    """Raise ``_Failure`` at the first loss that is not finite."""
     for name, losses in history.items():
         bad = np.flatnonzero(~np.isfinite(losses))
         if len(bad):
@@ -253,6 +267,7 @@ def _check_finite(history: dict[str, np.ndarray]) -> None:
 
 
 def _check_values(values: dict[str, float]) -> None:
+    """Raise ``_Failure`` at the first objective that is not finite or reaches the penalty."""
     for name, value in values.items():
         if not np.isfinite(value):
             raise _Failure(f"objective {name} is {value}")

@@ -89,6 +89,12 @@ class Output:
     def __str__(self) -> str:
         return f"{self.kind} {self.width}"
 
+    @property
+    def higher_is_better(self) -> bool:
+        """Whether a higher performance is better: an accuracy, not an error."""
+        higher: bool = self._kind().higher_is_better
+        return higher
+
     def predict(self, head: Tensor) -> Tensor:
         """Return the prediction in the user's units, in the head's dtype and on its device."""
         prediction: Tensor = self._kind().predict(self, head)

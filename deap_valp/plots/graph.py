@@ -323,7 +323,7 @@ def _relevance_of(pen: _Pen, name: str, thresholds: AllThresholds) -> list[Any]:
         value = pen.graph.relevance.get((name, output))
         if value is None:
             continue
-        weight = weight_of(value > thresholds_of(thresholds, output).relevance)
+        weight = weight_of(value > thresholds_of(thresholds, output).limit())
         style = {
             "fontsize": 6.5 * pen.size,
             "color": darker(pen.colour[output]),

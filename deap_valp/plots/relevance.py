@@ -47,7 +47,7 @@ def relevance_data(subject: Diagnosed, thresholds: AllThresholds = THRESHOLDS) -
     measured = {**networks, **inputs}
     components = names_at(networks, 0) + names_at(inputs, 0)
     outputs = names_at(measured, 1)
-    limits = np.array([thresholds_of(thresholds, output).relevance for output in outputs])
+    limits = np.array([thresholds_of(thresholds, output).limit() for output in outputs])
     values = matrix_of(measured, components, outputs)
     return Relevance(components, outputs, values, values > limits)
 

@@ -1,4 +1,4 @@
-"""The searches: the paper's hill climbing, and population searches beside DEAP's own."""
+"""The searches: the paper's hill climbing, and searches over a population that extend DEAP's."""
 
 from .acceptance import Graded, graded, majority
 from .genealogy import Entry

@@ -1,4 +1,4 @@
-"""When a candidate becomes the incumbent of a hill climbing.
+"""The tests that decide whether a candidate becomes the incumbent of a hill climbing.
 
 References:
     Paper Fig. 4 for ``majority``.
@@ -13,38 +13,45 @@ from typing import Any
 from ..errors import ValpError
 from ..genome import VALP
 
-_LEAST = 1e-9  # below it objectives and losses count as equal: no logarithm of 0
+_LEAST = 1e-9  # smaller objectives and losses are raised to this, so no logarithm is of 0
 
 
 def majority(candidate: VALP, incumbent: VALP) -> bool:
     """Return whether the candidate is strictly lower in more than half of the outputs.
 
-    The paper's acceptance: with three outputs, in at least two (Fig. 4, ``<``). A failed candidate
-    is never accepted. Costs of the problem do not vote. With two outputs it asks for both, and an
-    objective that comes in steps, as an error rate on few examples, is seldom strictly lower.
+    This is the paper's acceptance (Fig. 4): of three outputs, at least two must be lower. A failed
+    candidate is never accepted. The costs of the problem have no vote.
+
+    With two outputs, both must be lower. That is rare where an objective can only take few values,
+    such as an error rate on few examples.
     """
     outputs = len(candidate.outputs)
-    ours, theirs = candidate.fitness.values[:outputs], incumbent.fitness.values[:outputs]  # type: ignore[attr-defined]
+    ours = candidate.fitness.values[:outputs]  # type: ignore[attr-defined]
+    theirs = incumbent.fitness.values[:outputs]  # type: ignore[attr-defined]
     lower = sum(a < b for a, b in zip(ours, theirs, strict=True))
     return not candidate.failed and lower >= outputs // 2 + 1
 
 
 @dataclass(frozen=True)
 class Graded:
-    """Accept what is better by the sum over the outputs, and bad for none of them.
+    """Accept a candidate that is better over all outputs together and much worse in none.
 
-    An output's change is the logarithm of the ratio of the candidate's objective to the
-    incumbent's, so 10 % less of an error counts the same for every output. Of an objective that is
-    a prediction's error and comes in steps, as an error rate on few examples, the change is the
-    mean of that and the same for the validation loss, which tells apart what the error rate does
-    not. A cost of the problem counts as a small part of an output.
+    The change of an output is the logarithm of the candidate's objective divided by the
+    incumbent's, so 10 % less error counts the same for every output. An error rate can only take
+    as many values as there are examples, plus one. The change of such an objective is the mean of
+    two logarithms: that of the error rate and that of the validation loss, which also sees changes
+    that are too small for the error rate. A cost of the problem counts as a small part of an
+    output.
 
-    A failed candidate is never accepted, and everything is better than a failed incumbent.
+    A failed candidate is never accepted. Any candidate that did not fail replaces a failed
+    incumbent.
 
     Attributes:
-        margin: The mean change over the outputs must be below minus this: less is noise.
-        worst: No output may grow by more than this part (0.05: 5 %), so none is traded away.
-        costs: What a cost counts beside an output; 0 leaves costs out.
+        margin: The mean change over the outputs must be below minus this number. Smaller changes
+            are noise.
+        worst: No output may grow by more than this part (0.05 is 5 %), so none is given up for
+            another.
+        costs: The weight of a cost, where an output has weight 1. With 0, costs do not count.
 
     Raises:
         ValpError: A number is negative.
@@ -71,7 +78,7 @@ class Graded:
         return total / outputs < -self.margin
 
     def changes(self, candidate: Any, incumbent: Any) -> list[float]:
-        """Return the change of every objective, below 0 where the candidate is better."""
+        """Return the change of every objective: a number below 0 where the candidate is better."""
         pairs = zip(candidate.fitness.values, incumbent.fitness.values, strict=True)
         ours, theirs = candidate.evaluation, incumbent.evaluation
         if ours is None or theirs is None:
@@ -87,7 +94,7 @@ class Graded:
 
 
 graded = Graded()
-"""The default acceptance of ``hillClimbing``."""
+"""The default acceptance of ``hillClimbing``: ``Graded`` with its default numbers."""
 
 
 def _log_ratio(after: float, before: float) -> float:

@@ -1,10 +1,13 @@
 """Checkpoints: a killed search goes on from where it was, with the same result.
 
-Two things are kept. The *state* is what a search is made of between two of its steps, random states
-included; it is one file, replaced as a whole. *Finished evaluations* since that state lie beside
-it, one small file each, written where they were computed as soon as they end. A killed search takes
-up the state and does again what came after it, which is the same since all chance comes from the
-random states; evaluations, which take the time, are looked up.
+Two things are saved. The *state* is everything that changes during a search, with the states of
+the random generators, as it is between two steps. It is one file, which is replaced as a whole.
+The *finished evaluations* since that state are small files beside it, one for each. The process
+that computes an evaluation writes its file at once.
+
+A killed search loads the state and repeats what came after it. The repetition makes the same
+choices, because all chance comes from the saved random states. It takes little time, because the
+finished evaluations are read instead of computed.
 """
 
 from __future__ import annotations
@@ -31,7 +34,7 @@ from ..errors import FileFormatError, ValpError
 logger = logging.getLogger("deap_valp")
 
 VERSION = 1
-"""Of the format."""
+"""The version of the file format."""
 
 _MAGIC = b"deap_valp checkpoint\n"
 _HEADER = struct.Struct(">21sHQI")  # magic, version, length and CRC-32 of the pickle that follows
@@ -43,28 +46,30 @@ Map = Callable[..., Iterable[Any]]
 class Checkpoint:
     """The file from which a killed search goes on.
 
-    Our searches take it as ``checkpoint``: where the file exists they go on from it, else they
-    start and write it.
-    Arguments of a search that name a size (``ngen``, ``lambda_``, ...) may differ from those of the
-    killed one. A search that has ended leaves its file, and called again returns at once, or goes
-    on to a larger ``ngen``.
+    The searches of this package take it as ``checkpoint``. If the file exists, they go on from it;
+    otherwise they start anew and write it. Arguments that name a size (``ngen``, ``lambda_``, ...)
+    may differ from those of the killed search. A finished search leaves its file. Called again, it
+    returns at once, or goes on where ``ngen`` is larger.
 
-    A checkpoint is a pickle, and so are the files beside it: loading one runs what it says. Load
-    your own only.
+    A checkpoint and the files beside it are pickles, and loading a pickle can run any code. Load
+    only your own.
 
-    Where a file cannot be written (a full disk), the first state raises ``OSError``; later on the
-    search goes on with a warning in the log of ``deap_valp``, and the last whole state stays. So
-    does the one before it, as ``<path>.previous``, against damage from outside. Finished
-    evaluations lie in the folder ``<path>.evaluations``.
+    If the first state cannot be written (the disk is full), ``save`` raises ``OSError``. If a
+    later one cannot, the search goes on, with a warning in the log of ``deap_valp``, and the last
+    complete state stays. The state before the last is kept as ``<path>.previous``, in case the
+    file is damaged from outside. Finished evaluations are in the folder ``<path>.evaluations``.
 
     Args:
-        path: The file; folders that are missing are made.
-        every: Generations from one state to the next; of a search without generations, as many
-            candidates as the population has count as one. Evaluations in between are kept too, so
-            this only weighs the time that a state takes against the space of the evaluations.
-        also: Further objects of yours that change during the search, as a ``tools.History``: saved
-            with each state and restored in place. A bandit whose method is the toolbox's
-            ``feedback`` is among them by itself.
+        path: The file. Missing folders are made.
+        every: Number of generations between two states. In a search without generations, as many
+            candidates as the population has members count as one. A larger number saves the time
+            of writing states, and needs more space for the evaluations between two states.
+        also: Further objects of yours that change during the search, such as a
+            ``tools.History``. They are saved with each state and restored in place. The object
+            whose method is the toolbox's ``feedback`` is saved without being named here.
+
+    Raises:
+        ValpError: ``every`` is below 1, or an object in ``also`` cannot be restored in place.
     """
 
     def __init__(
@@ -78,7 +83,8 @@ class Checkpoint:
         for target in self.also:
             if not isinstance(target, list | set | dict) and not hasattr(target, "__dict__"):
                 raise ValpError(
-                    f"also needs lists, sets, dicts or objects with a __dict__, got {target!r}"
+                    "a Checkpoint needs lists, sets, dicts or objects with a __dict__ as also, "
+                    f"got {target!r}"
                 )
         self._folder = self.path.with_name(self.path.name + ".evaluations")
         self._previous = self.path.with_name(self.path.name + ".previous")
@@ -86,14 +92,14 @@ class Checkpoint:
         self._kept = 0
 
     def load(self, **start: Any) -> dict[str, Any]:
-        """The last state that was saved, or ``start`` where none was, which is then saved.
+        """Return the saved state. If there is none, save ``start`` as the state and return it.
 
-        Sets the random states of ``random``, numpy and torch to the saved ones; the state has them
-        too, the first as ``rndstate``.
+        The random generators of ``random``, numpy and torch are set to their saved states. These
+        are in the state too, that of ``random`` as ``rndstate``.
 
         Raises:
-            FileFormatError: The file is not a checkpoint, or is damaged; the message says what to
-                do.
+            FileFormatError: The file is not a checkpoint, or it is damaged. The message says what
+                to do.
         """
         if not self.path.exists():
             self.save(**start)
@@ -106,11 +112,16 @@ class Checkpoint:
         return state
 
     def save(self, **state: Any) -> None:
-        """Write a state under names of your choice, the random states with it; evaluations kept so far are in it.
+        """Write a state, with the states of the random generators.
+
+        The finished evaluations kept so far are deleted, since the state contains their results.
+
+        Args:
+            state: The objects of the state, under names of your choice.
 
         Raises:
-            OSError: It cannot be written, and there is no earlier state.
-            ValpError: Something in it does not pickle.
+            OSError: The state cannot be written, and there is no earlier one.
+            ValpError: An object of the state does not pickle.
         """
         state = {
             "rndstate": random.getstate(),
@@ -127,11 +138,15 @@ class Checkpoint:
     def map(
         self, map_: Map, evaluate: Callable[[Any], Any], individuals: Sequence[Any]
     ) -> list[Any]:
-        """``map_(evaluate, individuals)`` that keeps each result and repeats none that a killed run had finished.
+        """Evaluate individuals through ``map_``, except those that a killed run had finished.
 
-        For a loop of your own: ``toolbox.register("map", checkpoint.map, valp.scoopMap)``. Each
-        result is written
-        where it is computed, and here where that host does not see the folder, so any map will do.
+        Each result is written to a file by the process that computes it. If that process does not
+        see the folder, the result is written here after ``map_`` returns, so any map will do.
+
+        For a loop of your own: ``toolbox.register("map", checkpoint.map, valp.scoopMap)``.
+
+        Returns:
+            The results in the order of the individuals.
         """
         with _tolerating(self._folder, "finished evaluations"):
             self._folder.mkdir(parents=True, exist_ok=True)
@@ -143,30 +158,37 @@ class Checkpoint:
             if not _file(self._folder, key_of(individual)).exists():
                 _keep(self._folder, key_of(individual), result)
         fresh = iter(results)
-        keys = map(key_of, individuals)
-        return [self._finished[key] if key in self._finished else next(fresh) for key in keys]
+        in_order = []
+        for key in map(key_of, individuals):
+            if key in self._finished:
+                in_order.append(self._finished[key])
+            else:
+                in_order.append(next(fresh))
+        return in_order
 
     def keep(self, individual: Any, result: Any) -> None:
-        """Keep the result of an evaluation that did not come from ``map``; their order is kept as well."""
+        """Write the result of an evaluation that did not come from ``map``, and its turn."""
         with _tolerating(self._folder, "finished evaluations"):
             self._folder.mkdir(parents=True, exist_ok=True)
         self._kept += 1
         _keep(self._folder, key_of(individual), result, self._kept)
 
     def first_finished(self, individuals: Sequence[Any]) -> tuple[int, Any] | None:
-        """Of these individuals the one that ended first in the killed run: its index, and its result."""
+        """Return the index and the result of the individual that finished first in the killed run.
+
+        Return None if the killed run had finished none of these individuals.
+        """
         keys = [key_of(individual) for individual in individuals]
-        return next(
-            ((keys.index(key), result) for key, result in self._finished.items() if key in keys),
-            None,
-        )
+        for key, result in self._finished.items():
+            if key in keys:
+                return keys.index(key), result
+        return None
 
     def _replace(self, data: bytes) -> None:
+        """Put a new state in the place of the last, which becomes the previous one."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        fresh, old = (
-            self._folder / "state",
-            self._folder / "previous",
-        )  # if killed, they go with the folder
+        # If the process is killed, these two are deleted with the folder at the next save.
+        fresh, old = self._folder / "state", self._folder / "previous"
         write_atomically(fresh, data)
         with suppress(OSError):  # not every file system has hard links
             old.unlink(missing_ok=True)
@@ -174,11 +196,11 @@ class Checkpoint:
                 os.link(self.path, old)
                 os.replace(old, self._previous)
             else:
-                self._previous.unlink(missing_ok=True)  # an earlier run's
+                self._previous.unlink(missing_ok=True)  # the file of an earlier run
         os.replace(fresh, self.path)
 
     def _unpickled(self, path: Path) -> dict[str, Any]:
-        """What a file of ours holds."""
+        """Return the object in a file that this class wrote."""
         data = path.read_bytes()
         way_out = f"delete {path} to start over"
         if self._previous.exists():
@@ -187,12 +209,13 @@ class Checkpoint:
             raise FileFormatError(
                 f"{path} is not a checkpoint of deap_valp: give another path, or {way_out}"
             )
-        _, version, length, checksum = _HEADER.unpack(
-            data[: _HEADER.size].ljust(_HEADER.size, b"\0")
-        )
+        head = data[: _HEADER.size].ljust(_HEADER.size, b"\0")
+        _, version, length, checksum = _HEADER.unpack(head)
         body = memoryview(data)[_HEADER.size :]
         if len(data) < _HEADER.size or len(body) != length or zlib.crc32(body) != checksum:
-            raise FileFormatError(f"{path} is damaged, it has {len(data)} bytes: {way_out}")
+            raise FileFormatError(
+                f"{path} is damaged: its {len(data)} bytes do not match its header: {way_out}"
+            )
         if version != VERSION:
             raise FileFormatError(
                 f"{path} has format {version}, this deap_valp reads {VERSION}: {way_out}"
@@ -201,15 +224,17 @@ class Checkpoint:
             return pickle.loads(body)
         except Exception as error:
             raise FileFormatError(
-                f"{path} does not load here ({type(error).__name__}: {error}): import what its objects are made of "
-                f"and use the version of deap_valp that wrote it, or {way_out}"
+                f"{path} does not load here ({type(error).__name__}: {error}): import what its "
+                f"objects are made of and use the version of deap_valp that wrote it, or {way_out}"
             ) from error
 
     def _read_finished(self) -> None:
+        """Read the finished evaluations, in the order in which they were kept."""
         found = {}
         for file in self._folder.glob("*.evaluation"):
             number, seed, sessions = map(int, file.stem.split("-"))
-            with suppress(FileFormatError, OSError):  # damaged: that evaluation is repeated
+            # The evaluation of a damaged file is repeated.
+            with suppress(FileFormatError, OSError):
                 found[number, seed, sessions] = self._unpickled(file)
         self._finished = {
             (seed, sessions): found[number, seed, sessions]
@@ -220,12 +245,16 @@ class Checkpoint:
 
 @dataclass(frozen=True)
 class Keeping:
-    """An evaluation that writes its result to a folder, on hosts that see it; picklable where the function is."""
+    """An evaluation that also writes its result to a folder, on hosts that see the folder.
+
+    It pickles if the evaluation does.
+    """
 
     evaluate: Callable[[Any], Any]
     folder: Path
 
     def __call__(self, individual: Any) -> Any:
+        """Return the result of the evaluation, after writing it."""
         key = key_of(individual)
         result = self.evaluate(individual)
         if self.folder.is_dir():
@@ -234,12 +263,18 @@ class Keeping:
 
 
 def key_of(individual: Any) -> Key:
-    """What names an evaluation: the individual, and how often it was trained since it was changed."""
-    return individual.seed, 0 if individual.evaluation is None else individual.evaluation.sessions
+    """Return the key of an evaluation.
+
+    It is the seed of the individual and the number of its training sessions since it was changed.
+    """
+    sessions = 0
+    if individual.evaluation is not None:
+        sessions = individual.evaluation.sessions
+    return individual.seed, sessions
 
 
 def restore(target: Any, saved: Any) -> None:
-    """Make an object of the caller's equal to its saved copy, in place."""
+    """Change an object of the caller, in place, so that it equals its saved copy."""
     if target is saved or target is None:
         return
     if isinstance(target, list):
@@ -253,17 +288,19 @@ def restore(target: Any, saved: Any) -> None:
 
 
 def _packed(value: Any, path: Path) -> bytes:
+    """Return the bytes of a file with this value: header and pickle."""
     try:
         body = pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
-    except Exception as error:  # pickle raises whatever it likes
+    except Exception as error:  # pickling calls foreign code, which may raise anything
         raise ValpError(
-            f"{path} needs a state that pickles, got {type(error).__name__}: {error} (functions and classes at module "
-            "level do, lambdas do not)"
+            f"{path} needs a state that pickles, got {type(error).__name__}: {error} "
+            "(functions and classes at module level do, lambdas do not)"
         ) from error
     return _HEADER.pack(_MAGIC, VERSION, len(body), zlib.crc32(body)) + body
 
 
 def _file(folder: Path, key: Key, number: int = 0) -> Path:
+    """Return the file of a finished evaluation; the number says where it is in their order."""
     return folder / f"{number}-{key[0]}-{key[1]}.evaluation"
 
 
@@ -275,7 +312,7 @@ def _keep(folder: Path, key: Key, result: Any, number: int = 0) -> None:
 
 @contextmanager
 def _tolerating(path: Path, what: str, strict: bool = False) -> Iterator[None]:
-    """A search does not end because it cannot be saved, unless it is ``strict``: it says so and goes on."""
+    """Log an ``OSError`` as a warning, so that the search goes on; if ``strict``, raise it."""
     try:
         yield
     except OSError as error:

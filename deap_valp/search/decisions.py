@@ -1,7 +1,10 @@
-"""What the decisions of a search were, and whether they paid.
+"""The decisions of a search, and whether they paid.
+
+A decision is the choice of a move for an individual. The candidate that the move makes is then
+evaluated and compared with the individual that it was made of.
 
 References:
-    Paper VII-D and Fig. 4: a selected operator counts by what its candidate is worth beside the
+    Paper VII-D and Fig. 4: a selected operator is judged by comparing its candidate with the
     incumbent.
 """
 
@@ -18,21 +21,21 @@ from ..variation.operators import Move
 from .genealogy import Entry
 
 PARTS = ("rule", "operator", "version", "place")
-"""What ``payoff`` can group decisions by."""
+"""The parts of a move by which ``payoff`` can group decisions."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """One decision, and what came of it.
+    """One decision and its result.
 
     Attributes:
-        step: When the candidate was evaluated.
-        move: What was done; None where nothing was changed and training went on.
-        accepted: Whether the candidate became the incumbent, or came into the population.
-        before: Objectives by name of what was changed; empty where it had not been evaluated, or
-            its evaluation failed.
-        after: Objectives by name of the candidate.
-        status: ``"ok"``, or why the evaluation of the candidate failed.
+        step: The step in which the candidate was evaluated.
+        move: The move; None where nothing was changed and training went on.
+        accepted: Whether the candidate became the incumbent or entered the population.
+        before: The objectives, by name, of the individual that was changed; empty where it had no
+            evaluation, or a failed one.
+        after: The objectives of the candidate by name.
+        status: ``"ok"``, or the reason why the evaluation of the candidate failed.
     """
 
     step: int
@@ -49,9 +52,9 @@ class Outcome:
 
     @property
     def improvement(self) -> dict[str, float]:
-        """By objective, the part of the value before that is gone: 0.1 for 10 % less, below 0 where it grew.
+        """The relative fall of every objective: 0.1 is 10 % less; a number below 0 is a rise.
 
-        NaN where the candidate failed, or nothing is known from before.
+        It is NaN where the candidate failed, or where the value before is not known.
         """
         if self.failed:
             return dict.fromkeys(self.after, math.nan)
@@ -61,7 +64,10 @@ class Outcome:
         }
 
     def key(self, by: Sequence[str]) -> tuple[str, ...]:
-        """The group it belongs to; ``no change`` without a move."""
+        """Return the group that the decision belongs to, one name for each part in ``by``.
+
+        Where there was no move, ``operator`` is ``no change`` and the other parts are empty.
+        """
         if self.move is None:
             return tuple("no change" if part == "operator" else "" for part in by)
         return tuple(getattr(self.move, part) for part in by)
@@ -74,7 +80,7 @@ def _gone(before: float, after: float) -> float:
 
 
 class Decisions(tuple[Outcome, ...]):
-    """The decisions of a search in order; ``print`` shows them as a table."""
+    """The decisions of a search, in their order; ``print`` shows them as a table."""
 
     def __str__(self) -> str:
         names = _objectives(self)
@@ -100,10 +106,13 @@ class Decisions(tuple[Outcome, ...]):
 
 
 def decisions(archive: Iterable[Entry]) -> Decisions:
-    """What a search decided, from its ``archive``: every candidate that was made from another by one move or by none.
+    """Return the decisions of a search, from its ``archive``.
+
+    There is one decision for every candidate: it was made from an individual by one move, or by
+    none.
 
     Args:
-        archive: As a search filled it.
+        archive: The list that a search filled.
 
     Raises:
         ValpError: The archive is empty.
@@ -128,33 +137,37 @@ def decisions(archive: Iterable[Entry]) -> Decisions:
 
 @dataclass(frozen=True)
 class Payoff:
-    """Whether decisions of each sort paid; ``print`` shows it as a table, in percent.
+    """Whether the decisions of each group paid; ``print`` shows it as a table, in percent.
 
-    A candidate has been trained for longer than what it was made of, so compare with the row ``no
-    change`` of a run with the policy ``retrain``, not with 0.
+    A candidate has been trained for longer than the individual it was made of, and so would be
+    better without any move. Compare its improvement with the row ``no change`` of a run with the
+    policy ``retrain``, not with 0.
 
     Attributes:
-        by: What the decisions are grouped by.
-        rows: The outcomes by group, the most frequent group first.
+        by: The parts of a move by which the decisions are grouped.
+        rows: The decisions of each group, the most frequent group first.
     """
 
     by: tuple[str, ...]
     rows: Mapping[tuple[str, ...], Sequence[Outcome]]
 
     def applied(self, group: tuple[str, ...]) -> int:
-        """How often it was applied."""
+        """Return the number of decisions in the group."""
         return len(self.rows[group])
 
     def accepted(self, group: tuple[str, ...]) -> int:
-        """How often its candidate was accepted."""
+        """Return the number of decisions in the group whose candidate was accepted."""
         return sum(outcome.accepted for outcome in self.rows[group])
 
     def failed(self, group: tuple[str, ...]) -> int:
-        """How often the evaluation of its candidate failed."""
+        """Return the number of decisions in the group whose candidate failed in its evaluation."""
         return sum(outcome.failed for outcome in self.rows[group])
 
     def improvement(self, group: tuple[str, ...]) -> dict[str, float]:
-        """By objective, the mean of ``Outcome.improvement`` where it is known; NaN where it never is."""
+        """Return the mean of ``Outcome.improvement`` by objective, over the known ones.
+
+        It is NaN where no improvement in the group is known.
+        """
         all_ = [outcome.improvement for outcome in self.rows[group]]
         return {
             name: _mean([found.get(name, math.nan) for found in all_])
@@ -179,14 +192,14 @@ class Payoff:
 
 
 def payoff(archive: Iterable[Entry], by: Sequence[str] = ("rule", "operator", "version")) -> Payoff:
-    """Did it pay: per rule and operator, how often applied, how often accepted, and the mean improvement.
+    """Return whether decisions paid: how often each was applied and accepted, and what it gained.
 
     Args:
-        archive: As a search filled it, or those of several searches one after the other.
-        by: What to group by, among ``rule``, ``operator``, ``version``, ``place``.
+        archive: The list that a search filled, or the lists of several searches joined.
+        by: The parts to group by: some of ``rule``, ``operator``, ``version`` and ``place``.
 
     Raises:
-        ValpError: The archive is empty, or ``by`` names something else.
+        ValpError: The archive is empty, or ``by`` is empty or names another part.
     """
     if not by or any(part not in PARTS for part in by):
         raise ValpError(f"payoff groups by some of {list(PARTS)}, got {list(by)}")

@@ -1,4 +1,7 @@
-"""What a search evaluated, and who was made of whom: structures and numbers, no weights."""
+"""The record of a search: what it evaluated, and which individual was made of which.
+
+The record holds structures and numbers, but no weights.
+"""
 
 from __future__ import annotations
 
@@ -16,21 +19,21 @@ from ..variation.operators import Move
 
 @dataclass(frozen=True)
 class Entry:
-    """One evaluation of a search: a structure without its weights, how it came to be, its worth.
+    """One evaluation in a search: the structure without its weights, its origin and its objectives.
 
-    Decisions, payoff, genealogy and plots are all read from entries.
+    Decisions, payoff, genealogy and plots are all computed from entries.
 
     Attributes:
-        step: When; 0 is the start.
-        graph: Components and connections.
-        values: Its objectives.
-        weight_count: Number of its weights.
-        decision: The move that made it, whom it was made of, and what was known then. None for the
-            start, and where nothing was changed since the evaluation before.
-        accepted: Whether it became the incumbent, or came into the population.
-        seed: The seed of the individual, which names it.
-        objectives: Names of the values; empty where the fitness keeps no evaluation.
-        status: ``"ok"``, or why its evaluation failed.
+        step: The step of the search; 0 is the start.
+        graph: The components and connections of the individual.
+        values: The objectives of the individual.
+        weight_count: The number of its weights.
+        decision: The move that made the individual, its parents, and their objectives at that
+            time. None at the start, and where nothing was changed since the previous evaluation.
+        accepted: Whether the individual became the incumbent or entered the population.
+        seed: The seed of the individual, which identifies it.
+        objectives: The names of the values; empty where the fitness keeps no evaluation.
+        status: ``"ok"``, or the reason why the evaluation failed.
     """
 
     step: int
@@ -48,10 +51,10 @@ class Entry:
         """Return the entry of an evaluated individual.
 
         Args:
-            individual: With a fitness.
-            step: When it was evaluated.
-            accepted: Whether it is a member now.
-            changed: Whether it was changed since its evaluation before.
+            individual: An individual with a valid fitness.
+            step: The step in which it was evaluated.
+            accepted: Whether it became the incumbent or entered the population.
+            changed: Whether it was changed since its previous evaluation.
         """
         evaluation = individual.evaluation
         return cls(
@@ -68,46 +71,48 @@ class Entry:
 
     @property
     def ok(self) -> bool:
-        """Whether its evaluation succeeded."""
+        """Whether the evaluation succeeded."""
         return self.status == OK
 
     @property
     def move(self) -> Move | None:
-        """The move that made it."""
+        """The move that made the individual, if one did."""
         return None if self.decision is None else self.decision.move
 
     @property
     def parents(self) -> tuple[int, ...]:
-        """Seeds of those it was made of, the host first."""
+        """The seeds of the individuals that this one was made of, the host first."""
         return () if self.decision is None else self.decision.parents
 
     @property
     def named(self) -> dict[str, float]:
-        """The values by name; numbered where there are no names."""
+        """The values by name; the names are ``objective0``, ... where none are known."""
         numbered = tuple(f"objective{index}" for index in range(len(self.values)))
         return dict(zip(self.objectives or numbered, self.values, strict=True))
 
     @property
     def before(self) -> dict[str, float]:
-        """The host's objectives by name; empty where they are not known."""
+        """The objectives of the host by name; empty where they are not known."""
         if self.decision is None:
             return {}
         return dict(zip(self.decision.objectives, self.decision.before, strict=True))
 
 
 def genealogy(archive: Iterable[Entry]) -> nx.DiGraph:
-    """Who was made of whom, from the ``archive`` of a search.
+    """Return the graph of parents and children of a search, from its ``archive``.
 
-    A node is an individual by its seed, with ``step``, ``values`` by name (of its last evaluation),
-    ``evaluations`` (how many: without a change, training goes on), ``weight_count``, ``accepted``
-    and ``structure``. An edge leads from a parent to its child, with ``role`` (``host`` or
-    ``donor``), ``operator``, ``version``, ``place``, ``rule``, ``reason``, and the values
-    ``before`` (of the host) and ``after``. A parent that is not in the archive is a node without
-    attributes.
+    A node is the seed of an individual. Its attributes are ``step``, ``values`` (by name, from the
+    last evaluation), ``evaluations`` (their number; an individual that is evaluated again without
+    a change is trained further), ``weight_count``, ``accepted`` and ``structure``. A parent that
+    is not in the archive is a node without attributes.
 
-    All attributes are plain, so ``json.dumps(networkx.node_link_data(graph, edges="edges"))``
-    writes it and ``networkx.node_link_graph(json.loads(text), edges="edges")`` reads it, from
-    strangers too.
+    An edge leads from a parent to its child. Its attributes are ``role`` (``host`` or ``donor``),
+    ``operator``, ``version``, ``place``, ``rule``, ``reason``, and the values ``before`` (of the
+    host) and ``after``.
+
+    All attributes are of plain types, so ``json.dumps(networkx.node_link_data(graph,
+    edges="edges"))`` writes the graph and ``networkx.node_link_graph(json.loads(text),
+    edges="edges")`` reads it. Reading runs no code of the file.
     """
     graph = nx.DiGraph()
     for entry in archive:
@@ -133,6 +138,7 @@ def genealogy(archive: Iterable[Entry]) -> nx.DiGraph:
 
 
 def _made_by(entry: Entry) -> dict[str, Any]:
+    """Return the attributes of the edges that lead to an entry."""
     decision = entry.decision
     if decision is None:
         return {"after": entry.named}
@@ -149,12 +155,11 @@ def _made_by(entry: Entry) -> dict[str, Any]:
 
 
 def _plain(graph: nx.DiGraph) -> dict[str, Any]:
-    """Components and connections as JSON gives them back."""
+    """Return components and connections as dictionaries and lists, as JSON would give them back."""
     components = {
         name: {"kind": getattr(component, "kind", "input"), **asdict(component)}
         for name, component in graph.nodes(data="component")
     }
-    plain: dict[str, Any] = json.loads(
-        json.dumps({"components": components, "connections": list(graph.edges)})
-    )
+    text = json.dumps({"components": components, "connections": list(graph.edges)})
+    plain: dict[str, Any] = json.loads(text)
     return plain

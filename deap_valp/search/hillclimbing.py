@@ -31,33 +31,35 @@ def hillClimbing(
     progress: bool = True,
     verbose: bool = False,
 ) -> tuple[Any, tools.Logbook]:
-    """Hill climbing on one VALP (Fig. 4), guided or random by what is registered as ``selMutation``.
+    """Improve one VALP step by step (Fig. 4); the toolbox's ``selMutation`` chooses the changes.
 
-    Each step clones the incumbent, changes the clone by the selected move, evaluates it (it
-    inherits the incumbent's weights), and makes it the incumbent if it is accepted. A move that was
-    not accepted is barred until the incumbent changes. The individual given is not changed; it is
-    evaluated first unless it carries a valid fitness.
+    The search holds one individual, the incumbent. Each step clones the incumbent, changes the
+    clone by the selected move and evaluates it; the clone inherits the incumbent's weights. If the
+    clone is accepted, it becomes the incumbent. A move that was not accepted is barred until the
+    incumbent changes. The individual given is not changed. It is evaluated first, unless it
+    carries a valid fitness.
 
     Args:
-        individual: Where to start.
-        toolbox: ``evaluate``, ``selMutation`` (called with the incumbent and ``barred``),
-            ``clone``; ``feedback``, where there is one, is called with each candidate once it is
-            evaluated.
+        individual: The start of the search.
+        toolbox: A toolbox with ``evaluate``, ``clone`` and ``selMutation``, which is called with
+            the incumbent and ``barred``. If it has ``feedback``, that is called with each
+            candidate after its evaluation.
         nsteps: Number of candidates.
-        accept: ``accept(candidate, incumbent)``. The default adds up what the outputs gain and
-            lets none of them lose much (``Graded``); ``majority`` is the paper's.
-        stats: Compiled over the incumbent, in every record.
-        halloffame: Updated with every structure evaluated, accepted or not; a ``tools.ParetoFront``
-            keeps the front.
-        archive: A list to which an ``Entry`` of every structure evaluated is appended.
-        checkpoint: Where to save, and to go on from after a kill.
-        progress: Whether to show a bar with the expected end.
+        accept: ``accept(candidate, incumbent)`` returns whether the candidate becomes the
+            incumbent. The default adds up the gains of the outputs and lets none of them lose much
+            (``Graded``). The paper's is ``majority``.
+        stats: Statistics of the incumbent, compiled for every record.
+        halloffame: Updated with every structure evaluated, accepted or not. A
+            ``tools.ParetoFront`` keeps the Pareto front.
+        archive: A list to which the search appends an ``Entry`` of every structure evaluated.
+        checkpoint: The file to save the search in, and to go on from after a kill.
+        progress: Whether to show a progress bar with the expected end.
         verbose: Whether to print each record.
 
     Returns:
-        The last incumbent, and a logbook of one record a step: ``gen`` (the step), ``nevals``, the
-        objectives of the candidate by name, ``move`` (operator, place and reason), ``rule``,
-        ``accepted``.
+        The last incumbent, and a logbook with one record a step: ``gen`` (the step), ``nevals``,
+        the objectives of the candidate by name, ``move`` (operator, place and reason), ``rule``
+        and ``accepted``.
 
     References:
         Paper VI-C, Fig. 4, VII-D.
@@ -90,18 +92,21 @@ def _changed(incumbent: Any, move: Move | None, toolbox: base.Toolbox) -> Any:
 
 
 def _columns(step: int, candidate: Any, move: Move | None, accepted: bool) -> dict[str, Any]:
+    """Return what the record of a step says beside ``gen`` and ``nevals``."""
     named = dict(zip(objective_names(candidate), candidate.fitness.values, strict=True))
-    text = str(move) if move is not None else "start" if step == 0 else "nothing to change"
-    return {
-        **named,
-        "move": text,
-        "rule": move.rule if move is not None else "",
-        "accepted": accepted,
-    }
+    text, rule = "nothing to change", ""
+    if step == 0:
+        text = "start"
+    elif move is not None:
+        text, rule = str(move), move.rule
+    return {**named, "move": text, "rule": rule, "accepted": accepted}
 
 
 def objective_names(individual: Any) -> tuple[str, ...]:
-    """Names of the objectives of an evaluated individual; ``objective0``... where its fitness keeps no evaluation."""
+    """Return the names of the objectives of an evaluated individual.
+
+    They are ``objective0``, ``objective1``, ... where its fitness keeps no evaluation.
+    """
     evaluation = getattr(individual.fitness, "evaluation", None)
     if evaluation is not None:
         return tuple(evaluation.objectives)

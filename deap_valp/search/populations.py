@@ -1,4 +1,7 @@
-"""Searches with a population, whose mutations see the population.
+"""Searches over a population whose mutations are chosen with the population in view.
+
+So a policy can compare an individual with its peers and can propose a donation, in which an
+individual receives a part of another one.
 
 References:
     Paper IV-B 5, IV-E (relative performance, donation). Real et al. 2019, Regularized Evolution for
@@ -41,46 +44,46 @@ def eaGuided(
     checkpoint: Checkpoint | None = None,
     progress: bool = False,
 ) -> tuple[list[Any], tools.Logbook]:
-    """DEAP's ``eaMuPlusLambda``, except that the choice of a mutation sees the population.
+    """Evolve a population as DEAP's ``eaMuPlusLambda`` does, with mutations chosen in its view.
 
-    So it can compare its individuals and choose a donation. A child is mated (``cxpb``; the first
-    of the two is kept), mutated (``mutpb``) or its parent itself. The population evolves in place.
+    A child comes from mating with probability ``cxpb`` (of the two children, the first is kept),
+    from mutation with probability ``mutpb``, and is otherwise its parent itself. The list
+    ``population`` is changed in place.
 
     Args:
-        population: Evaluated first where a fitness is not valid.
-        toolbox: ``evaluate``, ``selMutation`` (called with the individual and the population),
-            ``mate``, ``select``, ``clone``, ``map``; ``feedback``, where there is one, is called
-            with each child once it is evaluated. Where ``mutate`` was registered with
-            ``select=...``, as for ``mutGuided``, it is used with that choice, so that what it is
-            decorated with (``tools.History``) takes part.
+        population: The individuals to start from. Those without a valid fitness are evaluated
+            first.
+        toolbox: A toolbox with ``evaluate``, ``mate``, ``select``, ``clone``, ``map`` and
+            ``selMutation``, which is called with the individual and the population. If it has
+            ``feedback``, that is called with each child after its evaluation. If it has a
+            ``mutate`` registered with ``select=...``, as ``mutGuided`` is, mutations go through
+            it, so that its decorators (those of ``tools.History``) take part.
         mu: Number of individuals selected for the next generation.
         lambda_: Number of children in each generation.
         cxpb: Probability that a child is made by mating.
-        mutpb: Probability that it is made by mutation.
+        mutpb: Probability that a child is made by mutation.
         ngen: Number of generations.
-        stats: Compiled over the population, in every record.
+        stats: Statistics of the population, compiled for every record.
         halloffame: Updated with all children.
         verbose: Whether to print each record.
-        archive: A list to which an ``Entry`` of every individual evaluated is appended.
-        checkpoint: Where to save, and to go on from after a kill.
-        progress: Whether to show a bar with the expected end.
+        archive: A list to which the search appends an ``Entry`` of every individual evaluated.
+        checkpoint: The file to save the search in, and to go on from after a kill.
+        progress: Whether to show a progress bar with the expected end.
 
     Returns:
-        The population, and a logbook of one record a generation: ``gen``, ``nevals``, and what
-        ``stats`` adds.
+        The population, and a logbook with one record a generation: ``gen``, ``nevals`` and the
+        columns of ``stats``.
 
     Raises:
-        ValpError: The probabilities are not between 0 and 1 together.
+        ValpError: A probability is not between 0 and 1, or their sum is above 1.
     """
     _check_probabilities("eaGuided", cxpb, mutpb)
     run = Run("eaGuided", toolbox, stats, halloffame, archive, verbose, progress, checkpoint)
     run.logbook.header = ["gen", "nevals", *(stats.fields if stats is not None else ())]
     for gen in run.steps(ngen, population=population):
-        children = (
-            [_child(population, toolbox, cxpb, mutpb) for _ in range(lambda_)]
-            if gen
-            else list(population)
-        )
+        children = list(population)
+        if gen:
+            children = [_child(population, toolbox, cxpb, mutpb) for _ in range(lambda_)]
         evaluated = run.evaluate(children)
         if gen:
             population[:] = toolbox.select(population + children, mu)
@@ -102,26 +105,31 @@ def eaAging(
     checkpoint: Checkpoint | None = None,
     progress: bool = False,
 ) -> tuple[list[Any], tools.Logbook]:
-    """Regularized evolution: the best of a sample is mutated, its child enters, and the oldest individual dies.
+    """Evolve a population by age: mutate the best of a sample, add the child, drop the oldest.
 
-    Nothing survives by its values alone, so a lucky evaluation does not stay for ever;
-    ``halloffame`` keeps the best. The population evolves in place and stands in order of age, the
-    oldest first. What is not named here is as in ``eaGuided``.
+    This is regularized evolution. No individual survives by its values alone, so one that was
+    lucky in its evaluation does not stay for ever; ``halloffame`` keeps the best. The list
+    ``population`` is changed in place and stays in the order of age, the oldest first. Everything
+    else is as in ``eaGuided``.
 
     Args:
-        population: In order of age.
-        toolbox: As for ``eaGuided``, without ``mate``. ``select`` is called with a sample and 1.
+        population: The individuals to start from, the oldest first.
+        toolbox: A toolbox as for ``eaGuided``, without ``mate``. ``select`` is called with a
+            sample and 1.
         ngen: Number of generations.
-        stats: Compiled over the population, in every record.
+        stats: Statistics of the population, compiled for every record.
         halloffame: Updated with all children.
         verbose: Whether to print each record.
-        lambda_: Children in each generation, evaluated side by side by ``toolbox.map``; the
-            method's own is 1.
-        sample_size: Drawn for each child, with replacement; by default a quarter of the population,
-            as in the method's largest experiment.
+        lambda_: Number of children in each generation; ``toolbox.map`` evaluates them together.
+            The published method has 1.
+        sample_size: Number of individuals drawn for each child, with replacement. The default is a
+            quarter of the population, as in the largest published experiment.
         archive: As for ``eaGuided``.
         checkpoint: As for ``eaGuided``.
         progress: As for ``eaGuided``.
+
+    Returns:
+        The population, and a logbook as for ``eaGuided``.
 
     Raises:
         ValpError: ``lambda_`` or ``sample_size`` is not positive.
@@ -136,11 +144,9 @@ def eaAging(
     run = Run("eaAging", toolbox, stats, halloffame, archive, verbose, progress, checkpoint)
     run.logbook.header = ["gen", "nevals", *(stats.fields if stats is not None else ())]
     for gen in run.steps(ngen, ceil(len(population) / lambda_), population=population):
-        children = (
-            [_aging_child(population, toolbox, size) for _ in range(lambda_)]
-            if gen
-            else list(population)
-        )
+        children = list(population)
+        if gen:
+            children = [_aging_child(population, toolbox, size) for _ in range(lambda_)]
         evaluated = run.evaluate(children)
         if gen:
             population[:] = [*population, *children][lambda_:]
@@ -162,34 +168,36 @@ def eaSteadyState(
     checkpoint: Checkpoint | None = None,
     progress: bool = False,
 ) -> tuple[list[Any], tools.Logbook]:
-    """``eaGuided`` without generations: a worker that finishes gets the next candidate at once.
+    """Evolve a population without generations: a free worker gets the next candidate at once.
 
-    Each candidate is compared with the population as soon as it is evaluated, and
-    ``toolbox.select`` leaves out one of them all. The population evolves in place. What is not
-    named here is as in ``eaGuided``.
+    As soon as a candidate is evaluated, it joins the population, and ``toolbox.select`` leaves out
+    one individual. The list ``population`` is changed in place. Everything else is as in
+    ``eaGuided``.
 
-    With ``workers=1`` the same ``random.seed`` gives the same search. With more, the order in which
-    they finish takes part; a checkpoint keeps that order, so that a killed run goes on from the
-    same population all the same.
+    With ``workers=1`` the same ``random.seed`` gives the same search. With more workers, the
+    result also depends on the order in which they finish. A checkpoint keeps that order, so a
+    killed run still goes on from the same population.
 
     Args:
-        population: Evaluated first where a fitness is not valid.
-        toolbox: As for ``eaGuided``, and ``submit(evaluate, individual)``, which returns a future
-            with ``done()`` and ``result()``, as do ``scoopSubmit``, the executors of
-            ``concurrent.futures`` and the client of dask. Without it, evaluations run here. ``map``
-            is not used.
-        nevals: Number of candidates, after the population.
-        stats: Compiled over the population, in every record.
+        population: The individuals to start from. Those without a valid fitness are evaluated
+            first.
+        toolbox: A toolbox as for ``eaGuided``; ``map`` is not used. If it has
+            ``submit(evaluate, individual)``, evaluations run there. ``submit`` returns a future
+            with ``done()`` and ``result()``, as ``scoopSubmit``, the executors of
+            ``concurrent.futures`` and the client of dask do. Otherwise evaluations run in this
+            process.
+        nevals: Number of candidates, beside the population at the start.
+        stats: Statistics of the population, compiled for every record.
         halloffame: Updated with all candidates.
         verbose: Whether to print each record.
         cxpb: Probability that a candidate is made by mating; otherwise it is mutated.
-        workers: Number of evaluations under way at a time.
+        workers: Number of evaluations that run at the same time.
         archive: As for ``eaGuided``.
         checkpoint: As for ``eaGuided``.
         progress: As for ``eaGuided``.
 
     Returns:
-        The population, and a logbook of one record a candidate.
+        The population, and a logbook with one record a candidate.
 
     Raises:
         ValpError: ``cxpb`` is not between 0 and 1, or ``workers`` is not positive.
@@ -218,12 +226,13 @@ def eaSteadyState(
 def _check_probabilities(search: str, cxpb: float, mutpb: float) -> None:
     if not (0 <= cxpb <= 1 and 0 <= mutpb <= 1 and cxpb + mutpb <= 1 + 1e-9):
         raise ValpError(
-            f"{search} needs cxpb and mutpb from 0 on, together at most 1, got {cxpb} and {mutpb}"
+            f"{search} needs cxpb and mutpb from 0 on and together at most 1, "
+            f"got {cxpb} and {mutpb}"
         )
 
 
 def _child(population: Sequence[Any], toolbox: base.Toolbox, cxpb: float, mutpb: float) -> Any:
-    """Draws as DEAP's ``varOr`` does."""
+    """Return one child, made by the same random draws as in DEAP's ``varOr``."""
     choice = random.random()
     if choice < cxpb:
         host, donor = random.sample(population, 2)
@@ -245,6 +254,7 @@ def _mated(host: Any, donor: Any, toolbox: base.Toolbox) -> Any:
 
 
 def _mutated(parent: Any, population: Sequence[Any], toolbox: base.Toolbox) -> Any:
+    """Return a mutated clone of the parent; ``selMutation`` is given the population."""
 
     def select(individual: Any) -> Move | None:
         move: Move | None = toolbox.selMutation(individual, population)
@@ -262,7 +272,7 @@ def _mutated(parent: Any, population: Sequence[Any], toolbox: base.Toolbox) -> A
 
 @dataclass
 class _Here:
-    """The future of a toolbox without ``submit``: evaluated when its result is asked for."""
+    """The future of a toolbox without ``submit``: it evaluates when its result is asked for."""
 
     evaluate: Any
     individual: Any
@@ -276,7 +286,7 @@ class _Here:
 
 @dataclass
 class _UnderWay:
-    """Candidates whose evaluation has not been taken yet, in the order in which they were made."""
+    """The candidates that are still to be evaluated, in the order in which they were made."""
 
     run: Run
     workers: int
@@ -284,7 +294,7 @@ class _UnderWay:
     _futures: dict[int, Any] = field(default_factory=dict)
 
     def evaluate(self, individuals: Sequence[Any]) -> list[Any]:
-        """Evaluate those without a fitness, and wait for all of them."""
+        """Evaluate the individuals without a valid fitness, wait for all, and return them."""
         invalid = [individual for individual in individuals if not individual.fitness.valid]
         self.candidates += invalid
         while self.candidates:
@@ -292,9 +302,13 @@ class _UnderWay:
         return invalid
 
     def take(self) -> Any:
-        """Take out the candidate that is finished first, with its fitness; of several, that which was made first."""
-        checkpoint = self.run.checkpoint
-        found = checkpoint.first_finished(self.candidates) if checkpoint is not None else None
+        """Remove and return the candidate that finishes first, with its fitness.
+
+        Where several have finished, this is the one that was made first.
+        """
+        checkpoint, found = self.run.checkpoint, None
+        if checkpoint is not None:
+            found = checkpoint.first_finished(self.candidates)
         index, evaluation = found or self._first_done()
         candidate = self.candidates.pop(index)
         self._futures.pop(id(candidate), None)
@@ -304,6 +318,7 @@ class _UnderWay:
         return candidate
 
     def _first_done(self) -> tuple[int, Any]:
+        """Return the index of the first finished candidate, and its evaluation."""
         submit = getattr(self.run.toolbox, "submit", _Here)
         for candidate in self.candidates:
             if id(candidate) not in self._futures and len(self._futures) < self.workers:
@@ -319,10 +334,10 @@ class _UnderWay:
 
 
 def _wait(under_way: Sequence[Any], seconds: float = 0.02) -> None:
-    """Wait until one is done, or where that cannot be waited for, a moment."""
+    """Wait until a future is done, or for a moment if these futures have no common wait."""
     if all(isinstance(future, futures.Future) for future in under_way):
         futures.wait(under_way, return_when=futures.FIRST_COMPLETED)
     else:
-        time.sleep(
-            seconds
-        )  # dask's has no common wait; SCOOP's takes in results when it is asked whether it is done
+        # The futures of dask and SCOOP come here. SCOOP's take in results when they are asked
+        # whether they are done, which the caller does next.
+        time.sleep(seconds)

@@ -1,4 +1,4 @@
-"""Statistics for DEAP's logbook."""
+"""Statistics of objectives and operators for DEAP's logbook."""
 
 from __future__ import annotations
 
@@ -15,21 +15,36 @@ from ..problem import Problem
 
 @dataclass(frozen=True)
 class ObjectiveKey:
-    """Key for ``tools.Statistics``: one objective of an individual, NaN where its evaluation failed."""
+    """A key for ``tools.Statistics`` that reads one objective of an individual.
+
+    The key is NaN where the evaluation of the individual failed.
+
+    Attributes:
+        index: The position of the objective in ``fitness.values``.
+    """
 
     index: int
 
     def __call__(self, individual: Any) -> float:
+        """Return the objective of the individual, or NaN."""
         value: float = individual.fitness.values[self.index]
         return float("nan") if individual.failed else value
 
 
 def move_key(individual: Any) -> str:
-    """Key for ``tools.Statistics``: name of the operator that last changed an individual, or ``init``."""
-    return individual.move.operator if individual.move is not None else "init"
+    """Return the name of the operator that last changed an individual, or ``init``.
+
+    This is a key for ``tools.Statistics``.
+    """
+    if individual.move is None:
+        return "init"
+    name: str = individual.move.operator
+    return name
 
 
 def _over_successes(function: Callable[[np.ndarray], Any]) -> Callable[[Sequence[float]], float]:
+    """Return a statistic that leaves out failed evaluations; it is NaN where all failed."""
+
     def compile_(values: Sequence[float]) -> float:
         finite = np.asarray([value for value in values if np.isfinite(value)])
         return float(function(finite)) if len(finite) else float("nan")
@@ -42,10 +57,11 @@ def _count(names: Sequence[str]) -> str:
 
 
 def statistics(problem: Problem) -> tools.MultiStatistics:
-    """Statistics for the logbook of any DEAP algorithm: a chapter for each objective, and one for the operators.
+    """Return statistics for the logbook of any DEAP algorithm.
 
-    Minimum, mean, maximum and standard deviation by objective, over the evaluations that succeeded;
-    by operator, how many individuals it changed last.
+    There is a chapter for each objective, with its minimum, mean, maximum and standard deviation
+    over the evaluations that succeeded. The chapter ``operators`` counts the individuals that each
+    operator changed last.
     """
     chapters = {
         name: tools.Statistics(ObjectiveKey(index)) for index, name in enumerate(problem.objectives)

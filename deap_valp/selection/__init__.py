@@ -1,4 +1,4 @@
-"""Which operator goes where: rules over a diagnosis, policies, and ``selMutation``."""
+"""The choice of the next change: rules over a diagnosis, policies, and ``selMutation``."""
 
 from .calibration import calibrateThresholds
 from .policies import (

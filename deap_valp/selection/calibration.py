@@ -1,4 +1,4 @@
-"""Thresholds from the evaluations of random VALPs, as the paper estimated its own.
+"""The estimation of thresholds from evaluations of random VALPs, as in the paper.
 
 References:
     Paper VII-C.
@@ -19,20 +19,21 @@ _FEWEST = 10
 
 
 def calibrateThresholds(evaluations: Iterable[Evaluation]) -> dict[str, Thresholds]:
-    """Estimate the thresholds of every output from evaluations of random VALPs of the problem at hand.
+    """Estimate the thresholds of every output from evaluations of random VALPs of one problem.
 
-    A third of the slopes seen are steep and a third stuck. Relevance is split where the two groups
-    that the paper speaks of, sub-networks that an output ignores and those it needs, lie furthest
-    apart: at the largest between-group variance of the logarithms (Otsu).
+    The thresholds of the slope are chosen so that a third of the given slopes is steep and a third
+    is stuck. The threshold of relevance divides the sub-networks that an output ignores from those
+    that it needs: it is where the logarithms of relevance have the largest variance between the
+    two groups (Otsu's method).
 
     Args:
-        evaluations: At least ten that succeeded; others are left out.
+        evaluations: The evaluations. At least ten must have succeeded; failed ones are left out.
 
     Returns:
         Thresholds by output, for ``ByRules(thresholds=...)``.
 
     Raises:
-        EvaluationError: There are fewer than ten, or they did not measure slopes and relevance.
+        EvaluationError: Fewer than ten succeeded, or one did not measure slopes and relevance.
 
     References:
         Paper VII-C: "estimated from the initial experimentation".
@@ -40,7 +41,8 @@ def calibrateThresholds(evaluations: Iterable[Evaluation]) -> dict[str, Threshol
     diagnoses = [e.diagnosis for e in evaluations if e.ok and e.diagnosis is not None]
     if len(diagnoses) < _FEWEST:
         raise EvaluationError(
-            f"calibrateThresholds needs at least {_FEWEST} successful evaluations, got {len(diagnoses)}"
+            f"calibrateThresholds needs at least {_FEWEST} successful evaluations, "
+            f"got {len(diagnoses)}"
         )
     lacking = [
         name
@@ -49,7 +51,8 @@ def calibrateThresholds(evaluations: Iterable[Evaluation]) -> dict[str, Threshol
     ]
     if lacking:
         raise EvaluationError(
-            f"calibrateThresholds needs evaluations that measured {list(DEFAULT_METRICS)}, got some without {lacking}"
+            f"calibrateThresholds needs evaluations that measured {list(DEFAULT_METRICS)}, "
+            f"got some without {lacking}"
         )
     thresholds = {}
     for output in diagnoses[0].slopes:
@@ -67,12 +70,15 @@ def calibrateThresholds(evaluations: Iterable[Evaluation]) -> dict[str, Threshol
 
 
 def _split(relevance: np.ndarray) -> float:
-    """The middle between the groups of the split with the largest between-group variance; at least 1."""
+    """Return the relevance that divides low from high ones best, and at least 1.
+
+    The best division has the largest variance between its two groups. The number returned is in
+    the middle between them, on the logarithmic scale.
+    """
     logs = np.sort(np.log(np.maximum(relevance, 1e-3)))
     sizes = np.arange(1, len(logs))
+    others = len(logs) - sizes
     below, total = np.cumsum(logs)[:-1], logs.sum()
-    between = (
-        sizes * (len(logs) - sizes) * (below / sizes - (total - below) / (len(logs) - sizes)) ** 2
-    )
+    between = sizes * others * (below / sizes - (total - below) / others) ** 2
     cut = int(np.argmax(between))
     return max(float(np.exp((logs[cut] + logs[cut + 1]) / 2)), 1.0)

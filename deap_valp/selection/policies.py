@@ -1,7 +1,7 @@
-"""Policies: how one of the possible moves is chosen.
+"""Policies: each chooses one of the possible moves.
 
-A policy is called with a ``Situation`` and gives a ``Move``, or None where nothing has a legal
-place. Those here are values with parameters; a user's own is any callable.
+A policy is called with a ``Situation`` and returns a ``Move``, or None if nothing has a legal
+place. The policies here are objects with parameters. A user's own can be any callable.
 
 References:
     Paper VII-D (hierarchy), VI-C (the random choice), IV-E.
@@ -23,17 +23,21 @@ from .rules import RULES
 from .view import AllThresholds, Thresholds, View
 
 CLASSES = ("donation", "reducer", "aggressive extender", "gentle extender")
-"""In order of priority: the paper's for mutations (VII-D), after a donation, which only a population can propose."""
+"""The classes of proposals in order of priority.
+
+The order among mutations is the paper's (VII-D). A donation, which only a population can propose,
+comes first.
+"""
 
 
 @dataclass(frozen=True)
 class Situation:
-    """What a policy chooses for.
+    """The individual that a policy chooses a move for, and what is known around it.
 
     Attributes:
-        individual: To be changed.
-        population: Its peers; empty where it stands alone.
-        barred: ``Move.key`` of moves that are not to be proposed by policies that follow rules.
+        individual: The individual to be changed.
+        population: The peers of the individual; empty if it has none.
+        barred: The ``Move.key`` of each move that policies by rules must not propose.
     """
 
     individual: VALP
@@ -48,7 +52,7 @@ Policy = Callable[[Situation], Move | None]
 
 
 def proposal_class(move: Move) -> str:
-    """One of ``CLASSES``."""
+    """Return the class of a move, one of ``CLASSES``."""
     if move.operator == DONATION:
         return "donation"
     effect = operators()[move.operator].effect
@@ -56,7 +60,10 @@ def proposal_class(move: Move) -> str:
 
 
 def propose(view: View, rule_set: str = "guidelines") -> list[Move]:
-    """What the rules of a set propose for a diagnosed individual: legal moves, the same one once, in order of rules.
+    """Return the legal moves that the rules of a set propose for a diagnosed individual.
+
+    The moves are in the order of the rules. A move that several rules propose is in the list once,
+    with the reason of the first.
 
     Raises:
         RegistrationError: The rule set is unknown.
@@ -85,19 +92,20 @@ def _legal(individual: VALP, operator: str, version: str) -> frozenset[str]:
 
 @dataclass(frozen=True)
 class ByRules:
-    """Choose by a rule set: one of the proposals of the first class that has any, drawn uniformly.
+    """Draw one of the proposals of a rule set, from the first class that has any.
 
-    Without any, or without a diagnosis of exactly this individual: a random gentle macro operator.
+    If there is no proposal, or no diagnosis of exactly this individual, a random gentle macro
+    operator is drawn.
 
     Attributes:
-        rule_set: ``guidelines``, ``principles``, or one that was added with ``rule``.
-        thresholds: When a loss is stuck or steep and a component relevant; for all outputs, or by
-            output.
-        grace: Training sessions for which a new sub-network, what is in it and its connections are
-            exempt from reducers (the paper's: 0). A fresh random one is irrelevant until it has
-            been trained.
-        classes: In order of priority.
-        insertion: Version in which R3, R4 and P1 insert, and R4 clones.
+        rule_set: ``guidelines``, ``principles``, or a rule set that was added with ``rule``.
+        thresholds: The numbers that say when a loss is stuck or steep and a component relevant;
+            the same for all outputs, or by output.
+        grace: Number of training sessions for which reducers leave a new sub-network, its layers
+            and its connections alone, because a new random one is irrelevant until it is trained.
+            The paper's is 0.
+        classes: The classes of proposals in order of priority.
+        insertion: The version in which R3, R4 and P1 insert a sub-network, and in which R4 clones.
     """
 
     rule_set: str = "guidelines"
@@ -107,7 +115,7 @@ class ByRules:
     insertion: str = "aggressive"
 
     def __call__(self, situation: Situation) -> Move | None:
-        """The move."""
+        """Return the chosen move."""
         proposals = self.proposals(situation)
         for wanted in self.classes:
             open_ = [move for move in proposals if proposal_class(move) == wanted]
@@ -116,7 +124,7 @@ class ByRules:
         return self.fallback(situation)
 
     def proposals(self, situation: Situation) -> list[Move]:
-        """The proposals that are not barred; none where the individual has no diagnosis of its own."""
+        """Return the proposals that are not barred; none if the individual has no diagnosis."""
         evaluation = situation.individual.evaluation
         if evaluation is None or evaluation.diagnosis is None:
             return []
@@ -134,13 +142,14 @@ class ByRules:
         ]
 
     def _too_young(self, individual: VALP, move: Move) -> bool:
+        """Return whether the move reduces a sub-network that is still in its ``grace``."""
         if proposal_class(move) != "reducer":
             return False
         networks = [name for name in Place.named(move.place).touched if name in individual.networks]
         return any(individual.age(name) <= self.grace for name in networks)
 
     def fallback(self, situation: Situation) -> Move | None:
-        """A random gentle operator on a random network (paper VII-D)."""
+        """Return a random gentle operator at a random place (paper VII-D)."""
         evaluation = situation.individual.evaluation
         diagnosed = evaluation is not None and evaluation.diagnosis is not None
         why = "no proposal left" if diagnosed else "no diagnosis of this structure"
@@ -152,15 +161,16 @@ class ByRules:
 
 @dataclass(frozen=True)
 class Adaptive(ByRules):
-    """Grow gently where it matters, each output in turn, and delete late: the rule set ``adaptive``.
+    """Grow gently where it matters, for each output in turn, and delete late.
 
-    Deletions are taken in a share of the draws. Otherwise an output is drawn, so that one with many
-    sub-networks does not take every change; then an operator among those proposed on the way to it;
-    then one of its proposals. Donations, which only a population proposes, count as an operator.
-    ``classes`` and ``insertion`` play no part.
+    The proposals are those of the rule set ``adaptive``. In a share of the draws, a deletion is
+    chosen. Otherwise three things are drawn one after the other: an output, so that an output with
+    many sub-networks does not get every change; an operator among the proposals on the way to that
+    output; and one of the proposals of that operator. A donation, which only a population can
+    propose, counts as an operator. ``classes`` and ``insertion`` have no effect.
 
     Attributes:
-        deletions: Share of the draws that delete, where a deletion is proposed.
+        deletions: The share of the draws that choose a deletion, if one is proposed.
     """
 
     rule_set: str = "adaptive"
@@ -168,7 +178,7 @@ class Adaptive(ByRules):
     deletions: float = 0.5
 
     def __call__(self, situation: Situation) -> Move | None:
-        """The move."""
+        """Return the chosen move."""
         proposals = self.proposals(situation)
         reducers = [move for move in proposals if proposal_class(move) == "reducer"]
         others = [move for move in proposals if proposal_class(move) != "reducer"]
@@ -183,7 +193,7 @@ class Adaptive(ByRules):
 
 
 def _by_output(individual: VALP, proposals: Iterable[Move]) -> dict[str, list[Move]]:
-    """By output, the moves that change something on the way to it."""
+    """Return, by output, the moves that change something on the way to it."""
     above = individual.ancestors()
     served: dict[str, list[Move]] = {}
     for move in proposals:
@@ -200,7 +210,15 @@ def _by_output(individual: VALP, proposals: Iterable[Move]) -> dict[str, list[Mo
 def random_move(
     individual: VALP, which: str | Iterable[str] = "macro", gentle_only: bool = False
 ) -> Move | None:
-    """Uniform over the (operator, version) that have a place, then over its places; None where nothing has one."""
+    """Return a move drawn uniformly over the (operator, version) with a legal place.
+
+    Its place is drawn uniformly after that. The result is None if nothing has a legal place.
+
+    Args:
+        individual: The individual to draw a move for.
+        which: The operators to draw from: a scope, ``"all"``, or names of operators.
+        gentle_only: Whether only gentle versions are drawn.
+    """
     candidates = [
         (op, gentle, places)
         for op, gentle, places in moves(individual, which)
@@ -214,29 +232,37 @@ def random_move(
 
 @dataclass(frozen=True)
 class AtRandom:
-    """Uniform over every valid (operator, version), then over its places; barring does not apply.
+    """Draw uniformly over every (operator, version) with a legal place, then over its places.
+
+    Barred moves can be drawn again.
 
     Attributes:
-        operators: A scope, ``"all"``, or names of operators.
-        gentle_only: Whether only gentle versions count: network morphisms, as in NASH (Elsken et
-            al. 2017).
+        operators: The operators to draw from: a scope, ``"all"``, or names of operators.
+        gentle_only: Whether only gentle versions are drawn. They are network morphisms, which NASH
+            searches by (Elsken et al. 2017).
     """
 
     operators: str | tuple[str, ...] = "macro"
     gentle_only: bool = False
 
     def __call__(self, situation: Situation) -> Move | None:
-        """The move."""
+        """Return the drawn move."""
         return random_move(situation.individual, self.operators, self.gentle_only)
 
 
 @dataclass(frozen=True)
 class FixedProbabilities:
-    """Draw (operator, version) with fixed probabilities among those that have a place, then a place uniformly.
+    """Draw an (operator, version) with fixed probabilities, then one of its places uniformly.
+
+    Only those with a legal place take part.
 
     Attributes:
-        probabilities: By (operator, version), relative to each other; what is missing is never
-            drawn.
+        probabilities: The probability of each (operator, version), relative to the others. One
+            that is not named is never drawn.
+
+    Raises:
+        RegistrationError: An (operator, version) does not exist, or a probability is negative or
+            not finite.
     """
 
     probabilities: Mapping[tuple[str, str], float] = field(
@@ -250,12 +276,12 @@ class FixedProbabilities:
         for arm, probability in self.probabilities.items():
             if arm not in known or not 0 <= probability < math.inf:
                 raise RegistrationError(
-                    f"FixedProbabilities needs finite probabilities from 0 on, by (operator, version) among "
-                    f"{sorted(known)}, got {arm}: {probability}"
+                    "FixedProbabilities needs finite probabilities from 0 on, by (operator, "
+                    f"version) among {sorted(known)}, got {arm}: {probability}"
                 )
 
     def __call__(self, situation: Situation) -> Move | None:
-        """The move."""
+        """Return the drawn move."""
         return _weighted(
             situation.individual, self.probabilities, "drawn with a fixed probability", "fixed"
         )
@@ -275,16 +301,18 @@ def _weighted(
 
 
 class Bandit:
-    """A bandit over (operator, version): upper confidence bounds on the mean reward (UCB1, Auer et al. 2002).
+    """Choose the (operator, version) with the highest upper confidence bound on its mean reward.
 
-    The reward of a move is the share of outputs that it improved. It learns from every candidate
-    that is given to
-    ``feedback``: our searches do so where the toolbox has it (``toolbox.register("feedback",
-    bandit.feedback)``).
+    The reward of a move is the share of the outputs that it improved. The bandit learns from every
+    candidate that is given to ``feedback``. The searches of this package do that if the toolbox
+    has it: ``toolbox.register("feedback", bandit.feedback)``.
 
     Args:
-        scope: The operators it chooses among: a scope, ``"all"``, or names.
-        exploration: Factor of the confidence bound.
+        scope: The operators to choose among: a scope, ``"all"``, or names of operators.
+        exploration: The factor of the width of the confidence bound.
+
+    References:
+        Auer et al. 2002, UCB1.
     """
 
     def __init__(self, scope: str | tuple[str, ...] = "macro", exploration: float = 0.5) -> None:
@@ -294,7 +322,7 @@ class Bandit:
         self.rewards: dict[tuple[str, str], float] = {}
 
     def __call__(self, situation: Situation) -> Move | None:
-        """The move."""
+        """Return the chosen move."""
         available = {
             (op.name, version_name(gentle)): places
             for op, gentle, places in moves(situation.individual, self.scope)
@@ -319,7 +347,7 @@ class Bandit:
         )
 
     def feedback(self, candidate: VALP) -> None:
-        """Learn from an evaluated individual that a move of ``Move.apply`` made."""
+        """Learn from an evaluated individual that ``Move.apply`` made."""
         decision, evaluation = candidate.decision, candidate.evaluation
         if decision is None or evaluation is None or not decision.before:
             return
@@ -334,7 +362,11 @@ class Bandit:
 
 
 def nothing(situation: Situation) -> None:
-    """No change: the control arm that only goes on training, since candidates get more batches than the incumbent."""
+    """Return None, so that nothing is changed and the search only goes on training.
+
+    This is the control for comparisons of policies: a candidate has always been trained for longer
+    than its incumbent, and so is better without any change.
+    """
 
 
 POLICIES: dict[str, Callable[[], Policy]] = {
@@ -346,4 +378,4 @@ POLICIES: dict[str, Callable[[], Policy]] = {
     "fixed": FixedProbabilities,
     "retrain": lambda: nothing,
 }
-"""By name, what makes the policy with its defaults."""
+"""The policies by name: each entry makes the policy with its default parameters."""

@@ -1,4 +1,4 @@
-"""``selMutation``, and the mutations that use it.
+"""``selMutation``, and the mutations that apply what a policy chooses.
 
 References:
     Paper IV-E, VII-B to VII-D; ``select_operator`` of Fig. 4.
@@ -22,32 +22,39 @@ def selMutation(
     policy: str | Policy = "adaptive",
     barred: Collection[tuple[str, str, str]] = (),
 ) -> Move | None:
-    """Select an operator, its version and its place: not individuals, as other ``sel*`` do.
+    """Select an operator, its version and its place; other ``sel*`` of DEAP select individuals.
 
-    Changes nothing. The default is ``adaptive``: gentle growth at what is relevant, for each output
-    in turn, and late deletion. It had the highest median of those measured, though not above
-    ``gentle`` with certainty (docs/selection.md). The paper's is ``guidelines``: among the legal
-    proposals of its rules that are not barred, one of the first non-empty class is drawn: reducers,
-    aggressive extenders, gentle extenders. Without any proposal, or without a diagnosis of exactly
-    this individual (never evaluated, failed, changed since), both take a random gentle macro
-    operator at a random place.
+    Nothing is changed: the result is a ``Move``, and ``move.apply(individual)`` carries it out.
+
+    The default policy is ``adaptive``: it lets relevant sub-networks grow by gentle operators, for
+    each output in turn, and deletes late. Of the policies measured it had the highest median; its
+    lead over ``gentle`` is within the noise (docs/selection.md).
+
+    The paper's policy is ``guidelines``. Its rules propose moves; those that are illegal or barred
+    are left out. The rest is divided into reducers, aggressive extenders and gentle extenders, and
+    one move of the first class that is not empty is drawn at random.
+
+    Both policies draw a random gentle macro operator at a random place if there is no proposal, or
+    no diagnosis of exactly this individual: it was never evaluated, its evaluation failed, or it
+    was changed since.
 
     Args:
-        individual: Whose change is to be chosen.
-        population: Its peers, for policies that compare; the individual itself may be among them.
-        policy: A name: ``adaptive``, ``guidelines`` (paper VII-B), ``principles`` (paper IV-E, on
-            all five metrics), ``random`` (uniform over every (operator, version) of the macro
-            operators, then over its places), ``gentle`` (the same among gentle ones), ``fixed``,
-            ``retrain`` (no change), or any rule set added with
-            ``rule``. Or a policy with parameters: ``ByRules``, ``Adaptive``, ``AtRandom``,
-            ``FixedProbabilities``,
-            ``Bandit``, or a callable from ``Situation`` to ``Move``.
-        barred: ``Move.key`` of moves that are not to be proposed, since they did not improve this
-            individual; heeded by policies that follow rules, not by those that draw.
+        individual: The individual to choose a change for.
+        population: The peers of the individual, for policies that compare them. The individual
+            itself may be among them.
+        policy: The name of a policy: ``adaptive``, ``guidelines`` (paper VII-B), ``principles``
+            (paper IV-E, with all five metrics), ``random`` (uniform over every (operator, version)
+            of the macro operators, then over its places), ``gentle`` (the same among gentle
+            versions), ``fixed`` (the same with given probabilities), ``retrain`` (no change), or
+            a rule set added with ``rule``. Or a policy with parameters: ``ByRules``, ``Adaptive``,
+            ``AtRandom``, ``FixedProbabilities``, ``Bandit``, or any callable from a ``Situation``
+            to a ``Move``.
+        barred: The ``Move.key`` of each move that is not to be proposed, since it did not improve
+            this individual. Policies that follow rules heed it; those that draw at random do not.
 
     Returns:
-        The move, with the reason and the rule; None where nothing has a legal place, or the policy
-        wants no change.
+        The move, with its reason and its rule. None if no operator has a legal place, or if the
+        policy wants no change.
 
     Raises:
         RegistrationError: The policy is unknown.
@@ -61,10 +68,10 @@ def selMutation(
 
 
 def named_policy(name: str) -> Policy:
-    """The policy of this name with its defaults.
+    """Return the policy of this name, with its default parameters.
 
     Raises:
-        RegistrationError: There is none.
+        RegistrationError: There is no policy of this name.
     """
     if name in POLICIES:
         return POLICIES[name]()
@@ -76,20 +83,29 @@ def named_policy(name: str) -> Policy:
 
 
 def mutGuided(individual: VALP, select: Callable[[VALP], Move | None] = selMutation) -> tuple[VALP]:
-    """Change the individual in place by the move that ``select`` chooses for it; untouched where it chooses none."""
+    """Change the individual in place by the move that ``select`` chooses for it.
+
+    If ``select`` chooses none, the individual stays as it is.
+
+    Args:
+        individual: The individual to change.
+        select: The choice, called with the individual alone. In a toolbox, register it with its
+            policy first: ``select=toolbox.selMutation``.
+    """
     move = select(individual)
     return (individual,) if move is None else move.apply(individual)
 
 
 def mutRandom(individual: VALP, operators: str | Iterable[str] = "macro") -> tuple[VALP]:
-    """Change the individual in place by a random operator: the paper's random choice.
+    """Change the individual in place by a random operator, as in the paper's random search.
 
-    Uniform over every valid (operator, version), then over its places.
+    The draw is uniform over every (operator, version) that has a legal place, then over its
+    places.
 
     Args:
-        individual: Changed in place; untouched where nothing has a legal place.
-        operators: A scope (``macro``, ``micro``, ``hyperparameter``), ``"all"``, or names of
-            operators.
+        individual: The individual to change. It stays as it is where nothing has a legal place.
+        operators: The operators to draw from: a scope (``macro``, ``micro``, ``hyperparameter``),
+            ``"all"``, or names of operators.
 
     References:
         Paper VI-C, the common approach of the hill climbing.

@@ -1,4 +1,4 @@
-"""A diagnosed individual as rules see it, and the thresholds they judge it by.
+"""A diagnosed individual as rules see it, and the thresholds by which they judge it.
 
 References:
     Paper VII-A (metrics), VII-C (thresholds).
@@ -18,15 +18,23 @@ from ..genome import VALP, Connection
 from ..genome.diagnosis import Diagnosis, Slope
 from ..variation.operators import operators
 
+LOST = 0.2
+"""Part of an output's performance that a relevant component is worth (paper VII-A)."""
+
 
 @dataclass(frozen=True)
 class Thresholds:
-    """When a loss counts as stuck or steep, and a sub-network as relevant (paper VII-C).
+    """The numbers that say when a loss is stuck or steep, and a sub-network relevant (VII-C).
+
+    A slope is the change of a loss per training step, at the end of the last session. Relevance is
+    the factor by which an output gets worse without a sub-network: 1 is no change, 2 is half the
+    performance.
 
     Attributes:
         stuck: A slope above it is stuck.
         steep: A slope below it is steep; between the two it is moderate.
-        relevance: A sub-network is relevant to an output above it: more than 20 % lost.
+        relevance: A sub-network is relevant to an output above it. None is for more than 20 % lost:
+            1.2 for an error, which is 20 % more, and 1.25 for an accuracy, of which 0.8 is left.
         irrelevant: Up to it a sub-network is clearly irrelevant (rule A4; not the paper's); never
             above ``relevance``.
         deviations: A slope not below 0 by so many standard errors is stuck too (1.645: one-sided,
@@ -36,12 +44,23 @@ class Thresholds:
 
     stuck: float = -1e-10
     steep: float = -2e-5
-    relevance: float = 1.2
+    relevance: float | None = None
     irrelevant: float = 1.05
     deviations: float | None = 1.645
 
+    def limit(self, accuracy: bool = False) -> float:
+        """Return the relevance above which a component counts as relevant.
+
+        Args:
+            accuracy: Whether the relevance is of an accuracy, before divided by after; otherwise it
+                is of an error, after divided by before.
+        """
+        if self.relevance is not None:
+            return self.relevance
+        return 1 / (1 - LOST) if accuracy else 1 + LOST
+
     def state(self, slope: Slope) -> str:
-        """``stuck``, ``moderate`` or ``steep``."""
+        """Return whether a loss with this slope is ``stuck``, ``moderate`` or ``steep``."""
         noise = self.deviations is not None and slope.slope + self.deviations * slope.error >= 0
         if noise or slope.slope > self.stuck:
             return "stuck"
@@ -49,18 +68,18 @@ class Thresholds:
 
 
 AllThresholds = Thresholds | Mapping[str, Thresholds]
-"""For all outputs, or by output."""
+"""The same thresholds for all outputs, or thresholds by output."""
 
 
 class View:
-    """A diagnosed individual, as rules see it.
+    """A diagnosed individual as rules see it.
 
     Attributes:
         individual: The individual.
-        diagnosis: Of exactly this individual.
-        population: Its peers; empty where it stands alone.
-        insertion: The version in which rules about a local optimum or a partly relevant sub-network
-            change it.
+        diagnosis: The diagnosis of exactly this individual.
+        population: The peers of the individual; empty if it has none.
+        insertion: The version, ``gentle`` or ``aggressive``, of the moves that rules propose at a
+            stuck loss or at a sub-network that only some outputs need.
     """
 
     def __init__(
@@ -78,16 +97,14 @@ class View:
         self.insertion = insertion
 
     def thresholds(self, output: str) -> Thresholds:
-        """Those of an output."""
-        return (
-            self._thresholds
-            if isinstance(self._thresholds, Thresholds)
-            else self._thresholds[output]
-        )
+        """Return the thresholds of one output."""
+        if isinstance(self._thresholds, Thresholds):
+            return self._thresholds
+        return self._thresholds[output]
 
     @cached_property
     def reached(self) -> dict[str, tuple[str, ...]]:
-        """By sub-network, the outputs that it contributes to."""
+        """The outputs that each sub-network contributes to."""
         above = self.individual.ancestors()
         outputs = sorted(self.individual.outputs)
         return {n: tuple(o for o in outputs if n in above[o]) for n in self.individual.networks}
@@ -100,48 +117,49 @@ class View:
         )
 
     def measured(self, metric: str) -> Mapping[Any, Any]:
-        """What a metric found.
+        """Return what a metric measured on the individual.
 
         Raises:
-            EvaluationError: It was not measured.
+            EvaluationError: The evaluation did not measure this metric.
         """
-        if metric not in self.diagnosis.measured:
+        measured = self.diagnosis.measured
+        if metric not in measured:
             raise EvaluationError(
-                f"the policy needs the metric {metric}, and the evaluation measured {list(self.diagnosis.measured)}: "
-                f"evaluate(..., metrics=[..., {metric!r}]), or metrics=ALL_METRICS"
+                f"the policy needs the metric {metric}, and the evaluation measured "
+                f"{list(measured)}: evaluate(..., metrics=[..., {metric!r}]), "
+                "or metrics=ALL_METRICS"
             )
-        return self.diagnosis.measured[metric]
+        return measured[metric]
 
     def state(self, output: str) -> str:
-        """Whether the loss of an output is ``stuck``, ``moderate`` or ``steep``."""
+        """Return whether the loss of an output is ``stuck``, ``moderate`` or ``steep``."""
         return self.thresholds(output).state(self.measured("loss_slope")[output])
 
     def relevance(self, network: str, output: str) -> float:
-        """Relevance of a sub-network for an output that it reaches."""
+        """Return the relevance of a sub-network for an output that it contributes to."""
         relevance: float = self.measured("module_intervention")[network, output]
         return relevance
 
     def limit(self, output: str) -> float:
         """Relevance above which a component counts as relevant to an output."""
-        return self.thresholds(output).relevance
+        return self.thresholds(output).limit(self.individual.component(output).higher_is_better)
 
     def relevant(self, network: str, output: str) -> bool:
-        """Whether more is lost without the sub-network than the threshold says."""
+        """Return whether the output loses more without the sub-network than the threshold."""
         return self.relevance(network, output) > self.limit(output)
 
     def clearly_irrelevant(self, network: str, output: str) -> bool:
-        """Whether next to nothing is lost without the sub-network."""
-        return self.relevance(network, output) <= min(
-            self.thresholds(output).irrelevant, self.limit(output)
-        )
+        """Return whether the output loses next to nothing without the sub-network."""
+        most = min(self.thresholds(output).irrelevant, self.limit(output))
+        return self.relevance(network, output) <= most
 
     def leads_to(self, receiver: str, output: str) -> bool:
-        """Whether what the receiver reads can reach the output."""
+        """Return whether the receiver is the output, or contributes to it."""
         return receiver == output or output in self.reached.get(receiver, ())
 
     @cached_property
     def _paths(self) -> dict[str, dict[str, int]]:
-        """Number of paths by start and end."""
+        """The number of paths by start and end."""
         graph, order = self.individual.graph, self.individual.order
         paths = {}
         for start in order:
@@ -160,9 +178,9 @@ class View:
     def cutting(self, network: str, output: str) -> list[Connection]:
         """Return the connection whose removal cuts a sub-network from one output and nothing else.
 
-        It is deletable; it cuts the sub-network from no other output; and it cuts nothing that is
-        relevant to the output. Of several it is the one nearest to the sub-network. The list is
-        empty where there is none.
+        Such a connection can be deleted from this VALP. Its removal cuts the sub-network from no
+        other output, and cuts no sub-network that is relevant to the output. If there are several,
+        the list holds the one nearest to the sub-network. If there is none, the list is empty.
 
         References:
             Paper VII-B, R5.
@@ -172,19 +190,24 @@ class View:
         return sorted(harmless, key=lambda place: self._distance(network, place.provider))[:1]
 
     def cut_by(self, place: Connection, network: str) -> list[str]:
-        """Return the outputs that a connection, removed, cuts a sub-network from.
+        """Return the outputs from which the removal of a connection cuts a sub-network.
 
-        A connection cuts where every path runs through it: where the paths before it times the
-        paths behind it are all the paths there are.
+        These are the outputs for which every path from the sub-network runs through the
+        connection.
         """
         return [output for output in self.reached[network] if self._cut(place, network, output)]
 
     def _cut(self, place: Connection, network: str, output: str) -> bool:
+        """Return whether all paths from the sub-network to the output run through a connection.
+
+        The number of paths through it is the number of those before it times that of those after.
+        """
         paths = self._paths
         through = paths[network][place.provider] * paths[place.receiver][output]
         return through == paths[network][output]
 
     def _cuts_relevant(self, place: Connection, output: str) -> bool:
+        """Return whether the removal cuts a sub-network that is relevant to the output from it."""
         for network, outputs in self.reached.items():
             if output in outputs and self.relevant(network, output):
                 if self._cut(place, network, output):
@@ -196,26 +219,28 @@ class View:
 
     @cached_property
     def _lengths(self) -> dict[str, dict[str, int]]:
-        """Connections on the shortest path, by start and end."""
+        """The number of connections on the shortest path, by start and end."""
         return dict(nx.all_pairs_shortest_path_length(self.individual.graph))
 
     # ---- among its peers (paper IV-B 5) ----------------------------------------------------------
 
     @cached_property
     def ranks(self) -> dict[str, int]:
-        """By output the individual's rank among its peers, 1 the best; empty without peers."""
+        """The rank of the individual among its peers by output, 1 the best; empty without peers."""
         peers = evaluated_peers(self.individual, self.population)
         return rank([self.individual, *peers])[0] if peers else {}
 
     def upper_half(self, output: str) -> bool:
-        """Whether the individual stands in the upper half of the ranking of an output."""
-        return (
-            self.ranks[output] <= (len(evaluated_peers(self.individual, self.population)) + 1) / 2
-        )
+        """Return whether the individual is in the upper half of the ranking of an output."""
+        ranked = len(evaluated_peers(self.individual, self.population)) + 1
+        return self.ranks[output] <= ranked / 2
 
 
 def evaluated_peers(individual: VALP, population: Sequence[VALP]) -> list[VALP]:
-    """Members of the population with a successful evaluation of their own, without the individual and its clones."""
+    """Return the members of the population that were evaluated successfully as they are now.
+
+    The individual itself and its clones are left out.
+    """
     return [
         peer
         for peer in population
@@ -224,9 +249,10 @@ def evaluated_peers(individual: VALP, population: Sequence[VALP]) -> list[VALP]:
 
 
 def rank(population: Sequence[VALP]) -> list[dict[str, int]]:
-    """Relative performance: for each individual its rank by output, 1 the best.
+    """Return the rank of each individual by output, 1 the best (the paper's relative performance).
 
-    Competition ranks: equals share the best of their places, and the places after it stay empty.
+    Individuals with equal values share the best rank among them, and the ranks after it stay
+    empty: 1, 2, 2, 4.
 
     Raises:
         EvaluationError: An individual has no evaluation of its own.
