@@ -56,8 +56,6 @@ def test_heads_of_values_are_zero_so_each_begins_as_a_constant(problem):
         if "values" in individual.component(output).takes:
             constant = predicted[output][:1].expand_as(predicted[output])
             assert torch.equal(predicted[output], constant)
-                predicted[output], predicted[output][:1].expand_as(predicted[output])
-            )
 
 
 @pytest.mark.parametrize("count", range(2, 9))
