@@ -19,7 +19,7 @@ from ..genome.diagnosis import Diagnosis, Slope
 from ..variation.operators import operators
 
 LOST = 0.2
-"""Part of an output's performance that a relevant component is worth (paper VII-A)."""
+"""The part of an output's performance that must be lost without a relevant component (VII-A)."""
 
 
 @dataclass(frozen=True)
@@ -49,11 +49,11 @@ class Thresholds:
     deviations: float | None = 1.645
 
     def limit(self, accuracy: bool = False) -> float:
-        """Return the relevance above which a component counts as relevant.
+        """Return the relevance above which a component is relevant.
 
         Args:
-            accuracy: Whether the relevance is of an accuracy, before divided by after; otherwise it
-                is of an error, after divided by before.
+            accuracy: Whether the relevance was measured by an accuracy (before divided by after)
+                or by an error (after divided by before).
         """
         if self.relevance is not None:
             return self.relevance
