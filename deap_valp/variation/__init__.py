@@ -2,8 +2,9 @@
 
 A mutation operator is one decorated function, which is only called with a legal place; the
 decorator does the rest (see ``operators``). A place is a ``Place``, a string that knows its parts:
-the name of a sub-network (``"n3"``) or of an output, a ``Connection`` (``"n1->n3"``), or a
-``Stage``: a layer (``"n3.0"``) or the latent of a decoder (``"n3.latent"``).
+the name of a sub-network (``"n3"``) or of an output, a ``Connection`` (``"n1->n3"``), a
+``Stage``: a layer (``"n3.0"``) or the latent of a decoder (``"n3.latent"``), or a ``Join``
+(``"n1*n2->n3"``).
 
 References:
     Paper V and Fig. 3.
@@ -15,6 +16,8 @@ from .macro import (
     mutDeleteConnection,
     mutDeleteNetwork,
     mutInsertNetwork,
+    mutJoinNetworks,
+    mutParallelNetwork,
 )
 from .micro import mutAddLayer, mutExtendLayer, mutRemoveLayer
 
@@ -34,5 +37,7 @@ __all__ = [
     "mutDeleteNetwork",
     "mutExtendLayer",
     "mutInsertNetwork",
+    "mutJoinNetworks",
+    "mutParallelNetwork",
     "mutRemoveLayer",
 ]

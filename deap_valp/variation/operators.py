@@ -81,7 +81,7 @@ class Operator:
         Where the edit raises, the individual stays as it is.
         """
         assert self.edit is not None
-        draft = Draft(individual.inherited())
+        draft = Draft(individual.inherited(), individual.means)
         self.edit(draft, place, move.version == "gentle")
         individual.become(draft.genome(), Decision.about(individual, move))
 
@@ -251,6 +251,8 @@ class Move:
         reason: Why it was chosen, in words.
         rule: Name of the rule that proposed it.
         donor: For a donation, who gives.
+        gain: The fall of the validation loss, normalised and summed over the outputs, that is
+            predicted for it; None where nothing is predicted.
     """
 
     operator: str
@@ -259,6 +261,7 @@ class Move:
     reason: str = ""
     rule: str = ""
     donor: VALP | None = field(default=None, compare=False, repr=False)
+    gain: float | None = None
 
     @property
     def key(self) -> tuple[str, str, str]:
