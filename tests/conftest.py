@@ -12,14 +12,13 @@ import zoo
 matplotlib.use("Agg")
 
 if zoo.DEVICE == "cpu":
-    os.environ["CUDA_VISIBLE_DEVICES"] = (
-        ""  # so that "auto" is the same device, in processes that tests start too
-    )
+    # So "auto" is the same device here and in the processes that tests start.
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
 
 @pytest.fixture(scope="session", autouse=True)
 def cache_of_its_own(tmp_path_factory):
-    """Nothing a test makes lands in the user's cache; a cache that the caller named is kept."""
+    """Keep what tests make out of the user's cache, unless the caller named a cache."""
     os.environ.setdefault("DEAP_VALP_CACHE", str(tmp_path_factory.mktemp("cache")))
 
 
@@ -45,5 +44,5 @@ def problem(zoo_name):
 
 @pytest.fixture(scope="session")
 def device():
-    """``DEAP_VALP_TEST_DEVICE=cuda`` runs the same tests on a GPU."""
+    """Return the device of the tests; ``DEAP_VALP_TEST_DEVICE=cuda`` makes it a GPU."""
     return zoo.DEVICE

@@ -1,4 +1,7 @@
-"""One number for all that a search leaves, the same in every process, so that two runs can be compared bit for bit."""
+"""One number for all that a search leaves.
+
+It is the same in every process, so that two runs can be compared bit for bit.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ import networkx as nx
 
 
 def digest(*values) -> str:
-    """Of individuals, logbooks, halls of fame, archives, and plain values."""
+    """Return the digest of individuals, logbooks, halls of fame, archives and plain values."""
     hashed = hashlib.sha256()
     for value in values:
         _feed(hashed.update, value)

@@ -76,9 +76,16 @@ def test_the_start_is_not_changed_and_a_valid_fitness_is_kept(toolbox):
     assert logbook[0]["nevals"] == 0
 
 
-def test_accepted_means_lower_in_more_than_half_of_the_outputs(toolbox):
+def test_accepted_by_majority_means_lower_in_more_than_half_of_the_outputs(toolbox):
     archive = []
-    valp.hillClimbing(toolbox.individual(), toolbox, nsteps=8, archive=archive, progress=False)
+    valp.hillClimbing(
+        toolbox.individual(),
+        toolbox,
+        nsteps=8,
+        accept=valp.majority,
+        archive=archive,
+        progress=False,
+    )
     incumbent = archive[0].values
     for entry in archive[1:]:
         lower = sum(a < b for a, b in zip(entry.values, incumbent, strict=True))
@@ -96,6 +103,50 @@ def with_values(problem, values):
         status="ok" if max(values) < PENALTY else "the loss is nan",
     )
     return individual
+
+
+GRADED = {
+    "a clear gain in all": ((0.1, 0.1, 0.1, 0.1), (0.2, 0.2, 0.2, 0.2), True),
+    "a gain in one, nothing else": ((0.1, 0.2, 0.2, 0.2), (0.2, 0.2, 0.2, 0.2), True),
+    "crumbs": ((0.1999, 0.2, 0.2, 0.2), (0.2, 0.2, 0.2, 0.2), False),
+    "equal": ((0.2, 0.2, 0.2, 0.2), (0.2, 0.2, 0.2, 0.2), False),
+    "one traded away": ((0.01, 0.01, 0.01, 0.23), (0.2, 0.2, 0.2, 0.2), False),
+    "a little worse in one": ((0.1, 0.1, 0.1, 0.205), (0.2, 0.2, 0.2, 0.2), True),
+    "failed": ((PENALTY,) * 4, (0.2,) * 4, False),
+    "from a failed one": ((0.2,) * 4, (PENALTY,) * 4, True),
+    "down to zero": ((0.2, 0.2, 0.2, 0.0), (0.2, 0.2, 0.2, 0.2), True),
+}
+
+
+@pytest.mark.parametrize(("candidate", "incumbent", "accepted"), GRADED.values(), ids=GRADED)
+def test_graded(candidate, incumbent, accepted):
+    problem = zoo.mixed_problem()
+    ours, theirs = with_values(problem, candidate), with_values(problem, incumbent)
+    assert valp.graded(ours, theirs) is accepted
+
+
+def test_graded_sees_in_the_loss_what_an_error_rate_hides():
+    problem = zoo.mixed_problem()
+    ours, theirs = (with_values(problem, (0.25, 1.0, 1.0, 1.0)) for _ in range(2))
+    for individual, loss in ((ours, 0.3), (theirs, 0.5)):
+        evaluation = individual.fitness.evaluation
+        evaluation.resolution = {"label": 0.025}
+        evaluation.losses = dict.fromkeys(individual.outputs, 1.0) | {"label": loss}
+    assert valp.graded(ours, theirs) and not valp.graded(theirs, ours)
+
+
+def test_a_cost_counts_a_part_of_an_output():
+    problem = zoo.plain_problem()
+    cheap = valp.Evaluation((1.0, 90.0), objectives=("y", "size"), seed=1, weights={})
+    dear = valp.Evaluation((1.0, 100.0), objectives=("y", "size"), seed=2, weights={})
+    one, other = zoo.smallest(), zoo.smallest()
+    assert problem.objectives == ("y",)
+    for individual, evaluation in ((one, cheap), (other, dear)):
+        individual.seed = evaluation.seed
+        individual.fitness = type("Two", (valp.Fitness,), {"weights": (-1.0, -1.0)})()
+        individual.fitness.values = evaluation
+    assert valp.graded(one, other) and not valp.graded(other, one)
+    assert not valp.Graded(costs=0)(one, other)
 
 
 @pytest.mark.parametrize(

@@ -325,7 +325,8 @@ problem = valp.Problem({"x": x}, {"y": valp.Regression(x[:, :1])}, splits=splits
 networks = {"n0": zoo.generic(500, 500), "n1": zoo.generic(4)}
 individual = zoo.build(problem, networks, "x->n0 n0->n1 n1->y")
 valp.evaluate(individual, problem, first_batches=1)
-individual.batch_size = 32_000
+with zoo.editing(individual) as draft:
+    draft.batch_size = 32_000
 taken = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (taken + int(sys.argv[1]) * 2**20,) * 2)
 print(valp.evaluate(individual, problem, first_batches=2).status)

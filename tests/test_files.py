@@ -272,8 +272,8 @@ def test_a_file_is_little_more_than_its_weights(path):
     assert 0 < path.stat().st_size - 4 * individual.weight_count < 5_000
 
 
-VERSION_1 = {
-    "version": 1,
+VERSION_2 = {
+    "version": 2,
     "components": {
         "x": {"kind": "input", "width": 2, "shift": [0.5], "scale": [2.0]},
         "n0": {"kind": "generic", "layers": [{"width": 2, "activation": "relu"}], "id": 5},
@@ -291,8 +291,8 @@ VERSION_1 = {
     },
     "connections": ["x->n0", "n0->n1", "n0->n3", "n1->n2", "n2->image", "n3->label"],
     "optimizers": {
-        "label": {"name": "adam", "learning_rate": 0.001},
-        "image": {"name": "sgd", "learning_rate": 0.01},
+        "label": {"name": "adam", "learning_rate": 0.001, "decay": 0.5},
+        "image": {"name": "sgd", "learning_rate": 0.01, "decay": 0.0},
     },
     "batch_size": 200,
     "limits": {
@@ -302,6 +302,7 @@ VERSION_1 = {
         "latent": 64,
         "batch_size": [25, 1600],
         "learning_rate": [1e-05, 0.1],
+        "decay": [0.001, 10.0],
     },
     "layout": {
         "layers": [1, 4],
@@ -313,13 +314,13 @@ VERSION_1 = {
 }
 
 
-def test_version_1_stays_readable(path):
+def test_version_2_stays_readable(path):
     shapes = {"x->n0": [2, 2], "n0->n1": [2, 2], "n0->n3": [2, 2], "n3->label": [2, 2]}
     shapes |= {"n0.0.bias": [2], "n1.latent.bias": [2], "n3.0.bias": [2], "label.bias": [2]}
     shapes |= {"n1.0.weight": [1, 1], "n1->n2": [1, 1], "n2->image": [1, 1]}
     shapes |= {"n1.0.bias": [1], "n2.0.bias": [1], "image.bias": [1]}
     header, size = laid_out(shapes)
-    path.write_bytes(assembled(header, VERSION_1, np.arange(size // 4, dtype="<f4").tobytes()))
+    path.write_bytes(assembled(header, VERSION_2, np.arange(size // 4, dtype="<f4").tobytes()))
     loaded = load(path, zoo.individual_class((-1.0, -1.0)))
     assert loaded.trained and loaded.component("n1").share == 0.5
     assert loaded.weights["n0->n1"].tolist() == [[4.0, 5.0], [6.0, 7.0]]

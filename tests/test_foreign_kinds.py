@@ -118,7 +118,7 @@ def test_an_activation_of_ones_own_is_drawn_trained_and_saved(monkeypatch, tmp_p
     monkeypatch.setitem(ACTIVATIONS, "sine", Activation(torch.sin, False, 1.0))
     problem = zoo.mixed_problem()
     individual = valp.initVALP(
-        zoo.individual_class(problem.weights), problem, activations=("sine",)
+        zoo.individual_class(problem.weights), problem, activations=("sine",), start="random"
     )
     assert "sine" in str(individual)
     assert_same(individual, problem)

@@ -362,6 +362,7 @@ def test_the_layout_is_kept():
             latent=(3, 4),
             activations=("elu",),
             batch_size=64,
+            start="random",
         )
         assert individual.batch_size == 64
         for component in map(individual.component, individual.networks):
@@ -412,6 +413,7 @@ def test_initial_signals_neither_vanish_nor_explode():
             layers=(4, 4),
             width=(64, 64),
             activations=(activation,),
+            start="random",
         )
         model = valp.decode(individual)
         from deap_valp.training.model import Latents

@@ -17,7 +17,7 @@ import deap_valp
 
 PACKAGE = Path(deap_valp.__file__).parent
 
-# A module imports from the rows above its own alone, save for annotations. One that became a folder
+# A module imports only from the rows above its own, for types too. A module that becomes a folder
 # keeps its row.
 LEVELS = (
     {"errors", "text", "atomic"},
@@ -47,12 +47,12 @@ each_module = pytest.mark.parametrize("module", MODULES, ids=lambda module: modu
 
 
 def room_of(module: Path) -> str:
-    """The row of the table that a file belongs to: its folder's where it lies in one."""
+    """Return the room that a file belongs to: its folder, or itself at the top."""
     return module.parts[0].removesuffix(".py")
 
 
 def imported(node: ast.AST, module: Path) -> list[str]:
-    """The dotted names that an import statement may bring in; none for any other node."""
+    """Return the dotted names that an import statement may bring in; none for another node."""
     if isinstance(node, ast.Import):
         return [alias.name for alias in node.names]
     if isinstance(node, ast.ImportFrom):
@@ -62,29 +62,30 @@ def imported(node: ast.AST, module: Path) -> list[str]:
     return []
 
 
-def running(node: ast.AST, functions: bool = True) -> Iterator[ast.AST]:
-    """The nodes that can run: none in type-checking blocks; without ``functions``, those that run at import."""
+FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
+FOR_TYPES = ("TYPE_CHECKING", "typing.TYPE_CHECKING")
+
+
+def nodes(node: ast.AST, at_import: bool) -> Iterator[ast.AST]:
+    """Yield all nodes, or those that run when the module is imported."""
     for child in ast.iter_child_nodes(node):
-        if not functions and isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
+        if at_import and isinstance(child, FUNCTIONS):
             continue
-        if isinstance(child, ast.If) and ast.unparse(child.test) in (
-            "TYPE_CHECKING",
-            "typing.TYPE_CHECKING",
-        ):
+        if at_import and isinstance(child, ast.If) and ast.unparse(child.test) in FOR_TYPES:
             child = ast.Module(body=child.orelse, type_ignores=[])
         yield child
-        yield from running(child, functions)
+        yield from nodes(child, at_import)
 
 
-def imports_of(module: Path, functions: bool = True) -> Iterator[tuple[int, str]]:
-    """Line and dotted name of every import of a module."""
-    for node in running(ast.parse((PACKAGE / module).read_text()), functions):
+def imports_of(module: Path, at_import: bool = False) -> Iterator[tuple[int, str]]:
+    """Yield line and dotted name of every import of a module, or of those made at its import."""
+    for node in nodes(ast.parse((PACKAGE / module).read_text()), at_import):
         if isinstance(node, (ast.Import, ast.ImportFrom)):
             yield from ((node.lineno, name) for name in imported(node, module))
 
 
 def rooms_imported(module: Path) -> Iterator[tuple[int, str]]:
-    """Line and room of every import from the package itself, those inside functions too."""
+    """Yield line and room of every import from the package, in functions and for types too."""
     for line, name in imports_of(module):
         package, *inside = name.split(".")
         if package == PACKAGE.name:
@@ -95,7 +96,8 @@ def rooms_imported(module: Path) -> Iterator[tuple[int, str]]:
 @each_module
 def test_every_module_has_a_level(module):
     assert room_of(module) in LEVEL, (
-        f"deap_valp/{module.as_posix()} stands on no level: add {room_of(module)!r} to LEVELS in {Path(__file__).name}"
+        f"deap_valp/{module.as_posix()} stands on no level: "
+        f"add {room_of(module)!r} to LEVELS in {Path(__file__).name}"
     )
 
 
@@ -118,7 +120,7 @@ def test_imports_go_strictly_downwards(module):
 def test_heavy_libraries_are_imported_inside_functions(module):
     heavy = [
         f"line {line} imports {name}"
-        for line, name in imports_of(module, functions=False)
+        for line, name in imports_of(module, at_import=True)
         if name.split(".")[0] in HEAVY
     ]
     assert not heavy, (
@@ -128,13 +130,14 @@ def test_heavy_libraries_are_imported_inside_functions(module):
 
 @pytest.fixture(scope="module")
 def fresh_import(tmp_path_factory):
-    """What a fresh interpreter holds after importing the package."""
+    """Return what a fresh interpreter holds after importing the package."""
     script = (
         "import json, sys\n"
         "from deap import creator\n"
         "before = set(vars(creator))\n"
         "import deap_valp\n"
-        "print(json.dumps({'created': sorted(set(vars(creator)) - before), 'modules': sorted(sys.modules)}))\n"
+        "created = sorted(set(vars(creator)) - before)\n"
+        "print(json.dumps({'created': created, 'modules': sorted(sys.modules)}))\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", script],

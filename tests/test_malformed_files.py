@@ -182,12 +182,12 @@ def test_malformed_texts(path, edit):
 
 GONE = object()
 LAYER = {"width": 6, "activation": "relu"}
-OPTIMIZER = {"name": "adam", "learning_rate": 1}
+OPTIMIZER = {"name": "adam", "learning_rate": 1, "decay": 0.0}
 PORT = {"kind": "input", "width": 5, "shift": [0.0], "scale": [1.0]}
 
 # By name: the place, what stands there instead (``GONE`` for nothing), what the error says.
 FIELDS = {
-    "of version 2": ("version", 2, "version must be one of [1], which this deap_valp reads, got 2"),
+    "of version 1": ("version", 1, "version must be one of [2], which this deap_valp reads, got 1"),
     "of version true": ("version", True, "`int`, got `bool` - at `$.version`"),
     "without connections": ("connections", GONE, "missing required field `connections`"),
     "with more": ("fitness", [0.0], "the structure: Object contains unknown field `fitness`"),
@@ -203,7 +203,11 @@ FIELDS = {
     "unknown activation": ("components n3 layers 1 activation", "sin", "n3 (decoder) needs layers"),
     "softmax elsewhere": ("components n0 layers 0 activation", "softmax", "n0 (generic) needs"),
     "softmax inside": ("components n1 layers 0 activation", "softmax", "n1 (discrete) needs"),
-    "no softmax": ("components n1 layers 1 activation", "relu", "the last softmax, got"),
+    "no softmax": (
+        "components n1 layers 1 activation",
+        "relu",
+        "needs softmax as its last activation, got",
+    ),
     "width 0": ("components n0 layers 0 width", 0, "'n0': Expected `int` >= 1 - at `$.layers[0]"),
     "width a fraction": ("components n0 layers 0 width", 6.0, "`int`, got `float`"),
     "width 2**31": ("components n0 layers 0 width", 2**31, "`int` <= 2147483647"),

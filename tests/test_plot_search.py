@@ -34,7 +34,12 @@ def climbed(**options):
     toolbox.register("evaluate", lambda individual: evaluation_of(individual, next(values)))
     toolbox.register("selMutation", valp.selMutation, policy="random")
     return valp.hillClimbing(
-        zoo.fan_out(), toolbox, nsteps=len(SCRIPT) - 1, progress=False, **options
+        zoo.fan_out(),
+        toolbox,
+        nsteps=len(SCRIPT) - 1,
+        accept=valp.majority,
+        progress=False,
+        **options,
     )[1]
 
 

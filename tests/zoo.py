@@ -1,4 +1,7 @@
-"""Small problems and hand-made VALPs that between them show every kind of place an operator can meet."""
+"""Small problems and hand-made VALPs.
+
+Together they have every kind of place that an operator can meet.
+"""
 
 from __future__ import annotations
 
@@ -100,7 +103,10 @@ def refiner(*widths: int, activation: str = "relu") -> Refiner:
 
 
 def build(problem, networks, edges, limits=None):
-    """An individual with random weights and biases, none of them zero, so that nothing is exact by accident."""
+    """Return an individual with random weights and biases.
+
+    None of them is zero, so that nothing is exact by accident.
+    """
     ports = {
         **problem.inputs,
         **networks,
@@ -174,8 +180,9 @@ def fan_in():
         "n6": discrete(3),
     }
     edges = (
-        "left->n0 right->n0 left->n1 n0->n2 n1->n2 n0->n3 n1->n3 n2->n4 n3->n4 n2->n5 left->n5 n1->n5 n4->n6 n0->n6 "
-        "n5->label n6->label n1->label n5->value n0->value n4->image n3->image n2->texture n4->texture"
+        "left->n0 right->n0 left->n1 n0->n2 n1->n2 n0->n3 n1->n3 n2->n4 n3->n4 n2->n5 left->n5 "
+        "n1->n5 n4->n6 n0->n6 n5->label n6->label n1->label n5->value n0->value n4->image "
+        "n3->image n2->texture n4->texture"
     )
     return build(mixed_problem(), networks, edges)
 
@@ -190,7 +197,10 @@ def fan_out():
         "n4": decoder(2, 4),
         "n5": refiner(4),
     }
-    edges = "left->n0 right->n0 n0->n1 n0->n2 n0->n3 n0->n4 n1->label n2->value n3->image n4->n5 n5->texture"
+    edges = (
+        "left->n0 right->n0 n0->n1 n0->n2 n0->n3 n0->n4 n1->label n2->value n3->image n4->n5 "
+        "n5->texture"
+    )
     return build(mixed_problem(), networks, edges)
 
 
@@ -203,7 +213,10 @@ def shared_latent():
         "n2": decoder(3, 5, share=first),
         "n3": decoder(2, 3),
     }
-    edges = "left->n0 right->n0 n0->label n0->value n0->n1 n0->n2 n0->n3 n1->image n2->image n2->texture n3->texture"
+    edges = (
+        "left->n0 right->n0 n0->label n0->value n0->n1 n0->n2 n0->n3 n1->image n2->image "
+        "n2->texture n3->texture"
+    )
     return build(mixed_problem(), networks, edges)
 
 
@@ -216,7 +229,10 @@ def nested_decoder():
         "n3": decoder(3, 4),
         "n4": refiner(3),
     }
-    edges = "left->n0 right->n0 n0->label n0->n1 n1->n2 n2->value n2->n3 n3->n4 n4->image n3->texture n0->value"
+    edges = (
+        "left->n0 right->n0 n0->label n0->n1 n1->n2 n2->value n2->n3 n3->n4 n4->image n3->texture "
+        "n0->value"
+    )
     return build(mixed_problem(), networks, edges)
 
 
@@ -341,7 +357,10 @@ def assert_shapes(individual, components, sub_networks) -> None:
 
 
 def noise_for(problem, size: int) -> dict:
-    """Noise by latent id, drawn from the id, so that it is the same before and after any operator."""
+    """Return noise by latent id.
+
+    It is drawn from the id, so it is the same before and after any operator.
+    """
 
     class Noise(dict):
         def __missing__(self, latent_id):
@@ -352,7 +371,10 @@ def noise_for(problem, size: int) -> dict:
 
 
 def predictions(individual, problem, dtype=torch.float64, size: int = 32) -> dict:
-    """Every output in every mode, and the losses with their KL part, under noise that depends on the latent alone."""
+    """Return every output in every mode, and the losses with their KL part.
+
+    The noise depends on the latent alone.
+    """
     from deap_valp.training import sub_losses
     from deap_valp.training.model import Latents
 

@@ -15,6 +15,15 @@ METRICS: dict[str, Metric] = {}
 DEFAULT_METRICS = ("loss_slope", "module_intervention")
 """What the guidelines need (paper VII-A: the two metrics with the most significant differences)."""
 
+GROWTH_METRICS = (
+    "loss_slope",
+    "module_intervention",
+    "growth_potential",
+    "pair_potential",
+    "connection_intervention",
+)
+"""What the policy ``growth`` needs, and the loss slope."""
+
 
 class AllMetrics(Sequence[str]):
     """The names of all metrics, those of ``DEFAULT_METRICS`` first.

@@ -20,10 +20,18 @@ from .kinds import (
     SubNetwork,
     new_id,
 )
-from .places import Connection, Place, Stage
+from .places import Connection, Join, Place, Stage
 from .ports import DISCRETE, FEATURES, OUTPUT_KINDS, SAMPLES, VALUES, Input, Output
 from .rules import check
-from .structure import Component, Structure, build_graph, copy_graph, same_structure, type_valid
+from .structure import (
+    Component,
+    Structure,
+    build_graph,
+    copy_graph,
+    independent_pairs,
+    same_structure,
+    type_valid,
+)
 from .valp import VALP
 
 # Drawing and files build VALPs.
@@ -61,6 +69,7 @@ __all__ = [
     "Genome",
     "Growth",
     "Input",
+    "Join",
     "Latent",
     "Layer",
     "Layout",
@@ -77,6 +86,7 @@ __all__ = [
     "build_graph",
     "check",
     "copy_graph",
+    "independent_pairs",
     "initVALP",
     "initial_block",
     "initial_weights",

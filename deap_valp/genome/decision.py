@@ -25,6 +25,8 @@ class Decision:
             own, or a failed one.
         before: Their values in the first parent.
         diagnosis: The first parent's, as text; empty where it had none.
+        loss: The first parent's validation losses, added up; None where they are not known. What
+            was predicted of them is ``move.gain``.
     """
 
     move: Any
@@ -32,6 +34,7 @@ class Decision:
     objectives: tuple[str, ...] = ()
     before: tuple[float, ...] = ()
     diagnosis: str = ""
+    loss: float | None = None
 
     @classmethod
     def about(cls, individual: Any, move: Any, *donors: Any) -> Decision:
@@ -47,7 +50,8 @@ class Decision:
         diagnosis = ""
         if evaluation.diagnosis is not None:
             diagnosis = str(evaluation.diagnosis)
-        return cls(move, parents, evaluation.objectives, tuple(evaluation), diagnosis)
+        before = tuple(evaluation)
+        return cls(move, parents, evaluation.objectives, before, diagnosis, evaluation.loss)
 
 
 def lineage(individual: Any) -> tuple[int, ...]:

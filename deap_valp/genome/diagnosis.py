@@ -7,7 +7,7 @@ References:
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from ..text import table
@@ -87,9 +87,14 @@ class Diagnosis:
 
     Attributes:
         measured: By name of the metric, what it gave.
+        examples: Number of validation examples that were looked at; 0 where it is not known.
+        means: By component, the mean of its result over these examples, shape (width,). It is kept
+            where ``connection_intervention`` was measured, for a deletion to use.
     """
 
     measured: Mapping[str, Mapping[Any, Any]]
+    examples: int = 0
+    means: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def slopes(self) -> Mapping[str, Slope]:

@@ -52,7 +52,7 @@ Individual = TypeVar("Individual", bound=VALP)
 KEY = "deap_valp"
 """The name of the structure in the metadata of the file."""
 
-VERSION, READS = 1, (1,)
+VERSION, READS = 2, (2,)
 """The version that ``save`` writes, and those that ``load`` reads.
 
 A change of ``SavedStructure``, or of what it holds, is a new version.

@@ -104,6 +104,11 @@ class Evaluation(tuple[float, ...]):
         return self.status == OK
 
     @property
+    def loss(self) -> float | None:
+        """The validation losses of all outputs, added up; None where the session did not look."""
+        return sum(self.losses.values()) if self.losses else None
+
+    @property
     def named(self) -> dict[str, float]:
         """The values by the names of the objectives."""
         return dict(zip(self.objectives, self, strict=True))

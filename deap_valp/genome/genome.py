@@ -144,8 +144,9 @@ class Draft(Structure):
     also to several places; a new tensor begins without, unless it ``follows`` an old one.
     """
 
-    def __init__(self, genome: Genome) -> None:
+    def __init__(self, genome: Genome, means: Mapping[str, Any] | None = None) -> None:
         self.origin = genome
+        self.means: Mapping[str, Any] = means or {}
         self.graph: nx.DiGraph = copy_graph(genome.graph)
         self.weights: dict[str, Tensor] = dict(genome.weights)
         self.optimizers: dict[str, Optimizer] = dict(genome.optimizers)

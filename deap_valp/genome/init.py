@@ -105,7 +105,7 @@ def initVALP(
         graph=graph,
         weights=weights,
         optimizers=dict.fromkeys(problem.outputs, setting),
-        batch_size=batch_size or _usual_batch_size(problem, start),
+        batch_size=_usual_batch_size(problem, start) if batch_size is None else batch_size,
         limits=limits,
         layout=layout,
     )

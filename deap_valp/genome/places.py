@@ -16,11 +16,13 @@ class Place(str):
 
     @staticmethod
     def named(name: str) -> Place:
-        """Return the place of this name: a ``Connection``, a ``Stage``, or a plain one."""
+        """Return the place of this name: a ``Join``, ``Connection``, ``Stage``, or a plain one."""
         if isinstance(name, Place):
             return name
         if "->" in name:
-            return Connection.parse(name)
+            connection = Connection.parse(name)
+            one, star, other = connection.provider.partition("*")
+            return Join(one, other, connection.receiver) if star else connection
         network, dot, stage = name.partition(".")
         return Stage(network, stage) if dot else Place(name)
 
@@ -71,6 +73,33 @@ class Connection(Place):
     def touched(self) -> tuple[str, ...]:
         """Provider and receiver."""
         return self.provider, self.receiver
+
+
+class Join(Place):
+    """Where a sub-network could read two providers for a receiver, ``"one*other->receiver"``."""
+
+    __slots__ = ("one", "other", "receiver")
+    one: str
+    other: str
+    receiver: str
+
+    def __new__(cls, one: str, other: str, receiver: str) -> Join:
+        self = super().__new__(cls, f"{one}*{other}->{receiver}")
+        self.one, self.other, self.receiver = one, other, receiver
+        return self
+
+    def __getnewargs__(self) -> tuple[str, str, str]:  # type: ignore[override]
+        return self.one, self.other, self.receiver
+
+    @property
+    def component(self) -> str:
+        """The receiver: it reads something else after the change."""
+        return self.receiver
+
+    @property
+    def touched(self) -> tuple[str, ...]:
+        """Both providers, and the receiver."""
+        return self.one, self.other, self.receiver
 
 
 class Stage(Place):

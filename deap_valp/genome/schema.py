@@ -29,6 +29,7 @@ RANGES: dict[str, Meta] = {
     "id": Meta(ge=0, le=2**63 - 1),
     "share": Meta(gt=0, le=1),
     "learning_rate": Meta(ge=0, le=LARGEST_FLOAT),
+    "decay": Meta(ge=0, le=LARGEST_FLOAT),
     **dict.fromkeys(("width", "dim", "networks", "layers", "latent", "batch_size"), SIZE),
 }
 """The legal numbers by field name; those of the elements where the field is a tuple."""

@@ -7,6 +7,7 @@ References:
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from itertools import combinations
 from typing import Any
 
 import networkx as nx
@@ -178,6 +179,29 @@ def same_structure(a: nx.DiGraph, b: nx.DiGraph) -> bool:
     """Return whether two graphs have the same components and connections."""
     same_components = dict(a.nodes(data="component")) == dict(b.nodes(data="component"))
     return same_components and set(a.edges) == set(b.edges)
+
+
+def independent_pairs(graph: nx.DiGraph) -> list[tuple[str, str]]:
+    """Return the pairs of providers where each depends on an input that the other does not.
+
+    Of any other pair, one provider upstream may hold all that both hold. Those nearest to the
+    inputs come first. There are none in a graph of one input.
+    """
+    components = graph.nodes(data="component")
+    inputs = {name for name, component in components if isinstance(component, Input)}
+    above: dict[str, set[str]] = {}
+    for name, component in components:
+        if not isinstance(component, Output):
+            above[name] = nx.ancestors(graph, name) | {name}
+    providers = sorted(
+        above, key=lambda name: (len(above[name]), name not in inputs, natural(name))
+    )
+    found = []
+    for one, other in combinations(providers, 2):
+        ours, theirs = above[one] & inputs, above[other] & inputs
+        if ours - theirs and theirs - ours:
+            found.append((one, other))
+    return sorted(found, key=lambda pair: len(above[pair[0]]) + len(above[pair[1]]))
 
 
 def type_valid(graph: nx.DiGraph, provider: str, receiver: str) -> bool:

@@ -128,6 +128,14 @@ class VALP(Structure):
         sessions = 0 if self.evaluation is None else self.evaluation.sessions
         return self.genome.ages[network] + sessions
 
+    @property
+    def means(self) -> Mapping[str, Any]:
+        """By component the mean of its result, where a diagnosis of its weights knows it."""
+        evaluation = self.evaluation
+        if evaluation is None or evaluation.diagnosis is None:
+            return {}
+        return evaluation.diagnosis.means
+
     # ---- change ----------------------------------------------------------------------------------
 
     def become(self, genome: Genome, decision: Decision | None = None) -> None:

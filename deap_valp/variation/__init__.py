@@ -3,8 +3,8 @@
 A mutation operator is one decorated function, which edits a draft at a legal place. The decorator
 does what all operators have in common (see ``operators``). A place is a ``Place``, which is a
 string with named parts: the name of a sub-network (``"n3"``) or of an output, a ``Connection``
-(``"n1->n3"``), or a ``Stage``, which is a layer (``"n3.0"``) or the latent of a decoder
-(``"n3.latent"``).
+(``"n1->n3"``), a ``Stage``, which is a layer (``"n3.0"``) or the latent of a decoder
+(``"n3.latent"``), or a ``Join`` (``"n1*n2->n3"``).
 
 References:
     Paper V and Fig. 3.
@@ -16,6 +16,8 @@ from .macro import (
     mutDeleteConnection,
     mutDeleteNetwork,
     mutInsertNetwork,
+    mutJoinNetworks,
+    mutParallelNetwork,
 )
 from .micro import mutAddLayer, mutExtendLayer, mutRemoveLayer
 
@@ -35,5 +37,7 @@ __all__ = [
     "mutDeleteNetwork",
     "mutExtendLayer",
     "mutInsertNetwork",
+    "mutJoinNetworks",
+    "mutParallelNetwork",
     "mutRemoveLayer",
 ]

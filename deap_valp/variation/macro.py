@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -12,14 +13,18 @@ from ..genome import (
     VALP,
     Connection,
     Draft,
+    Join,
     Place,
     Structure,
     SubNetwork,
+    independent_pairs,
     kinds_between,
     type_valid,
 )
 from ..genome.weights import new_generator, read_pair, relu_pair, split
 from .operators import operator
+
+Kind = type[SubNetwork]
 
 
 def _room_for_network(individual: VALP) -> bool:
@@ -116,13 +121,24 @@ def mutDeleteConnection(draft: Draft, connection: Connection) -> None:
 
     So no component is left without a provider or without a consumer.
 
+    Where a diagnosis knows what the provider gave on average (``connection_intervention``), the
+    receiver's entry bias takes over what the connection added on average. The receiver then loses
+    no more than that metric says.
+
     References:
         Paper V-B, delete_connection.
     """
-    draft.disconnect(connection.provider, connection.receiver)
+    provider, receiver = connection.provider, connection.receiver
+    if provider in draft.means:
+        key = draft.entry_bias(receiver)
+        bias = draft.weights[key]
+        mean = torch.from_numpy(draft.means[provider])
+        draft.weights[key] = bias + draft.block(provider, receiver) @ mean
+        draft.follow(draft.weights[key], bias)
+    draft.disconnect(provider, receiver)
 
 
-# ---- insertion and removal -----------------------------------------------------------------------
+# ---- insertion -----------------------------------------------------------------------------------
 
 
 def _divided(structure: Structure, connection: Connection) -> tuple[Tensor, Tensor]:
@@ -140,7 +156,7 @@ def _divided(structure: Structure, connection: Connection) -> tuple[Tensor, Tens
     return relu_pair(torch.eye(width)), read_pair(block)
 
 
-def _carriers(structure: Structure, connection: Connection) -> list[type[SubNetwork]]:
+def _carriers(structure: Structure, connection: Connection) -> list[Kind]:
     """Return the kinds of sub-network that can pass on a connection's signal unchanged."""
     kinds = kinds_between(structure.graph, connection.provider, connection.receiver)
     return [kind for kind in kinds if kind.carries]
@@ -204,6 +220,87 @@ def mutInsertNetwork(draft: Draft, connection: Connection, gentle: bool) -> None
     name = draft.add_network(component, component.initial(generator))
     draft.disconnect(provider, receiver)
     draft.connect_at_random([(provider, name), (name, receiver)], generator)
+
+
+# ---- more paths ----------------------------------------------------------------------------------
+
+UNITS = 64
+"""Relu units of a sub-network on a new path; fewer where the limit of width is lower."""
+
+
+def _bridges(structure: Structure, providers: Sequence[str], receiver: str) -> list[Kind]:
+    """Return the kinds with a carrier that can read all providers and be read by the receiver."""
+    kinds = _carriers(structure, Connection(providers[0], receiver))
+    given = {structure.component(provider).gives for provider in providers}
+    return [kind for kind in kinds if given <= kind.takes]
+
+
+def _parallel_places(individual: VALP, gentle: bool) -> list[Connection]:
+    if not _room_for_network(individual):
+        return []
+    above = individual.ancestors()
+    places = []
+    for receiver in (*individual.networks, *individual.outputs):
+        for provider in (*individual.inputs, *individual.networks):
+            if _could_be_bridged(individual, above, [provider], receiver):
+                places.append(Connection(provider, receiver))
+    return places
+
+
+def _could_be_bridged(
+    individual: VALP, above: dict[str, frozenset[str]], providers: Sequence[str], receiver: str
+) -> bool:
+    for provider in providers:
+        if provider == receiver or receiver in above[provider]:
+            return False
+        if _brings_latent(individual, above, provider, receiver):
+            return False
+    return bool(_bridges(individual, providers, receiver))
+
+
+@operator(scope="macro", effect="extender", versions=("gentle",), places=_parallel_places)
+def mutParallelNetwork(draft: Draft, connection: Connection) -> None:
+    """Add a path between two components through a new sub-network; they may be linked already.
+
+    Gentle: the receiver reads the new sub-network, a layer of relu units at random, through a block
+    of zeros, which receives gradient. Not offered where the path would bring a latent to a
+    generation output that had not read it.
+    """
+    _add_path(draft, [connection.provider], connection.receiver)
+
+
+def _join_places(individual: VALP, gentle: bool) -> list[Join]:
+    if not _room_for_network(individual):
+        return []
+    above = individual.ancestors()
+    places = []
+    for pair in independent_pairs(individual.graph):
+        for receiver in (*individual.networks, *individual.outputs):
+            if _could_be_bridged(individual, above, pair, receiver):
+                places.append(Join(*pair, receiver))
+    return places
+
+
+@operator(scope="macro", effect="extender", versions=("gentle",), places=_join_places)
+def mutJoinNetworks(draft: Draft, join: Join) -> None:
+    """Add a sub-network that reads two providers, each of which depends on an input of its own.
+
+    It can learn what only the two together tell, such as a product of their columns. Gentle as
+    ``mutParallelNetwork``. There is no place in a problem of one input.
+    """
+    _add_path(draft, [join.one, join.other], join.receiver)
+
+
+def _add_path(draft: Draft, providers: Sequence[str], receiver: str) -> None:
+    generator = new_generator()
+    units = min(UNITS, draft.limits.width)
+    component = _bridges(draft, providers, receiver)[0].carrier(units)
+    name = draft.add_network(component, component.initial(generator))
+    draft.connect_at_random([(provider, name) for provider in providers], generator)
+    draft.connect(name, receiver, torch.zeros(draft.rows(receiver), component.width))
+
+
+# ---- removal -------------------------------------------------------------------------------------
 
 
 def _bypasses(structure: Structure, network: str) -> list[tuple[str, str]]:

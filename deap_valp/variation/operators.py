@@ -86,7 +86,7 @@ class Operator:
         If the edit raises, the individual stays as it is.
         """
         assert self.edit is not None
-        draft = Draft(individual.inherited())
+        draft = Draft(individual.inherited(), individual.means)
         self.edit(draft, place, move.version == "gentle")
         individual.become(draft.genome(), Decision.about(individual, move))
 
@@ -259,6 +259,8 @@ class Move:
         reason: The reason for the choice, in words.
         rule: The name of the rule that proposed the move.
         donor: The individual that donates, if the move is a donation.
+        gain: The predicted fall of the validation loss, normalised and summed over the outputs;
+            None if there is no prediction.
     """
 
     operator: str
@@ -267,6 +269,7 @@ class Move:
     reason: str = ""
     rule: str = ""
     donor: VALP | None = field(default=None, compare=False, repr=False)
+    gain: float | None = None
 
     @property
     def key(self) -> tuple[str, str, str]:

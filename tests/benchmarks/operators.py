@@ -1,4 +1,6 @@
-"""Costs and exactness of the operators: ``python tests/benchmarks/operators.py`` prints Markdown tables.
+"""Costs and exactness of the operators, printed as Markdown tables.
+
+usage: ``python tests/benchmarks/operators.py``
 
 Milliseconds of an operator, a clone, a selection and a pickle for VALPs of 6, 20 and 60
 sub-networks; the largest relative change of any output or loss by gentle operators; how often a
@@ -160,7 +162,8 @@ def donations(problem, pairs=200):
 def million():
     individual = zoo.build(zoo.plain_problem(), {"n0": zoo.generic(700, 700, 700)}, "x->n0 n0->y")
     print(
-        f"\nA clone of {individual.weight_count:,} weights: {milliseconds(lambda: copy.deepcopy(individual)):.3f} ms"
+        f"\nA clone of {individual.weight_count:,} weights: "
+        f"{milliseconds(lambda: copy.deepcopy(individual)):.3f} ms"
     )
 
 

@@ -156,7 +156,7 @@ def workers_of(launched: int) -> Iterator[int]:
 
 
 def memory_of(pid: int) -> dict[str, float]:
-    """Megabytes: proportional share of all, of the mapped data files, and how much of those is resident."""
+    """Return megabytes: the proportional share of all, of data files, resident of those."""
     pages = {"pss": 0, "data pss": 0, "data rss": 0}
     data = False
     for line in Path(f"/proc/{pid}/smaps").read_text().splitlines():
@@ -238,7 +238,8 @@ def hourly(options: argparse.Namespace) -> Iterator[str]:
 
 def memory(options: argparse.Namespace) -> Iterator[str]:
     """Megabytes of each process while it trains."""
-    yield "| process | PSS, MB | of it data files | data files resident | the rest |\n|---|---|---|---|---|"
+    yield "| process | PSS, MB | of it data files | data files resident | the rest |"
+    yield "|---|---|---|---|---|"
     process = launch(options, "memory", 2)
     for number, one in enumerate(watch(process).values(), start=1):
         row = (one["pss"], one["data pss"], one["data rss"], own(one))
@@ -250,11 +251,13 @@ def memory(options: argparse.Namespace) -> Iterator[str]:
 
 def travel(options: argparse.Namespace) -> Iterator[str]:
     """Megabytes a second of results."""
-    yield "| results | from another process | MB each | seconds | MB/s travelling |\n|---|---|---|---|---|"
+    yield "| results | from another process | MB each | seconds | MB/s travelling |"
+    yield "|---|---|---|---|---|"
     size = len(pickle.dumps(heavy(), pickle.HIGHEST_PROTOCOL)) / MEGABYTE
     done = found(launch(options, "travel", 2))
     rate = done["travelled"] * size / done["seconds"]
-    yield f"| {options.evaluations} | {done['travelled']} | {size:.1f} | {done['seconds']:.2f} | {rate:.0f} |"
+    sent, seconds = done["travelled"], done["seconds"]
+    yield f"| {options.evaluations} | {sent} | {size:.1f} | {seconds:.2f} | {rate:.0f} |"
 
 
 def parts(options: argparse.Namespace) -> Iterator[str]:
@@ -267,7 +270,8 @@ def parts(options: argparse.Namespace) -> Iterator[str]:
     total = statistics.median(sum(row.values()) for row in rows)
     for name in rows[0]:
         share = statistics.median(row[name] / sum(row.values()) for row in rows)
-        yield f"| {name} | {1000 * statistics.median(row[name] for row in rows):.0f} | {share:.1%} |"
+        milliseconds = 1000 * statistics.median(row[name] for row in rows)
+        yield f"| {name} | {milliseconds:.0f} | {share:.1%} |"
     yield f"| together | {1000 * total:.0f} | |"
 
 
