@@ -1,6 +1,7 @@
-"""Places in a VALP, where an operator can act. A place is its own name: a string that knows its parts.
+"""The places in a VALP at which an operator can act.
 
-A place equals, prints, pickles and is looked up as the string, so callers may write ``"n1->n3"``.
+A place is a string with named parts, such as the provider and the receiver of a connection. It
+equals, prints and pickles as the string does, so callers may write ``"n1->n3"`` instead.
 
 References:
     Paper V (what each operator acts on).
@@ -10,7 +11,7 @@ from __future__ import annotations
 
 
 class Place(str):
-    """A place in a VALP, by its name: a sub-network, an output or a hyperparameter."""
+    """A place in a VALP by its name: a sub-network, an output or a hyperparameter."""
 
     __slots__ = ()
 
@@ -28,12 +29,12 @@ class Place(str):
 
     @property
     def component(self) -> str:
-        """Name of the component that a change at this place is felt in first."""
+        """The name of the first component whose result a change at this place can alter."""
         return str(self)
 
     @property
     def touched(self) -> tuple[str, ...]:
-        """Names of the components that a change at this place concerns."""
+        """The names of the components that a change at this place concerns."""
         return (self.component,)
 
 
@@ -51,7 +52,7 @@ class Connection(Place):
 
     @classmethod
     def parse(cls, name: str) -> Connection:
-        """Read a connection from text, as a user or a file gives it.
+        """Return the connection that a text names, such as a user or a file gives it.
 
         Raises:
             ValueError: ``name`` is not two names with an arrow between them.
@@ -71,7 +72,7 @@ class Connection(Place):
 
     @property
     def touched(self) -> tuple[str, ...]:
-        """Provider and receiver."""
+        """The provider and the receiver."""
         return self.provider, self.receiver
 
 

@@ -10,7 +10,7 @@ References:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -26,7 +26,7 @@ from ..problem import Problem
 from .batches import batches_of
 from .model import Model
 from .parts import InParts
-from .step import Steps, groups_of
+from .step import Group, Player, Steps, groups_of
 from .tape import Tape
 from .watch import Watch
 
@@ -144,12 +144,7 @@ def train(
     batch_size = min(batch_size, data.size)
     generator = devices.generator(device, seed)
     groups = groups_of({name: optimizers[name] for name in model.outputs})
-    pulls = [group.pulls for group in groups]
-    tape: Tape | InParts
-    if micro_batches == 1:
-        tape = Tape(model, problem, batch_size, pulls=pulls)
-    else:
-        tape = InParts(model, problem, batch_size, micro_batches, pulls)
+    tape = _player(model, problem, batch_size, micro_batches, groups)
     decay = {name: optimizer.decay for name, optimizer in optimizers.items()}
     step = Steps(model, tape, groups, state or {}, decay, training.warmup)
     watch = None
@@ -174,3 +169,13 @@ def train(
     if watch is None:
         return Session(history, step.state(), done, None)
     return Session(history[:done], watch.state(), watch.kept, watch.losses)
+
+
+def _player(
+    model: Model, problem: Problem, batch_size: int, micro_batches: int, groups: Sequence[Group]
+) -> Player:
+    """Return the object that computes the losses and gradients of a batch, whole or in parts."""
+    pulls = [group.pulls for group in groups]
+    if micro_batches == 1:
+        return Tape(model, problem, batch_size, pulls=pulls)
+    return InParts(model, problem, batch_size, micro_batches, pulls)

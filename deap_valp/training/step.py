@@ -25,6 +25,13 @@ class Player(Protocol):
 
     flat: Flat
 
+    def forward(
+        self,
+        features: Mapping[str, Tensor],
+        targets: Mapping[str, Tensor],
+        noise: Mapping[int, Tensor],
+    ) -> Tensor: ...
+
     def backward(self, index: int = 0) -> None: ...
 
 
