@@ -2,8 +2,9 @@
 
 A first VALP is trained. Then hill climbing changes one thing at a time: a diagnosis of the trained
 model says what, the changed model is trained on, and it is kept if it is better over all outputs
-together (paper, Fig. 4). The script prints each step with its reason, then the Pareto front (the models that
-no other one beats in everything) and the test scores, and saves plots. It takes about a minute.
+together (paper, Fig. 4). The script prints each step with its reason, then the Pareto front (the
+models that no other one beats in everything) and the test scores, and saves plots. It takes about
+a minute.
 """
 
 import os

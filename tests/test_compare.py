@@ -1,4 +1,4 @@
-"""The comparison with classic neuroevolution: equal budgets, paired starts, resumed runs, its statistics."""
+"""The comparison with classic neuroevolution: budgets, paired starts, resumed runs, statistics."""
 
 from __future__ import annotations
 

@@ -252,7 +252,10 @@ def no_room_in_numpy():
 
 @pytest.fixture
 def short_of_memory(monkeypatch):
-    """Lets the first attempts at training run into a wall; gives the parts that each attempt made of a batch."""
+    """Let the first attempts at training fail for lack of memory.
+
+    Return the number of parts into which each attempt divided a batch.
+    """
 
     def arrange(raises, attempts):
         seen = []

@@ -1,4 +1,4 @@
-"""The training engine: the same losses and gradients as autograd, over the zoo; no synchronisation; batches."""
+"""The training engine: the losses and gradients of autograd over the zoo; batches; no waiting."""
 
 from __future__ import annotations
 
@@ -285,7 +285,7 @@ def settings(individual, name, same):
 @pytest.mark.parametrize("same", [True, False], ids=["joint", "separate"])
 @pytest.mark.parametrize("name", list(OPTIMIZERS))
 def test_no_step_waits_for_the_device(name, same, zoo_member, problem):
-    """Meta tensors hold no numbers: reading one, copying one to the host or mixing devices raises."""
+    """A meta tensor holds no numbers: to read or copy one, or to mix devices, raises an error."""
     model = valp.decode(zoo_member, device="meta")
     history, *_ = train(model, problem, 2, 50, settings(zoo_member, name, same), seed=0)
     assert history.device.type == "meta" and history.shape == (2, len(zoo_member.outputs))
