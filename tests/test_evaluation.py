@@ -482,7 +482,7 @@ def test_a_decoded_model_shares_nothing(both):
         (lambda model: model({"x": torch.zeros(2, 4)}, mode="dream"), "runs in the modes"),
         (lambda model: model({}), "needs the inputs"),
         (lambda model: model({"x": torch.zeros(2, 4), "z": torch.zeros(2)}), "needs the inputs"),
-        (lambda model: model({"x": torch.zeros(2, 5)}), "input x has 4 features"),
+        (lambda model: model({"x": torch.zeros(2, 5)}), "needs input x with 4 features"),
     ],
 )
 def test_a_wrong_call_of_a_model_is_named(call, message):

@@ -1,4 +1,4 @@
-"""Macro operators: between sub-networks (paper V-B)."""
+"""Macro operators, which change sub-networks and the connections between them (paper V-B)."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def _room_for_network(individual: VALP) -> bool:
 
 
 def absent_connections(individual: VALP, gentle: bool) -> list[Connection]:
-    """Return the connections that could be added; gentle ones leave every loss as it is."""
+    """Return the connections that can be added. Gentle ones leave every loss as it is."""
     above = individual.ancestors()
     places = []
     for receiver in (*individual.networks, *individual.outputs):
@@ -50,6 +50,10 @@ def absent_connections(individual: VALP, gentle: bool) -> list[Connection]:
 def _could_read(
     individual: VALP, above: dict[str, frozenset[str]], provider: str, receiver: str
 ) -> bool:
+    """Return whether two components can be linked: no cycle, not linked yet, and of fitting types.
+
+    ``above`` holds the components from which each component can be reached.
+    """
     if provider == receiver or receiver in above[provider]:
         return False
     graph = individual.graph
@@ -59,7 +63,10 @@ def _could_read(
 def _brings_latent(
     individual: VALP, above: dict[str, frozenset[str]], provider: str, receiver: str
 ) -> bool:
-    """Return whether an output would gain a KL part: a latent reaches it that had not before."""
+    """Return whether a link would let a latent reach a generation output that it did not reach.
+
+    The KL divergence of the latent would then be added to the loss of that output.
+    """
     brought = {
         name
         for name in (above[provider] | {provider}) & set(individual.networks)
@@ -82,9 +89,11 @@ def _brings_latent(
 def mutAddConnection(draft: Draft, connection: Connection, gentle: bool) -> None:
     """Link two components that are not linked, where types allow it and no cycle arises.
 
-    Gentle: the new block is zero; it receives gradient, since what it reads is not zero. Not
-    offered where it would bring a latent to a generation output that had not read it: the output
-    would stay, but its loss would gain a KL part.
+    Gentle: the new weights are zero. They can be trained, because their gradient is not zero. A
+    place is not offered if it would bring a latent to a generation output that did not read it:
+    the output would stay the same, but the KL divergence of the latent would be added to its loss.
+
+    Aggressive: the new weights are random.
 
     References:
         Paper V-B, add_connection.
@@ -108,7 +117,9 @@ def _spare_connections(individual: VALP, gentle: bool) -> list[Connection]:
 
 @operator(scope="macro", effect="reducer", versions=("aggressive",), places=_spare_connections)
 def mutDeleteConnection(draft: Draft, connection: Connection) -> None:
-    """Remove a connection that is neither its receiver's only provider nor its provider's only consumer.
+    """Remove a connection whose provider and receiver both have another one.
+
+    So no component is left without a provider or without a consumer.
 
     Where a diagnosis knows what the provider gave on average (``connection_intervention``), the
     receiver's entry bias takes over what the connection added on average. The receiver then loses
@@ -131,9 +142,9 @@ def mutDeleteConnection(draft: Draft, connection: Connection) -> None:
 
 
 def _divided(structure: Structure, connection: Connection) -> tuple[Tensor, Tensor]:
-    """Return weights into and out of a relu layer that together carry the block of a connection.
+    """Return the weights into and out of a relu layer that together equal a connection's block.
 
-    Of the exact ways it is the one with the fewest units.
+    There are several such layers; this is the one with the fewest units.
     """
     provider, receiver = connection.provider, connection.receiver
     block = structure.block(provider, receiver)
@@ -146,7 +157,7 @@ def _divided(structure: Structure, connection: Connection) -> tuple[Tensor, Tens
 
 
 def _carriers(structure: Structure, connection: Connection) -> list[Kind]:
-    """Return the kinds that can pass on what a connection carries."""
+    """Return the kinds of sub-network that can pass on a connection's signal unchanged."""
     kinds = kinds_between(structure.graph, connection.provider, connection.receiver)
     return [kind for kind in kinds if kind.carries]
 
@@ -168,7 +179,7 @@ def _divisible_connections(individual: VALP, gentle: bool) -> list[Connection]:
 
 
 def _carrier_units(individual: VALP, connection: Connection) -> int:
-    """Return the units that ``_divided`` needs."""
+    """Return the number of units of the relu layer of ``_divided``."""
     provider = individual.component(connection.provider)
     signs = 1 if provider.nonnegative else 2
     return min(signs * provider.width, 2 * individual.rows(connection.receiver))
@@ -181,12 +192,15 @@ def _carrier_units(individual: VALP, connection: Connection) -> int:
     places=_divisible_connections,
 )
 def mutInsertNetwork(draft: Draft, connection: Connection, gentle: bool) -> None:
-    """Put a new sub-network on a connection ("divide connection").
+    """Put a new sub-network on a connection (the paper's "divide connection").
 
-    Gentle: one relu layer carries both signs, ``relu([A; -A] x)`` read by ``[B, -B]`` with ``B A``
-    the old block; one sign where what it reads is never negative. Of ``A = block`` and ``B =
-    block`` the narrower is taken, and where neither keeps the limit of width the connection is not
-    offered. Aggressive: a random sub-network of any kind that types allow.
+    Gentle: the new sub-network is one relu layer. It computes ``relu([A; -A] x)``, the positive
+    and the negative part of ``A x``, and is read through ``[B, -B]``, where ``B A`` is the old
+    block. If ``x`` is never negative, ``A`` and ``B`` alone will do. ``A`` or ``B`` is the old
+    block and the other one the identity, whichever needs fewer units. A connection for which both
+    ways exceed the limit of width is not offered.
+
+    Aggressive: the new sub-network is random, of any kind that types allow.
 
     References:
         Paper V-B, insert_network; Fig. 3.
@@ -304,7 +318,7 @@ def _bypassable_networks(individual: VALP, gentle: bool) -> list[Place]:
 
 
 def _leaves_all_connected(individual: VALP, network: str) -> bool:
-    """Return whether, after the bypass, every provider has a consumer and every consumer a provider."""
+    """Return whether a bypass leaves all providers with a consumer and all consumers a provider."""
     graph, pairs = individual.graph, _bypasses(individual, network)
     read = {provider for provider, _ in pairs}
     served = {receiver for _, receiver in pairs}
@@ -319,11 +333,12 @@ def _leaves_all_connected(individual: VALP, network: str) -> bool:
 
 @operator(scope="macro", effect="reducer", versions=("aggressive",), places=_bypassable_networks)
 def mutDeleteNetwork(draft: Draft, network: Place) -> None:
-    """Remove a sub-network and link its providers with its consumers ("bypass").
+    """Remove a sub-network and link its providers with its consumers (the paper's "bypass").
 
-    Every pair that types allow is linked. A pair that is linked already keeps its block, a new
-    connection starts at random. Not offered where a provider would be left without a consumer or a
-    consumer without a provider, as for the only sub-network between an input and an output.
+    Every pair that types allow is linked. A pair that is already linked keeps its weights; a new
+    connection has random ones. A sub-network is not offered if a provider would be left without a
+    consumer, or a consumer without a provider. An example is the only sub-network between an input
+    and an output.
 
     References:
         Paper V-B, delete_network.
@@ -351,10 +366,12 @@ def _clonable_networks(individual: VALP, gentle: bool) -> list[Place]:
 def mutCloneNetwork(draft: Draft, network: Place, gentle: bool) -> None:
     """Duplicate a sub-network with all its connections.
 
-    Gentle: every receiver splits the block through which it read the original between the two
-    copies, element by element at random, so every output is unchanged and the copies learn
-    different things. The clone of a decoder shares its latent, and so draws the same noise, and its
-    part in the KL divergence. Aggressive: the clone's weights are all new.
+    Gentle: each weight through which a receiver read the original is split at random between the
+    two copies. So no output changes, and the two copies learn different things, because their
+    gradients differ. The clone of a decoder shares the latent of the original: both draw the same
+    noise, and share its KL divergence.
+
+    Aggressive: all weights of the clone are new and random.
 
     References:
         Paper V-B, clone_network; Net2Net (Chen et al. 2016) for the split.
