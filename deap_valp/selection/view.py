@@ -18,7 +18,6 @@ from ..genome import VALP, Connection
 from ..genome.diagnosis import Diagnosis, Slope
 from ..variation.operators import operators
 
-
 LOST = 0.2
 """The part of an output's performance that must be lost without a relevant component (VII-A)."""
 
