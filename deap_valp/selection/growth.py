@@ -12,7 +12,7 @@ import random
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from ..diagnosis import GROWTH_METRICS
+from ..diagnosis import DEFAULT_METRICS
 from ..errors import EvaluationError, RegistrationError
 from ..genome import VALP, Connection, Diagnosis, Evaluation, Gain, Place, Route
 from ..variation.operators import Move, operators
@@ -136,11 +136,11 @@ class Lack:
     def __init__(
         self, individual: VALP, evaluation: Evaluation, diagnosis: Diagnosis, policy: ByGain
     ) -> None:
-        lacking = [name for name in GROWTH_METRICS if name not in diagnosis.measured]
+        lacking = [name for name in DEFAULT_METRICS if name not in diagnosis.measured]
         if lacking:
             raise EvaluationError(
                 f"the policy growth needs the metrics {lacking} too, and the evaluation measured "
-                f"{list(diagnosis.measured)}: evaluate(..., metrics=deap_valp.GROWTH_METRICS)"
+                f"{list(diagnosis.measured)}: evaluate(..., metrics=deap_valp.DEFAULT_METRICS)"
             )
         self.individual = individual
         self.diagnosis = diagnosis
