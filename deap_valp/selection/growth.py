@@ -181,9 +181,10 @@ class Lack:
         for place in operators()["fork_network"].places(self.individual, False):
             assert isinstance(place, Route)
             connection = Connection(place.provider, place.network)
-            behind = [o for o in self.individual.outputs if self.view.leads_to(place.receiver, o)]
-            changes = self.diagnosis.change_without
-            found = {output: changes[connection, output] for output in behind}
+            found = {}
+            for output, change in self._changes(connection).items():
+                if self.view.leads_to(place.receiver, output):
+                    found[output] = change
             if self._harms(self._logs(found)):
                 reason = f"{connection} harms, others may need it: {self._said(found)}"
                 gain = -sum(found.values())
