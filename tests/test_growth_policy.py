@@ -172,7 +172,26 @@ def test_a_connection_that_another_output_needs_is_not_harmful():
     place = next(p for p in spare if len(individual.outputs_of(p.receiver)) > 1)
     one, other = sorted(individual.outputs_of(place.receiver))[:2]
     diagnosed(individual, without={(place, one): -0.2, (place, other): 0.1})
-    assert {move.rule for move in chosen(individual)} == {"fallback"}
+    assert "delete_connection" not in {move.operator for move in chosen(individual)}
+
+
+def test_what_harms_one_output_and_is_needed_by_another_is_forked():
+    individual = two_outputs()
+    diagnosed(individual, without={("b->n0", "one"): -0.2, ("b->n0", "other"): 0.1})
+    (move,) = set(chosen(individual))
+    assert move.key == ("fork_network", "aggressive", "b->n0->one")
+    assert move.gain == pytest.approx(0.2) and "the loss of one -40.0%" in move.reason
+    (forked,) = move.apply(copy.deepcopy(individual))
+    assert forked.providers("n0") == ("a", "b") and forked.receivers("n0") == ("other",)
+    assert forked.providers("n1") == ("a",) and forked.receivers("n1") == ("one",)
+
+
+def two_outputs():
+    rng = np.random.default_rng(0)
+    inputs = {name: rng.normal(size=(200, 3)) for name in "ab"}
+    outputs = {name: valp.Regression(rng.normal(size=(200, 1))) for name in ("one", "other")}
+    problem = valp.Problem(inputs, outputs, seed=0)
+    return zoo.build(problem, {"n0": zoo.generic(6)}, "a->n0 b->n0 n0->one n0->other")
 
 
 def test_where_nothing_is_left_to_gain_idle_connections_go():
@@ -204,7 +223,7 @@ def test_it_says_which_metrics_it_lacks(problem):
     problem = zoo.problem_of("smallest")
     two = ("loss_slope", "module_intervention")
     individual.fitness.values = valp.evaluate(individual, problem, 3, 3, metrics=two)
-    with pytest.raises(EvaluationError, match=r"growth needs the metrics .*GROWTH_METRICS"):
+    with pytest.raises(EvaluationError, match=r"growth needs the metrics .*DEFAULT_METRICS"):
         valp.selMutation(individual, policy="growth")
 
 
@@ -224,7 +243,7 @@ def test_numbers_out_of_range_are_refused(wrong):
 def test_every_zoo_member_gets_a_legal_move(zoo_name, training):
     individual, problem = zoo.member(zoo_name), zoo.problem_of(zoo_name)
     individual.fitness.values = valp.evaluate(
-        individual, problem, 5, 10, metrics=valp.GROWTH_METRICS, training=training
+        individual, problem, 5, 10, metrics=valp.DEFAULT_METRICS, training=training
     )
     assert set(losses_of(individual.evaluation)) == set(problem.outputs)
     for _ in range(5):
@@ -246,7 +265,7 @@ def toolbox_of(problem, policy="growth"):
         problem=problem,
         batches=5,
         first_batches=20,
-        metrics=valp.GROWTH_METRICS,
+        metrics=valp.DEFAULT_METRICS,
     )
     toolbox.register("selMutation", valp.selMutation, policy=policy)
     toolbox.register("mate", valp.cxExclusiveSubgraph)
@@ -325,10 +344,33 @@ def test_a_deletion_costs_what_the_diagnosis_said(zoo_name):
             assert after[output] - before[output] == pytest.approx(said, abs=1e-5), (place, output)
 
 
+def test_a_fork_changes_its_receiver_alone_and_by_what_the_diagnosis_said(zoo_name):
+    individual, problem = zoo.member(zoo_name), zoo.problem_of(zoo_name)
+    individual.fitness.values = valp.evaluate(
+        individual, problem, 20, 20, metrics=["connection_intervention"]
+    )
+    before = loss_of(individual, problem)
+    foretold = individual.evaluation.diagnosis.change_without
+    for place in valp.operators()["fork_network"].places(individual, False):
+        changed = copy.deepcopy(individual)
+        valp.mutForkNetwork(changed, place)
+        after = loss_of(changed, problem)
+        for output in individual.outputs:
+            if latents_of(changed, output) != latents_of(individual, output):
+                continue
+            if output not in individual.outputs_of(place.receiver) | {place.receiver}:
+                assert after[output] == pytest.approx(before[output], abs=1e-9), (place, output)
+            elif place.receiver == output and individual.receivers(place.network) == sorted(
+                individual.outputs
+            ):
+                said = foretold[f"{place.provider}->{place.network}", output]
+                assert after[output] - before[output] == pytest.approx(said, abs=1e-5)
+
+
 def test_the_folded_bias_keeps_what_its_optimizer_remembers():
     individual, problem = zoo.fan_in(), zoo.mixed_problem()
     individual.fitness.values = valp.evaluate(
-        individual, problem, 5, 5, metrics=valp.GROWTH_METRICS
+        individual, problem, 5, 5, metrics=valp.DEFAULT_METRICS
     )
     place = valp.operators()["delete_connection"].places(individual, False)[0]
     key = individual.entry_bias(place.receiver)
@@ -375,7 +417,7 @@ def test_new_paths_receive_gradient(zoo_name):
             assert trained[block].any(), place
 
 
-@pytest.mark.parametrize("text", ["a*b->n3", "n1->n3", "n3.0", "n3"])
+@pytest.mark.parametrize("text", ["a*b->n3", "a->n1->n3", "n1->n3", "n3.0", "n3"])
 def test_a_place_is_read_back_from_its_text(text):
     place = Place.named(text)
     assert place == text and isinstance(place, Join) == ("*" in text)
@@ -401,7 +443,7 @@ def test_a_planted_input_is_found():
         draft.weights["n1->n0"] = torch.zeros_like(draft.weights["n1->n0"])
         draft.weights["b->n1"] = torch.zeros_like(draft.weights["b->n1"])
     individual.fitness.values = valp.evaluate(
-        individual, problem, 200, 200, metrics=valp.GROWTH_METRICS
+        individual, problem, 200, 200, metrics=valp.DEFAULT_METRICS
     )
     move = valp.ByGain(deletions=0, sharpness=math.inf)(valp.Situation(individual))
     assert move.place.startswith("b->"), str(move)

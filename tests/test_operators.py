@@ -61,6 +61,8 @@ def untouched_keys(name, place, individual):
     """Tensors that an operator at this place has no business with."""
     if valp.operators()[name].scope == "hyperparameter":
         return set(individual.weights)
+    if name == "fork_network":
+        return set(individual.weights) - {Connection(place.network, place.receiver)}
     if "->" in place:
         return set(individual.weights) - {place}
     network = place.split(".")[0]

@@ -12,17 +12,16 @@ Metric = Callable[[Subject], Mapping[Any, Any]]
 METRICS: dict[str, Metric] = {}
 """The registered metrics by name."""
 
-DEFAULT_METRICS = ("loss_slope", "module_intervention")
-"""What the guidelines need (paper VII-A: the two metrics with the most significant differences)."""
+PAPER_METRICS = ("loss_slope", "module_intervention")
+"""What the guidelines need: the metrics with the most significant differences (paper VII-A)."""
 
-GROWTH_METRICS = (
-    "loss_slope",
-    "module_intervention",
+DEFAULT_METRICS = (
+    *PAPER_METRICS,
     "growth_potential",
     "pair_potential",
     "connection_intervention",
 )
-"""What the policy ``growth`` needs, and the loss slope."""
+"""What the default policy, ``growth``, needs, and what ``evaluate`` measures by default."""
 
 
 class AllMetrics(Sequence[str]):

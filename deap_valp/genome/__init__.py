@@ -20,7 +20,7 @@ from .kinds import (
     SubNetwork,
     new_id,
 )
-from .places import Connection, Join, Place, Stage
+from .places import Connection, Join, Place, Route, Stage
 from .ports import DISCRETE, FEATURES, OUTPUT_KINDS, SAMPLES, VALUES, Input, Output
 from .rules import check
 from .structure import (
@@ -79,6 +79,7 @@ __all__ = [
     "Part",
     "Place",
     "Refiner",
+    "Route",
     "Slope",
     "Stage",
     "Structure",

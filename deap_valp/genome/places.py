@@ -17,9 +17,11 @@ class Place(str):
 
     @staticmethod
     def named(name: str) -> Place:
-        """Return the place of this name: a ``Join``, ``Connection``, ``Stage``, or a plain one."""
+        """Return the place of this name, of the class that its form says."""
         if isinstance(name, Place):
             return name
+        if name.count("->") == 2:
+            return Route(*name.split("->"))
         if "->" in name:
             connection = Connection.parse(name)
             one, star, other = connection.provider.partition("*")
@@ -101,6 +103,33 @@ class Join(Place):
     def touched(self) -> tuple[str, ...]:
         """Both providers, and the receiver."""
         return self.one, self.other, self.receiver
+
+
+class Route(Place):
+    """The way from a provider through a sub-network, ``"provider->network->receiver"``."""
+
+    __slots__ = ("network", "provider", "receiver")
+    provider: str
+    network: str
+    receiver: str
+
+    def __new__(cls, provider: str, network: str, receiver: str) -> Route:
+        self = super().__new__(cls, f"{provider}->{network}->{receiver}")
+        self.provider, self.network, self.receiver = provider, network, receiver
+        return self
+
+    def __getnewargs__(self) -> tuple[str, str, str]:  # type: ignore[override]
+        return self.provider, self.network, self.receiver
+
+    @property
+    def component(self) -> str:
+        """The receiver: it reads something else after the change."""
+        return self.receiver
+
+    @property
+    def touched(self) -> tuple[str, ...]:
+        """Provider, sub-network and receiver."""
+        return self.provider, self.network, self.receiver
 
 
 class Stage(Place):

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from ..diagnosis import DEFAULT_METRICS
+from ..diagnosis import PAPER_METRICS
 from ..errors import EvaluationError
 from ..genome import Evaluation
 from .view import Thresholds
@@ -46,12 +46,12 @@ def calibrateThresholds(evaluations: Iterable[Evaluation]) -> dict[str, Threshol
         )
     lacking = [
         name
-        for name in DEFAULT_METRICS
+        for name in PAPER_METRICS
         if any(name not in diagnosis.measured for diagnosis in diagnoses)
     ]
     if lacking:
         raise EvaluationError(
-            f"calibrateThresholds needs evaluations that measured {list(DEFAULT_METRICS)}, "
+            f"calibrateThresholds needs evaluations that measured {list(PAPER_METRICS)}, "
             f"got some without {lacking}"
         )
     thresholds = {}

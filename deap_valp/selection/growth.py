@@ -12,15 +12,18 @@ import random
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from ..diagnosis import GROWTH_METRICS
+from ..diagnosis import DEFAULT_METRICS
 from ..errors import EvaluationError, RegistrationError
-from ..genome import VALP, Diagnosis, Evaluation, Gain, Place
+from ..genome import VALP, Connection, Diagnosis, Evaluation, Gain, Place, Route
 from ..variation.operators import Move, operators
 from .policies import POLICIES, Situation, random_move
 from .view import Thresholds, View
 
 NEGLIGIBLE = 0.001
-"""A mean rise of the logarithm of the losses up to which a connection does nothing."""
+"""A change of every loss's logarithm up to which a connection does nothing."""
+
+WORST = 0.05
+"""A part by which no loss may rise where a connection is to count as harmful."""
 
 _LEAST = 1e-9
 
@@ -133,11 +136,11 @@ class Lack:
     def __init__(
         self, individual: VALP, evaluation: Evaluation, diagnosis: Diagnosis, policy: ByGain
     ) -> None:
-        lacking = [name for name in GROWTH_METRICS if name not in diagnosis.measured]
+        lacking = [name for name in DEFAULT_METRICS if name not in diagnosis.measured]
         if lacking:
             raise EvaluationError(
                 f"the policy growth needs the metrics {lacking} too, and the evaluation measured "
-                f"{list(diagnosis.measured)}: evaluate(..., metrics=deap_valp.GROWTH_METRICS)"
+                f"{list(diagnosis.measured)}: evaluate(..., metrics=deap_valp.DEFAULT_METRICS)"
             )
         self.individual = individual
         self.diagnosis = diagnosis
@@ -171,6 +174,21 @@ class Lack:
                 if score > 0 and place in legal:
                     reason = self._explained(by_output)
                     yield Move(operator, "gentle", place, reason, "growth", gain=score)
+        yield from self._forks()
+
+    def _forks(self) -> Iterator[Move]:
+        """Yield the copies that would free an output of a provider which others need."""
+        for place in operators()["fork_network"].places(self.individual, False):
+            assert isinstance(place, Route)
+            connection = Connection(place.provider, place.network)
+            found = {}
+            for output, change in self._changes(connection).items():
+                if self.view.leads_to(place.receiver, output):
+                    found[output] = change
+            if self._harms(self._logs(found)):
+                reason = f"{connection} harms, others may need it: {self._said(found)}"
+                gain = -sum(found.values())
+                yield Move("fork_network", "aggressive", place, reason, "growth", gain=gain)
 
     def score(self, gains: Mapping[str, Gain]) -> float:
         """Return the predicted fall of the summed losses, by the gains of one place by output."""
@@ -209,36 +227,44 @@ class Lack:
     def _rises(self) -> dict[str, dict[str, float]]:
         """By deletable connection and output, the rise of the loss's logarithm without it."""
         legal = self._legal("delete_connection", gentle=False)
-        rises: dict[str, dict[str, float]] = {}
-        for (place, output), change in self.diagnosis.change_without.items():
-            if place in legal:
-                before = max(self.losses[output], _LEAST)
-                after = max(before + change, _LEAST)
-                rises.setdefault(place, {})[output] = math.log(after / before)
-        return rises
+        return {place: self._logs(self._changes(place)) for place in legal}
+
+    def _changes(self, place: str) -> dict[str, float]:
+        """By output, the change of the loss without a connection."""
+        found = self.diagnosis.change_without
+        reached = (output for output in self.individual.outputs if (place, output) in found)
+        return {output: found[place, output] for output in reached}
+
+    def _logs(self, changes: Mapping[str, float]) -> dict[str, float]:
+        """Turn changes of the losses into changes of their logarithms."""
+        logs = {}
+        for output, change in changes.items():
+            before = max(self.losses[output], _LEAST)
+            logs[output] = math.log(max(before + change, _LEAST) / before)
+        return logs
 
     def _mean(self, rise: Mapping[str, float]) -> float:
         return sum(rise.values()) / len(self.losses)
 
     def _harms(self, rise: Mapping[str, float]) -> bool:
-        return self._mean(rise) < -self.policy.margin and max(rise.values()) < math.log(1.05)
+        if self._mean(rise) >= -self.policy.margin:
+            return False
+        return max(rise.values()) < math.log1p(WORST)
 
     def _does_nothing(self, rise: Mapping[str, float]) -> bool:
-        return abs(self._mean(rise)) <= NEGLIGIBLE and max(rise.values()) <= NEGLIGIBLE
+        sizes = [abs(change) for change in rise.values()]
+        return bool(sizes) and max(sizes) <= NEGLIGIBLE
 
     def _without(self, place: str, what: str) -> Move:
-        changes = {
-            output: change
-            for (connection, output), change in self.diagnosis.change_without.items()
-            if connection == place
-        }
-        falls = [
-            f"{output} {change / max(self.losses[output], _LEAST):+.1%}"
-            for output, change in sorted(changes.items(), key=lambda item: item[1])
-        ]
-        reason = f"{what}: without it the loss changes by {', '.join(falls)}"
-        gain = -sum(changes.values())
+        changes = self._changes(place)
+        reason, gain = f"{what}: {self._said(changes)}", -sum(changes.values())
         return Move("delete_connection", "aggressive", place, reason, "reduction", gain=gain)
+
+    def _said(self, changes: Mapping[str, float]) -> str:
+        shown = []
+        for output, change in sorted(changes.items(), key=lambda item: item[1]):
+            shown.append(f"{output} {change / max(self.losses[output], _LEAST):+.1%}")
+        return f"without it the loss of {', '.join(shown)}"
 
     def _irrelevant(self) -> Iterator[Move]:
         legal = self._legal("delete_network", gentle=False)

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from ..errors import ValpError
 from ..genome import VALP, Connection, Input, Latent, Layer, Output, SubNetwork
+from . import posterior
 
 MODES = ("train", "reconstruct", "generate")
 
@@ -53,14 +54,14 @@ class Latents:
             heads: The mean and the log-variance side by side, shape (batch, 2 * dim).
         """
         mean, log_variance = heads.chunk(2, 1)
-        log_variance = log_variance.clamp(-10, 10)
+        log_variance = posterior.log_variance_of(log_variance)
         self.moments[name] = mean, log_variance
         if self.mode == "reconstruct":
             return mean
         noise = self.noise[latent.id][:, : latent.dim]
         if self.mode == "generate":
             return noise
-        return torch.addcmul(mean, torch.exp(0.5 * log_variance), noise)
+        return posterior.drawn(mean, torch.exp(0.5 * log_variance), noise)
 
     def divergence(self, name: str) -> Tensor:
         """Return the KL divergence from N(0, I) of the latent variable of a decoder.
@@ -68,14 +69,7 @@ class Latents:
         It is the sum over the dimensions and the mean over the batch.
         """
         mean, log_variance = self.moments[name]
-        # This is -1/2 sum(1 + logvar - mean^2 - exp(logvar)), summed term by term, which needs no
-        # tensor for the whole bracket.
-        total = (
-            torch.dot(mean.reshape(-1), mean.reshape(-1))
-            + log_variance.exp().sum()
-            - log_variance.sum()
-        )
-        return 0.5 * (total - mean.numel()) / mean.shape[0]
+        return posterior.divergence(mean, log_variance, log_variance.exp(), len(mean))
 
 
 class Model(nn.Module):

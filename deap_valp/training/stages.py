@@ -13,10 +13,9 @@ import torch
 from torch import Tensor
 
 from ..genome import Latent, Layer
+from . import posterior
 from .flat import Slot
 from .losses import Measure
-
-clamp_backward = torch.ops.aten.hardtanh_backward.grad_input
 
 
 @dataclass(eq=False)
@@ -149,20 +148,27 @@ class Draw:
             self.rest.fill_(-0.5 * self.pull)
 
     def forward(self) -> None:
-        log_variance = self.raw.clamp(-10, 10)
+        log_variance = posterior.log_variance_of(self.raw)
         variance = log_variance.exp()
         self.deviation = variance.sqrt()
-        self.into.value = torch.addcmul(self.mean, self.deviation, self.noise)
-        terms = variance.sub_(log_variance).addcmul_(self.mean, self.mean)
-        self.loss = (terms.sum() - terms.numel()) * (0.5 * self.each)
+        self.into.value = posterior.drawn(self.mean, self.deviation, self.noise)
+        examples = self.mean.shape[1]
+        self.loss = posterior.divergence(self.mean, log_variance, variance, examples)
 
     def backward(self) -> None:
         gradient = self.into.gradient
         assert gradient is not None
-        torch.add(gradient, self.mean, alpha=self.pull, out=self.of_mean)
-        slope = torch.mul(gradient, self.noise).add_(self.deviation, alpha=self.pull)
-        slope = torch.addcmul(self.rest, slope, self.deviation, value=0.5)
-        clamp_backward(slope, self.raw, -10, 10, grad_input=self.of_raw)
+        posterior.write_gradients(
+            gradient,
+            self.noise,
+            self.mean,
+            self.deviation,
+            self.raw,
+            self.pull,
+            self.rest,
+            self.of_mean,
+            self.of_raw,
+        )
 
 
 class Loss:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from itertools import product
 
 import torch
 from torch import Tensor
@@ -15,6 +16,7 @@ from ..genome import (
     Draft,
     Join,
     Place,
+    Route,
     Structure,
     SubNetwork,
     independent_pairs,
@@ -129,13 +131,19 @@ def mutDeleteConnection(draft: Draft, connection: Connection) -> None:
         Paper V-B, delete_connection.
     """
     provider, receiver = connection.provider, connection.receiver
-    if provider in draft.means:
-        key = draft.entry_bias(receiver)
-        bias = draft.weights[key]
-        mean = torch.from_numpy(draft.means[provider])
-        draft.weights[key] = bias + draft.block(provider, receiver) @ mean
-        draft.follow(draft.weights[key], bias)
+    _fold_mean(draft, provider, receiver)
     draft.disconnect(provider, receiver)
+
+
+def _fold_mean(draft: Draft, provider: str, receiver: str) -> None:
+    """Add to the receiver's entry bias what a connection adds on average, where that is known."""
+    if provider not in draft.means:
+        return
+    key = draft.entry_bias(receiver)
+    bias = draft.weights[key]
+    mean = torch.from_numpy(draft.means[provider])
+    draft.weights[key] = bias + draft.block(provider, receiver) @ mean
+    draft.follow(draft.weights[key], bias)
 
 
 # ---- insertion -----------------------------------------------------------------------------------
@@ -397,3 +405,36 @@ def mutCloneNetwork(draft: Draft, network: Place, gentle: bool) -> None:
         draft.follow(given, block)
         draft.connect(network, receiver, kept)
         draft.connect(clone, receiver, given)
+
+
+def _forks(individual: VALP, gentle: bool) -> list[Route]:
+    if not _room_for_network(individual):
+        return []
+    graph, places = individual.graph, []
+    for network in individual.networks:
+        # A copy that draws the latent of its original would change the divergence of both.
+        if len(graph.succ[network]) < 2 or individual.component(network).drawn:
+            continue
+        if len(graph.pred[network]) > 1:
+            ends = product(individual.providers(network), individual.receivers(network))
+            places += [Route(provider, network, receiver) for provider, receiver in ends]
+    return places
+
+
+@operator(scope="macro", effect="extender", versions=("aggressive",), places=_forks)
+def mutForkNetwork(draft: Draft, route: Route) -> None:
+    """Give a receiver of a sub-network a copy of its own that lacks one of the providers.
+
+    It ends a conflict: a provider that harms one output and is needed by another one. The copy has
+    the weights of the original, and its entry bias takes over what the provider added on average,
+    as in ``mutDeleteConnection``. The other receivers keep the original. Not offered for a
+    sub-network that draws a latent.
+    """
+    _, twin = draft.component(route.network).twins()
+    copy = draft.add_network(twin, draft.tensors_of(route.network))
+    for provider in draft.providers(route.network):
+        draft.connect(provider, copy, draft.block(provider, route.network))
+    _fold_mean(draft, route.provider, copy)
+    draft.disconnect(route.provider, copy)
+    draft.connect(copy, route.receiver, draft.block(route.network, route.receiver))
+    draft.disconnect(route.network, route.receiver)
