@@ -93,10 +93,10 @@ class Stretch:
 
 
 MEAN, SQUARE = 0.9, 0.99
-"""The part of its two means that Adam keeps at a step.
+"""The parts of Adam's running means of the gradient and of its square that a step keeps.
 
-With 0.999, which is usual for the square, an optimizer that goes on from session to session
-remembers the large gradients of the first descent for a thousand steps, and trains slowly.
+The usual number for the square is 0.999. With it, an optimizer that continues from session to
+session remembers the large gradients of the first descent for a thousand steps, and trains slowly.
 """
 
 Step = Callable[[float], None]

@@ -17,7 +17,7 @@ class Place(str):
 
     @staticmethod
     def named(name: str) -> Place:
-        """Return the place of this name, of the class that its form says."""
+        """Return the place of this name. The form of the name says of which class it is."""
         if isinstance(name, Place):
             return name
         if name.count("->") == 2:
@@ -79,7 +79,7 @@ class Connection(Place):
 
 
 class Join(Place):
-    """Where a sub-network could read two providers for a receiver, ``"one*other->receiver"``."""
+    """Two providers and a receiver that a sub-network can join, ``"one*other->receiver"``."""
 
     __slots__ = ("one", "other", "receiver")
     one: str
@@ -101,7 +101,7 @@ class Join(Place):
 
     @property
     def touched(self) -> tuple[str, ...]:
-        """Both providers, and the receiver."""
+        """The two providers and the receiver."""
         return self.one, self.other, self.receiver
 
 
@@ -128,7 +128,7 @@ class Route(Place):
 
     @property
     def touched(self) -> tuple[str, ...]:
-        """Provider, sub-network and receiver."""
+        """The provider, the sub-network and the receiver."""
         return self.provider, self.network, self.receiver
 
 

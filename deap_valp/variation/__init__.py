@@ -4,8 +4,7 @@ A mutation operator is one decorated function, which edits a draft at a legal pl
 does what all operators have in common (see ``operators``). A place is a ``Place``, which is a
 string with named parts: the name of a sub-network (``"n3"``) or of an output, a ``Connection``
 (``"n1->n3"``), a ``Stage``, which is a layer (``"n3.0"``) or the latent of a decoder
-(``"n3.latent"``), a ``Join`` (``"n1*n2->n3"``) or a ``Route``
-(``"n1->n2->n3"``).
+(``"n3.latent"``), a ``Join`` (``"n1*n2->n3"``) or a ``Route`` (``"n1->n2->n3"``).
 
 References:
     Paper V and Fig. 3.

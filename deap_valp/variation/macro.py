@@ -123,9 +123,9 @@ def mutDeleteConnection(draft: Draft, connection: Connection) -> None:
 
     So no component is left without a provider or without a consumer.
 
-    Where a diagnosis knows what the provider gave on average (``connection_intervention``), the
-    receiver's entry bias takes over what the connection added on average. The receiver then loses
-    no more than that metric says.
+    If the diagnosis measured ``connection_intervention``, it knows the mean result of the provider.
+    The product of the block with this mean is then added to the receiver's bias. So the loss
+    changes as that metric predicted.
 
     References:
         Paper V-B, delete_connection.
@@ -136,7 +136,7 @@ def mutDeleteConnection(draft: Draft, connection: Connection) -> None:
 
 
 def _fold_mean(draft: Draft, provider: str, receiver: str) -> None:
-    """Add to the receiver's entry bias what a connection adds on average, where that is known."""
+    """Add to the receiver's bias what a connection adds on average, if that is known."""
     if provider not in draft.means:
         return
     key = draft.entry_bias(receiver)
@@ -233,11 +233,11 @@ def mutInsertNetwork(draft: Draft, connection: Connection, gentle: bool) -> None
 # ---- more paths ----------------------------------------------------------------------------------
 
 UNITS = 64
-"""Relu units of a sub-network on a new path; fewer where the limit of width is lower."""
+"""The number of relu units of a sub-network on a new path, unless the limit of width is lower."""
 
 
 def _bridges(structure: Structure, providers: Sequence[str], receiver: str) -> list[Kind]:
-    """Return the kinds with a carrier that can read all providers and be read by the receiver."""
+    """Return the kinds with a ``carrier`` that can stand between the providers and the receiver."""
     kinds = _carriers(structure, Connection(providers[0], receiver))
     given = {structure.component(provider).gives for provider in providers}
     return [kind for kind in kinds if given <= kind.takes]
@@ -258,6 +258,10 @@ def _parallel_places(individual: VALP, gentle: bool) -> list[Connection]:
 def _could_be_bridged(
     individual: VALP, above: dict[str, frozenset[str]], providers: Sequence[str], receiver: str
 ) -> bool:
+    """Return whether a new sub-network can read the providers and be read by the receiver, gently.
+
+    ``above`` holds the components from which each component can be reached.
+    """
     for provider in providers:
         if provider == receiver or receiver in above[provider]:
             return False
@@ -270,9 +274,9 @@ def _could_be_bridged(
 def mutParallelNetwork(draft: Draft, connection: Connection) -> None:
     """Add a path between two components through a new sub-network; they may be linked already.
 
-    Gentle: the receiver reads the new sub-network, a layer of relu units at random, through a block
-    of zeros, which receives gradient. Not offered where the path would bring a latent to a
-    generation output that had not read it.
+    Gentle: the new sub-network is a random layer of relu units, and the receiver reads it through
+    weights of zero. These can be trained, because their gradient is not zero. A place is not
+    offered if the path would bring a latent to a generation output that did not read it.
     """
     _add_path(draft, [connection.provider], connection.receiver)
 
@@ -293,13 +297,15 @@ def _join_places(individual: VALP, gentle: bool) -> list[Join]:
 def mutJoinNetworks(draft: Draft, join: Join) -> None:
     """Add a sub-network that reads two providers, each of which depends on an input of its own.
 
-    It can learn what only the two together tell, such as a product of their columns. Gentle as
-    ``mutParallelNetwork``. There is no place in a problem of one input.
+    It can learn what only the two together tell, such as a product of their columns. Gentle: the
+    new sub-network and its weights are as in ``mutParallelNetwork``. A problem with one input has
+    no place.
     """
     _add_path(draft, [join.one, join.other], join.receiver)
 
 
 def _add_path(draft: Draft, providers: Sequence[str], receiver: str) -> None:
+    """Add a sub-network that reads the providers and is read by the receiver through zeros."""
     generator = new_generator()
     units = min(UNITS, draft.limits.width)
     component = _bridges(draft, providers, receiver)[0].carrier(units)
@@ -412,7 +418,7 @@ def _forks(individual: VALP, gentle: bool) -> list[Route]:
         return []
     graph, places = individual.graph, []
     for network in individual.networks:
-        # A copy that draws the latent of its original would change the divergence of both.
+        # A copy that draws the latent of its original would change the KL divergence of both.
         if len(graph.succ[network]) < 2 or individual.component(network).drawn:
             continue
         if len(graph.pred[network]) > 1:
@@ -425,10 +431,10 @@ def _forks(individual: VALP, gentle: bool) -> list[Route]:
 def mutForkNetwork(draft: Draft, route: Route) -> None:
     """Give a receiver of a sub-network a copy of its own that lacks one of the providers.
 
-    It ends a conflict: a provider that harms one output and is needed by another one. The copy has
-    the weights of the original, and its entry bias takes over what the provider added on average,
-    as in ``mutDeleteConnection``. The other receivers keep the original. Not offered for a
-    sub-network that draws a latent.
+    This ends a conflict in which a provider harms one output, while another output needs it. The
+    copy has the weights of the original, and its bias gets what the provider added on average, as
+    in ``mutDeleteConnection``. The other receivers keep the original. A sub-network that draws a
+    latent is not offered.
     """
     _, twin = draft.component(route.network).twins()
     copy = draft.add_network(twin, draft.tensors_of(route.network))
