@@ -9,7 +9,7 @@ from . import plots, problems
 from .diagnosis import (
     ALL_METRICS,
     DEFAULT_METRICS,
-    PAPER_METRICS,
+    GROWTH_METRICS,
     Dependency,
     Diagnosis,
     Gain,
@@ -119,7 +119,7 @@ __version__ = "0.1.0"
 __all__ = [
     "ALL_METRICS",
     "DEFAULT_METRICS",
-    "PAPER_METRICS",
+    "GROWTH_METRICS",
     "PENALTY",
     "PLAIN",
     "VALP",

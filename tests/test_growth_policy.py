@@ -223,7 +223,7 @@ def test_it_says_which_metrics_it_lacks(problem):
     problem = zoo.problem_of("smallest")
     two = ("loss_slope", "module_intervention")
     individual.fitness.values = valp.evaluate(individual, problem, 3, 3, metrics=two)
-    with pytest.raises(EvaluationError, match=r"growth needs the metrics .*DEFAULT_METRICS"):
+    with pytest.raises(EvaluationError, match=r"growth needs the metrics .*GROWTH_METRICS"):
         valp.selMutation(individual, policy="growth")
 
 
@@ -243,7 +243,7 @@ def test_numbers_out_of_range_are_refused(wrong):
 def test_every_zoo_member_gets_a_legal_move(zoo_name, training):
     individual, problem = zoo.member(zoo_name), zoo.problem_of(zoo_name)
     individual.fitness.values = valp.evaluate(
-        individual, problem, 5, 10, metrics=valp.DEFAULT_METRICS, training=training
+        individual, problem, 5, 10, metrics=valp.GROWTH_METRICS, training=training
     )
     assert set(losses_of(individual.evaluation)) == set(problem.outputs)
     for _ in range(5):
@@ -265,7 +265,7 @@ def toolbox_of(problem, policy="growth"):
         problem=problem,
         batches=5,
         first_batches=20,
-        metrics=valp.DEFAULT_METRICS,
+        metrics=valp.GROWTH_METRICS,
     )
     toolbox.register("selMutation", valp.selMutation, policy=policy)
     toolbox.register("mate", valp.cxExclusiveSubgraph)
@@ -370,7 +370,7 @@ def test_a_fork_changes_its_receiver_alone_and_by_what_the_diagnosis_said(zoo_na
 def test_the_folded_bias_keeps_what_its_optimizer_remembers():
     individual, problem = zoo.fan_in(), zoo.mixed_problem()
     individual.fitness.values = valp.evaluate(
-        individual, problem, 5, 5, metrics=valp.DEFAULT_METRICS
+        individual, problem, 5, 5, metrics=valp.GROWTH_METRICS
     )
     place = valp.operators()["delete_connection"].places(individual, False)[0]
     key = individual.entry_bias(place.receiver)
@@ -443,7 +443,7 @@ def test_a_planted_input_is_found():
         draft.weights["n1->n0"] = torch.zeros_like(draft.weights["n1->n0"])
         draft.weights["b->n1"] = torch.zeros_like(draft.weights["b->n1"])
     individual.fitness.values = valp.evaluate(
-        individual, problem, 200, 200, metrics=valp.DEFAULT_METRICS
+        individual, problem, 200, 200, metrics=valp.GROWTH_METRICS
     )
     move = valp.ByGain(deletions=0, sharpness=math.inf)(valp.Situation(individual))
     assert move.place.startswith("b->"), str(move)

@@ -12,16 +12,16 @@ Metric = Callable[[Subject], Mapping[Any, Any]]
 METRICS: dict[str, Metric] = {}
 """The registered metrics by name."""
 
-PAPER_METRICS = ("loss_slope", "module_intervention")
-"""What the guidelines need: the metrics with the most significant differences (paper VII-A)."""
-
-DEFAULT_METRICS = (
-    *PAPER_METRICS,
+GROWTH_METRICS = (
+    "module_intervention",
     "growth_potential",
     "pair_potential",
     "connection_intervention",
 )
-"""What the default policy, ``growth``, needs, and what ``evaluate`` measures by default."""
+"""What the policy ``growth`` needs."""
+
+DEFAULT_METRICS = ("loss_slope", *GROWTH_METRICS)
+"""What the default policy needs, and the paper's guidelines (VII-A)."""
 
 
 class AllMetrics(Sequence[str]):

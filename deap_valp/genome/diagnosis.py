@@ -99,7 +99,7 @@ class Diagnosis:
 
     measured: Mapping[str, Mapping[Any, Any]]
     examples: int = 0
-    means: Mapping[str, Any] = field(default_factory=dict)
+    means: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def slopes(self) -> Mapping[str, Slope]:

@@ -10,13 +10,14 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from ..diagnosis import DEFAULT_METRICS
+from ..diagnosis import GROWTH_METRICS
 from ..errors import EvaluationError, RegistrationError
 from ..genome import VALP, Connection, Diagnosis, Evaluation, Gain, Place, Route
 from ..variation.operators import Move, operators
 from .policies import POLICIES, Situation, random_move
+from .rules import donations
 from .view import Thresholds, View
 
 NEGLIGIBLE = 0.001
@@ -32,17 +33,21 @@ _LEAST = 1e-9
 class ByGain:
     """Grow where the predicted fall of the loss is largest, and delete what harms or is idle.
 
-    A connection between two components is judged by the linear gain of ``growth_potential``, a
-    sub-network in parallel by the nonlinear one, a sub-network that reads two components by
-    ``pair_potential``. The score of a move is the fall of the loss that it predicts: the sum over
-    the outputs of the share of what the receiver gets wrong that is explained, less what noise
-    explains, times the output's normalised validation loss. One of the moves is drawn, in
-    proportion to the score raised to ``sharpness``.
+    The moves that grow, and what they promise of the fall of the normalised validation loss, summed
+    over the outputs:
 
-    In a part of the draws it deletes instead: the connection without which the losses are lowest,
-    if they are lower than with it; else a sub-network that is irrelevant for every output and old
-    enough. Where nothing is left to gain, it deletes as well, idle connections too. Where nothing
-    is left to delete either, a random gentle macro operator explores.
+    - ``add_connection`` by the linear gain of ``growth_potential``, ``parallel_network`` by the
+      nonlinear one, ``join_networks`` by ``pair_potential``: the share of what the receiver gets
+      wrong that is explained, less what noise explains, times the loss of the output;
+    - ``fork_network`` by ``connection_intervention``: what one output loses by a connection that
+      another one needs;
+    - a donation, in a population: the difference to the donor's loss.
+
+    One of them is drawn, in proportion to its promise raised to ``sharpness``. In a part of the
+    draws the policy deletes instead: the connection without which the losses are lowest, if that is
+    lower than with it; else a sub-network that is irrelevant for every output and old enough. Where
+    nothing promises a gain, it deletes as well, idle connections too. Where nothing is left to
+    delete either, a random gentle macro operator explores.
 
     Attributes:
         deletions: Share of the draws that delete, where there is something to delete.
@@ -86,7 +91,7 @@ class ByGain:
         evaluation = individual.evaluation
         if evaluation is None or evaluation.diagnosis is None:
             return self._explored(individual, "no diagnosis of this structure")
-        lack = Lack(individual, evaluation, evaluation.diagnosis, self)
+        lack = Lack(situation, evaluation, evaluation.diagnosis, self)
         growing = _open(lack.growing(), situation.barred)
         if not growing or random.random() < self.deletions:
             for reducing in lack.reducing(idle=not growing):
@@ -95,7 +100,7 @@ class ByGain:
                     return max(moves, key=lambda move: move.gain or 0.0)
         if growing:
             return self._drawn(growing)
-        return self._explored(individual, "no gain above the noise is left, and nothing harms")
+        return self._explored(individual, "nothing promises a gain, and nothing harms")
 
     def _drawn(self, moves: list[Move]) -> Move:
         best = max(move.gain or 0.0 for move in moves)
@@ -124,8 +129,8 @@ class Lack:
     """What an evaluated individual lacks, as moves that could help.
 
     Args:
-        individual: Evaluated as it is.
-        evaluation: Its own.
+        situation: With an individual that was evaluated as it is.
+        evaluation: The individual's.
         diagnosis: The evaluation's.
         policy: Says from when on a number counts.
 
@@ -134,18 +139,18 @@ class Lack:
     """
 
     def __init__(
-        self, individual: VALP, evaluation: Evaluation, diagnosis: Diagnosis, policy: ByGain
+        self, situation: Situation, evaluation: Evaluation, diagnosis: Diagnosis, policy: ByGain
     ) -> None:
-        lacking = [name for name in DEFAULT_METRICS if name not in diagnosis.measured]
+        lacking = [name for name in GROWTH_METRICS if name not in diagnosis.measured]
         if lacking:
             raise EvaluationError(
                 f"the policy growth needs the metrics {lacking} too, and the evaluation measured "
-                f"{list(diagnosis.measured)}: evaluate(..., metrics=deap_valp.DEFAULT_METRICS)"
+                f"{list(diagnosis.measured)}: evaluate(..., metrics=deap_valp.GROWTH_METRICS)"
             )
-        self.individual = individual
+        self.individual = situation.individual
         self.diagnosis = diagnosis
         self.policy = policy
-        self.view = View(individual, diagnosis, policy.thresholds)
+        self.view = View(self.individual, diagnosis, policy.thresholds, situation.population)
         self.losses = losses_of(evaluation)
         self.floor = policy.noise / max(diagnosis.examples, 1)
 
@@ -175,6 +180,7 @@ class Lack:
                     reason = self._explained(by_output)
                     yield Move(operator, "gentle", place, reason, "growth", gain=score)
         yield from self._forks()
+        yield from self._donations()
 
     def _forks(self) -> Iterator[Move]:
         """Yield the copies that would free an output of a provider which others need."""
@@ -189,6 +195,15 @@ class Lack:
                 reason = f"{connection} harms, others may need it: {self._said(found)}"
                 gain = -sum(found.values())
                 yield Move("fork_network", "aggressive", place, reason, "growth", gain=gain)
+
+    def _donations(self) -> Iterator[Move]:
+        """Yield the donation that brings the weakest output a peer's subgraph, if it gains."""
+        for move in donations(self.view, "growth"):
+            assert move.donor is not None and move.donor.evaluation is not None
+            theirs = losses_of(move.donor.evaluation)[move.place]
+            gain = self.losses[move.place] - theirs
+            if gain > 0:
+                yield replace(move, gain=gain)
 
     def score(self, gains: Mapping[str, Gain]) -> float:
         """Return the predicted fall of the summed losses, by the gains of one place by output."""

@@ -26,16 +26,15 @@ def selMutation(
 
     Nothing is changed: the result is a ``Move``, and ``move.apply(individual)`` carries it out.
 
-    The default policy is ``growth``: it grows where the diagnosis predicts the largest fall of the
-    loss, and deletes what harms. On tables and planted problems its test scores were a fifth below
-    those of ``gentle``, ``adaptive`` and of training on without a change (docs/selection.md). It
-    needs the metrics that ``evaluate`` measures by default.
+    The default policy is ``growth``: it adds what the diagnosis says that an output lacks, and
+    takes away what harms an output (``ByGain``). It measured best (docs/selection.md). It needs the
+    metrics that ``evaluate`` measures by default.
 
     The paper's policy is ``guidelines``. Its rules propose moves; those that are illegal or barred
     are left out. The rest is divided into reducers, aggressive extenders and gentle extenders, and
     one move of the first class that is not empty is drawn at random.
 
-    All three draw a random gentle macro operator at a random place if there is no proposal, or
+    Both policies draw a random gentle macro operator at a random place if there is no proposal, or
     no diagnosis of exactly this individual: it was never evaluated, its evaluation failed, or it
     was changed since.
 
@@ -43,15 +42,17 @@ def selMutation(
         individual: The individual to choose a change for.
         population: The peers of the individual, for policies that compare them. The individual
             itself may be among them.
-        policy: The name of a policy: ``growth``, ``adaptive``, ``guidelines`` (paper VII-B),
-            ``principles`` (paper IV-E, with all five metrics), ``random`` (uniform over every
-            (operator, version) of the macro operators, then over its places), ``gentle`` (the same
-            among gentle versions), ``fixed`` (the same with given probabilities), ``retrain`` (no
-            change), or a rule set added with ``rule``. Or a policy with parameters: ``ByGain``,
-            ``ByRules``, ``Adaptive``, ``AtRandom``, ``FixedProbabilities``, ``Bandit``, or any
-            callable from a ``Situation`` to a ``Move``.
+        policy: The name of a policy: ``growth``, ``adaptive`` (rules for gentle growth at what is
+            relevant), ``guidelines`` (paper VII-B), ``principles`` (paper IV-E, with all five
+            metrics), ``random`` (uniform over every (operator, version)
+            of the macro operators, then over its places), ``gentle`` (the same among gentle
+            versions), ``fixed`` (the same with given probabilities), ``retrain`` (no change), or
+            a rule set added with ``rule``. Or a policy with parameters: ``ByGain``, ``ByRules``,
+            ``Adaptive``, ``AtRandom``, ``FixedProbabilities``, ``Bandit``, or any callable from a ``Situation``
+            to a ``Move``.
         barred: The ``Move.key`` of each move that is not to be proposed, since it did not improve
-            this individual. Policies that follow rules heed it; those that draw at random do not.
+            this individual. ``growth`` and policies that follow rules heed it; those that draw at
+            random do not.
 
     Returns:
         The move, with its reason and its rule. None if no operator has a legal place, or if the
@@ -59,7 +60,7 @@ def selMutation(
 
     Raises:
         RegistrationError: The policy is unknown.
-        EvaluationError: The evaluation did not measure what a rule of the policy needs.
+        EvaluationError: The evaluation did not measure what the policy needs.
 
     References:
         Paper IV-E, VII-B to VII-D; select_operator of Fig. 4.
