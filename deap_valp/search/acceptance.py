@@ -58,7 +58,7 @@ class Graded:
     """
 
     margin: float = 0.005
-    worst: float = 0.05
+    worst: float = 0.1
     costs: float = 0.1
 
     def __post_init__(self) -> None:
