@@ -1,4 +1,7 @@
-"""The contract of every registered operator, over the registry, the zoo and seeds; new operators are tested unnamed."""
+"""The contract of every registered operator, over the registry, the zoo and seeds.
+
+A new operator is tested without being named here.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rules, thresholds, policies: one synthetic diagnosis for each rule gives exactly its proposals."""
+"""Rules, thresholds, policies: a synthetic diagnosis for each rule gives exactly its proposals."""
 
 from __future__ import annotations
 
@@ -67,7 +67,10 @@ def slopes_of(individual, **named):
 def two_outputs():
     """n0 feeds n1 (label) and n2 (value); every connection of n0 is a choice."""
     networks = {"n0": zoo.generic(4), "n1": zoo.generic(3), "n2": zoo.generic(3)}
-    edges = "left->n0 right->n0 left->n1 n0->n1 n0->n2 right->n2 n1->label n2->value n3->image n4->texture"
+    edges = (
+        "left->n0 right->n0 left->n1 n0->n1 n0->n2 right->n2 n1->label n2->value n3->image "
+        "n4->texture"
+    )
     networks |= {"n3": zoo.decoder(2, 3), "n4": zoo.decoder(2, 3), "n5": zoo.generic(3)}
     return zoo.build(zoo.mixed_problem(), networks, f"{edges} left->n5 n5->n3 n5->n4")
 

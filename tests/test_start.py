@@ -54,9 +54,8 @@ def test_heads_of_values_are_zero_so_each_begins_as_a_constant(problem):
     predicted = model({name: torch.nan_to_num(users[name]) for name in rows})
     for output in individual.outputs:
         if "values" in individual.component(output).takes:
-            assert torch.equal(
-                predicted[output], predicted[output][:1].expand_as(predicted[output])
-            )
+            constant = predicted[output][:1].expand_as(predicted[output])
+            assert torch.equal(predicted[output], constant)
 
 
 @pytest.mark.parametrize("count", range(2, 9))

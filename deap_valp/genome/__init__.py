@@ -1,4 +1,4 @@
-"""What a VALP is: components and connections, weights, its rules, how it is drawn and saved."""
+"""The genome of a VALP: its components, connections and weights, its rules, drawing and saving."""
 
 from .activations import ACTIVATIONS, SOFTMAX, Activation, Layer
 from .decision import Decision

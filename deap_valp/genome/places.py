@@ -1,6 +1,7 @@
-"""Places in a VALP, where an operator can act. A place is its own name: a string that knows its parts.
+"""The places in a VALP at which an operator can act.
 
-A place equals, prints, pickles and is looked up as the string, so callers may write ``"n1->n3"``.
+A place is a string with named parts, such as the provider and the receiver of a connection. It
+equals, prints and pickles as the string does, so callers may write ``"n1->n3"`` instead.
 
 References:
     Paper V (what each operator acts on).
@@ -10,13 +11,13 @@ from __future__ import annotations
 
 
 class Place(str):
-    """A place in a VALP, by its name: a sub-network, an output or a hyperparameter."""
+    """A place in a VALP by its name: a sub-network, an output or a hyperparameter."""
 
     __slots__ = ()
 
     @staticmethod
     def named(name: str) -> Place:
-        """Return the place of this name, of the class that its form says."""
+        """Return the place of this name. The form of the name says of which class it is."""
         if isinstance(name, Place):
             return name
         if name.count("->") == 2:
@@ -30,12 +31,12 @@ class Place(str):
 
     @property
     def component(self) -> str:
-        """Name of the component that a change at this place is felt in first."""
+        """The name of the first component whose result a change at this place can alter."""
         return str(self)
 
     @property
     def touched(self) -> tuple[str, ...]:
-        """Names of the components that a change at this place concerns."""
+        """The names of the components that a change at this place concerns."""
         return (self.component,)
 
 
@@ -53,7 +54,7 @@ class Connection(Place):
 
     @classmethod
     def parse(cls, name: str) -> Connection:
-        """Read a connection from text, as a user or a file gives it.
+        """Return the connection that a text names, such as a user or a file gives it.
 
         Raises:
             ValueError: ``name`` is not two names with an arrow between them.
@@ -73,12 +74,12 @@ class Connection(Place):
 
     @property
     def touched(self) -> tuple[str, ...]:
-        """Provider and receiver."""
+        """The provider and the receiver."""
         return self.provider, self.receiver
 
 
 class Join(Place):
-    """Where a sub-network could read two providers for a receiver, ``"one*other->receiver"``."""
+    """Two providers and a receiver that a sub-network can join, ``"one*other->receiver"``."""
 
     __slots__ = ("one", "other", "receiver")
     one: str
@@ -100,7 +101,7 @@ class Join(Place):
 
     @property
     def touched(self) -> tuple[str, ...]:
-        """Both providers, and the receiver."""
+        """The two providers and the receiver."""
         return self.one, self.other, self.receiver
 
 
@@ -127,7 +128,7 @@ class Route(Place):
 
     @property
     def touched(self) -> tuple[str, ...]:
-        """Provider, sub-network and receiver."""
+        """The provider, the sub-network and the receiver."""
         return self.provider, self.network, self.receiver
 
 

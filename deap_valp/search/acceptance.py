@@ -49,7 +49,7 @@ class Graded:
     Attributes:
         margin: The mean change over the outputs must be below minus this number. Smaller changes
             are noise.
-        worst: No output may grow by more than this part (0.05 is 5 %), so none is given up for
+        worst: No output may grow by more than this part (0.1 is 10 %), so none is given up for
             another.
         costs: The weight of a cost, where an output has weight 1. With 0, costs do not count.
 
@@ -58,7 +58,7 @@ class Graded:
     """
 
     margin: float = 0.005
-    worst: float = 0.05
+    worst: float = 0.1
     costs: float = 0.1
 
     def __post_init__(self) -> None:

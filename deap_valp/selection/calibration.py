@@ -47,9 +47,7 @@ def calibrateThresholds(evaluations: Iterable[Evaluation]) -> dict[str, Threshol
             f"got {len(diagnoses)}"
         )
     lacking = [
-        name
-        for name in NEEDED
-        if any(name not in diagnosis.measured for diagnosis in diagnoses)
+        name for name in NEEDED if any(name not in diagnosis.measured for diagnosis in diagnoses)
     ]
     if lacking:
         raise EvaluationError(

@@ -44,12 +44,11 @@ def selMutation(
             itself may be among them.
         policy: The name of a policy: ``growth``, ``adaptive`` (rules for gentle growth at what is
             relevant), ``guidelines`` (paper VII-B), ``principles`` (paper IV-E, with all five
-            metrics), ``random`` (uniform over every (operator, version)
-            of the macro operators, then over its places), ``gentle`` (the same among gentle
-            versions), ``fixed`` (the same with given probabilities), ``retrain`` (no change), or
-            a rule set added with ``rule``. Or a policy with parameters: ``ByGain``, ``ByRules``,
-            ``Adaptive``, ``AtRandom``, ``FixedProbabilities``, ``Bandit``, or any callable from a ``Situation``
-            to a ``Move``.
+            metrics), ``random`` (uniform over every (operator, version) of the macro operators,
+            then over its places), ``gentle`` (the same among gentle versions), ``fixed`` (the same
+            with given probabilities), ``retrain`` (no change), or a rule set added with ``rule``.
+            Or a policy with parameters: ``ByGain``, ``ByRules``, ``Adaptive``, ``AtRandom``,
+            ``FixedProbabilities``, ``Bandit``, or any callable from a ``Situation`` to a ``Move``.
         barred: The ``Move.key`` of each move that is not to be proposed, since it did not improve
             this individual. ``growth`` and policies that follow rules heed it; those that draw at
             random do not.
