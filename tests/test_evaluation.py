@@ -218,7 +218,7 @@ def test_an_exploding_model_costs_the_evaluation():
     individual = zoo.build(problem, {"n0": zoo.generic(4, activation="identity")}, "x->n0 n0->y")
     with zoo.editing(individual) as draft:
         draft.optimizers["y"] = valp.Optimizer("sgd", 1e6)
-    evaluation = valp.evaluate(individual, problem, first_batches=50)
+    evaluation = valp.evaluate(individual, problem, first_batches=50, training=valp.PLAIN)
     assert not evaluation.ok and tuple(evaluation) == (valp.PENALTY,)
 
 

@@ -65,6 +65,8 @@ def untouched_keys(name, place, individual):
         return set(individual.weights) - {Connection(place.network, place.receiver)}
     if name == "delete_connection":  # what it added on average goes into the bias
         return set(individual.weights) - {place, individual.entry_bias(place.receiver)}
+    if name == "delete_connection":  # its mean goes to the bias
+        return set(individual.weights) - {place, individual.entry_bias(place.receiver)}
     if "->" in place:
         return set(individual.weights) - {place}
     network = place.split(".")[0]

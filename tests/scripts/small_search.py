@@ -21,7 +21,8 @@ from deap import algorithms, base, creator, tools
 from noting import ORIGIN, evaluate
 
 import deap_valp as valp
-from deap_valp.training import batch_starts, sub_losses
+from deap_valp.training import sub_losses
+from deap_valp.training.batches import batches_of
 from deap_valp.training.model import Latents
 
 KIND, PROCESSES, NOTES = sys.argv[1], int(sys.argv[2]), Path(sys.argv[3])
@@ -118,12 +119,10 @@ def first_loss(individual, child):
     data = problem.split("train")
     size = min(child.batch_size, data.size)
     seed = hash((child.seed, 0)) % 2**63
-    start = batch_starts(data.size, size, 1, seed)[0]
-    features = {name: value[start : start + size] for name, value in data.inputs.items()}
-    targets = {name: value[start : start + size] for name, value in data.targets.items()}
+    generator = torch.Generator().manual_seed(seed)
+    features, targets = next(batches_of(data, size, seed, generator))
     model = valp.decode(individual)
-    noise = model.draw_noise(size, torch.Generator().manual_seed(seed)) if model.latents else None
-    latents = Latents("train", noise)
+    latents = Latents("train", model.draw_noise(size, generator))
     values = sub_losses(model, problem)(model.run(features, latents), targets, latents)
     return dict(zip(model.outputs, values.tolist(), strict=True))
 
