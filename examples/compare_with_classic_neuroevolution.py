@@ -1,4 +1,6 @@
-"""Guided VALP searches beside classic neuroevolution: one harness, equal budgets, paired seeds (docs/comparison.md).
+"""Guided VALP searches beside classic neuroevolution, with equal budgets and paired seeds.
+
+The results are in docs/comparison.md.
 
 usage: python compare_with_classic_neuroevolution.py [--problem digits] [--seeds 5] [--workers 2]
 [--folder comparison]
@@ -32,7 +34,10 @@ SMALL = bool(os.environ.get("DEAP_VALP_SMALL"))
 
 @dataclass(frozen=True)
 class Settings:
-    """What all runs of a folder share; ``examples`` and ``seconds`` are the budget of a run, None is no limit."""
+    """What all runs of a folder share.
+
+    ``examples`` and ``seconds`` are the budget of a run. None is no limit.
+    """
 
     problem: str
     examples: int | None = 800_000

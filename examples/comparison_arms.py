@@ -1,4 +1,4 @@
-"""The searches that compare_with_classic_neuroevolution.py runs, and the budget that each of them runs under."""
+"""The searches that compare_with_classic_neuroevolution.py runs, and the budget of each."""
 
 import json
 import math
@@ -40,7 +40,7 @@ class BudgetSpent(Exception):
 
 
 class Run:
-    """Counts what the evaluations of a search see, writes each of them down, and keeps their front."""
+    """Counts and records what the evaluations of a search see, and keeps their front."""
 
     def __init__(self, settings, problem, file):
         self.settings, self.problem, self.file = settings, problem, file
@@ -67,7 +67,10 @@ class Run:
         self.examples += examples
 
     def note(self, values, weights, test):
-        """Write down an evaluation by its validation scores; ``test()``, the same on test, is kept for the front."""
+        """Record an evaluation by its validation scores.
+
+        ``test()`` returns the test scores, which are kept for the front.
+        """
         line = {
             "examples": self.examples,
             "seconds": round(perf_counter() - self.began, 3),
@@ -133,7 +136,7 @@ class Run:
         return True
 
     def head_start(self, name):
-        """Of an output: the head of the constant predictor, and the spread of its target around that."""
+        """Return an output's constant prediction, and the spread of its target around that."""
         target = self.data.targets[name]
         spread = (
             target.std(0)
@@ -197,7 +200,9 @@ def population(run, toolbox, starts):
 
 
 class Separable(cma.Strategy):
-    """DEAP's CMA-ES with a diagonal covariance, since the full one takes half a second a step from 1,400 weights on.
+    """DEAP's CMA-ES with a diagonal covariance.
+
+    A step of the full covariance takes half a second from 1,400 weights on.
 
     References:
         Ros & Hansen 2008, A Simple Modification in CMA-ES Achieving Linear Time and Space
@@ -243,7 +248,7 @@ class Separable(cma.Strategy):
 
 
 def cma_es(run, toolbox, starts):
-    """Fixed topology, evolved weights: all weights of a narrow VALP by CMA-ES on the sum of its normalised losses."""
+    """Change the weights of a narrow VALP by CMA-ES, for the lowest sum of normalised losses."""
     narrow = {
         "networks": (2, 2),
         "layers": (1, 1),
@@ -305,7 +310,7 @@ def cma_es(run, toolbox, starts):
 
 
 def neat(run, toolbox, starts):
-    """NEAT by neat-python: one network for all outputs but the images, which such a network cannot draw."""
+    """NEAT by neat-python: one network for all outputs but the images, which it cannot draw."""
     import neat as library
 
     kinds = {name: kind for name, kind in run.problem.outputs.items() if kind.kind != "generation"}
@@ -446,6 +451,6 @@ ARMS = {
     "neat": neat,
 }
 NOTES = {
-    "cma-es": "a fixed VALP of two sub-networks with 8 tanh units each; its weights are all that changes",
-    "neat": "one network for label and histogram; it cannot generate images, so a hypervolume is not defined",
+    "cma-es": "a fixed VALP of two sub-networks with 8 tanh units each; only its weights change",
+    "neat": "one network for label and histogram; it draws no images, so it has no hypervolume",
 }

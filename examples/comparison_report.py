@@ -1,4 +1,6 @@
-"""Statistics, table and figures of what compare_with_classic_neuroevolution.py left in a folder (docs/comparison.md).
+"""Statistics, table and figures of a folder of compare_with_classic_neuroevolution.py.
+
+The page docs/comparison.md explains them.
 
 usage: python comparison_report.py [folder]
 """
@@ -84,7 +86,7 @@ def read_folder(folder, order):
 
 
 def reference_of(found):
-    """The corner of the hypervolumes: 1.2 times the median of the seeds' starts; None without any."""
+    """Return the corner of the hypervolumes: 1.2 times the median of the starts of all seeds."""
     starts = {
         seed: run.start
         for runs in found.values()
@@ -124,13 +126,19 @@ def front_shares(found):
 
 
 def vargha_delaney(ours, theirs):
-    """Probability that a value of ours is lower than one of theirs, a tie counting half (A12; 0.5 is no effect)."""
+    """Return the probability that a value of ours is lower than one of theirs (A12).
+
+    A tie counts half, so 0.5 is no effect.
+    """
     differences = np.subtract.outer(np.asarray(theirs), np.asarray(ours))
     return float((differences > 0).mean() + (differences == 0).mean() / 2)
 
 
 def kruskal(groups):
-    """Kruskal-Wallis p, and by pair of names Dunn's with Holm's correction; 1 where all values are the same."""
+    """Return the p of Kruskal-Wallis, and of Dunn's test with Holm's correction for each pair.
+
+    They are 1 where all values are the same.
+    """
     names, samples = list(groups), list(groups.values())
     pairs = list(combinations(range(len(names)), 2))
     if len(names) < 2 or len(set(np.concatenate(samples))) < 2:
@@ -141,7 +149,7 @@ def kruskal(groups):
 
 
 def paired(ours, theirs):
-    """Seeds in which ours is lower, in which theirs is, and the p of Wilcoxon's signed ranks; of values by seed."""
+    """Return the seeds in which ours is lower, those in which theirs is, and Wilcoxon's p."""
     differences = np.array(
         [ours[seed] - theirs[seed] for seed in sorted(ours.keys() & theirs.keys())]
     )
@@ -151,7 +159,10 @@ def paired(ours, theirs):
 
 
 def measured(found):
-    """By measure, arm and seed a number, the lower the better: test scores, and the hypervolume with a minus sign."""
+    """Return a number by measure, arm and seed; lower is better.
+
+    The numbers are the test scores, and minus the hypervolume.
+    """
     objectives = next(run.objectives for runs in found.values() for run in runs.values())
     values = {name: {arm: {} for arm in found} for name in (*objectives, HYPERVOLUME)}
     reference = reference_of(found)
@@ -292,10 +303,10 @@ def markdown(lines):
 
 
 def courses(found, clock):
-    """By arm and measure the best scores so far on validation at common positions of a clock (examples, seconds).
+    """Return the best scores so far on validation by arm and measure, at the same times of a clock.
 
-    Gives the positions, and by measure and arm an array (seeds, positions), NaN before the first
-    evaluation.
+    The clock counts examples or seconds. The result has these times, and by measure and arm an
+    array (seeds, times), which is NaN before the first evaluation.
     """
     reference, objectives = (
         reference_of(found),
@@ -365,7 +376,10 @@ def draw_courses(found, names, path):
 
 
 def attained(runs, pair):
-    """The 50 % attainment surface of two objectives: what half of the runs reach, on test, as points by the first."""
+    """Return the 50 % attainment surface of two objectives: what half of the runs reach, on test.
+
+    It is a set of points, in the order of the first objective.
+    """
     fronts = [
         run.test[:, pair] for run in runs if len(run.test) and not np.isnan(run.test[:, pair]).any()
     ]

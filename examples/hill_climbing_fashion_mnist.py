@@ -36,13 +36,16 @@ creator.create("FitnessMulti", valp.Fitness, weights=problem.weights)
 creator.create("Individual", valp.VALP, fitness=creator.FitnessMulti)
 
 toolbox = base.Toolbox()
-toolbox.register("individual", valp.initVALP, creator.Individual, problem, networks=(3, 6))
+toolbox.register(
+    "individual", valp.initVALP, creator.Individual, problem, networks=(3, 6), start="random"
+)
 toolbox.register(
     "evaluate",
     valp.evaluate,
     problem=problem,
     batches=arguments.batches,
     first_batches=arguments.first_batches,
+    training=valp.PLAIN,  # the paper's, as the random start and the acceptance by majority
 )
 toolbox.register("selMutation", valp.selMutation, policy=arguments.policy)
 
@@ -51,7 +54,12 @@ def main() -> None:
     random.seed(arguments.seed)
     began, front, archive = time.time(), tools.ParetoFront(), []
     best, logbook = valp.hillClimbing(
-        toolbox.individual(), toolbox, nsteps=arguments.steps, halloffame=front, archive=archive
+        toolbox.individual(),
+        toolbox,
+        nsteps=arguments.steps,
+        accept=valp.majority,
+        halloffame=front,
+        archive=archive,
     )
     print(valp.decisions(archive), "\nDid it pay?", valp.payoff(archive), "", sep="\n")
     print(best, best.evaluation.diagnosis, sep="\n")

@@ -2,8 +2,9 @@
 
 A first VALP is trained. Then hill climbing changes one thing at a time: a diagnosis of the trained
 model says what, the changed model is trained on, and it is kept if it is better over all outputs
-together (paper, Fig. 4). The script prints each step with its reason, then the Pareto front (the models that
-no other one beats in everything) and the test scores, and saves plots. It takes about a minute.
+together. The script prints each step with its reason, then the Pareto front (the models that no
+other one beats in everything) and the test scores, and saves plots. In its last lines the search
+stands beside the start, trained on for as many sessions without a change. It takes a minute.
 """
 
 import os
@@ -25,20 +26,26 @@ creator.create("FitnessMulti", valp.Fitness, weights=problem.weights)
 creator.create("Individual", valp.VALP, fitness=creator.FitnessMulti)
 
 toolbox = base.Toolbox()
-toolbox.register("individual", valp.initVALP, creator.Individual, problem, networks=(3, 6))
+toolbox.register("individual", valp.initVALP, creator.Individual, problem)
 toolbox.register(
     "evaluate", valp.evaluate, problem=problem, batches=BATCHES, first_batches=FIRST_BATCHES
 )
 toolbox.register("selMutation", valp.selMutation)
+
+control = base.Toolbox()  # the same without a change: every step is one more training session
+control.register("evaluate", toolbox.evaluate)
+control.register("selMutation", valp.selMutation, policy="retrain")
 
 
 def main() -> None:
     random.seed(1)
     start, front, archive = toolbox.individual(), tools.ParetoFront(), []
     print(problem, "", start, "", sep="\n")
+    start.fitness.values = toolbox.evaluate(start)  # once for both
     best, logbook = valp.hillClimbing(
         start, toolbox, nsteps=STEPS, halloffame=front, archive=archive
     )
+    trained_on, _ = valp.hillClimbing(start, control, nsteps=STEPS)
 
     for record in logbook:
         scores = "  ".join(f"{name} {record[name]:.4g}" for name in problem.objectives)
@@ -49,8 +56,6 @@ def main() -> None:
         values = zip(problem.objectives, individual.fitness.values)
         print("  ", *(f"{name} {value:.4g} " for name, value in values))
     print("\nThe last incumbent:", best, best.evaluation.diagnosis, sep="\n")
-    tested = valp.score(best, problem, split="test")
-    print("\nTest scores:", *(f"{name} {value:.4g} " for name, value in tested.items()))
 
     folder = Path("quickstart_plots")
     folder.mkdir(exist_ok=True)
@@ -63,7 +68,12 @@ def main() -> None:
         "samples": valp.plots.plot_samples(samples, real=real),
     }.items():
         figure.savefig(folder / f"{name}.png", dpi=120, bbox_inches="tight")
-    print(f"\nPlots saved in {folder.resolve()}")
+    print(f"\nPlots saved in {folder.resolve()}\n\nTest scores:")
+    rows = {"the start": start, "trained on": trained_on, "the search": best}
+    for what, individual in rows.items():
+        tested = valp.score(individual, problem, split="test")
+        scores = "  ".join(f"{name} {value:.4g}" for name, value in tested.items())
+        print(f"  {what:10s}  {scores}  ({individual.weight_count} weights)")
 
 
 if __name__ == "__main__":

@@ -92,7 +92,10 @@ LAUNCHERS = {"serial": (), "processes": (), "scoop": ("-m", "deap_valp.scoop", "
 
 
 def kill_after(evaluations, folder, command):
-    """Kill a search and its workers as soon as so many evaluations more have been finished; whether it still ran."""
+    """Kill a search and its workers as soon as so many more evaluations have finished.
+
+    Return whether the search still ran.
+    """
     folder.mkdir(exist_ok=True)
     calls = folder / "calls"
 
@@ -117,7 +120,7 @@ def kill_after(evaluations, folder, command):
 @pytest.mark.parametrize("kind", LAUNCHERS)
 @pytest.mark.parametrize("name", ["eaGuided", "eaAging", "eaSteadyState"])
 def test_killed_with_all_its_workers(name, kind, tmp_path):
-    """What each worker has finished counts, also where the map gives all results at once, at its end."""
+    """What each worker finished counts, also if the map returns all results together at its end."""
     killed, whole = tmp_path / "killed", tmp_path / "whole"
     command = [sys.executable, *LAUNCHERS[kind], str(SCRIPT), name, str(killed), kind]
     kills = sum(kill_after(evaluations, killed, command) for evaluations in [2, 3, 2])
@@ -172,7 +175,10 @@ class Interrupted(BaseException):
 
 
 def interrupting(evaluations, calls):
-    """An evaluation that is interrupted when so many have been finished; ``calls`` has the individuals."""
+    """An evaluation that is interrupted when so many have finished.
+
+    ``calls`` holds the individuals that were evaluated.
+    """
 
     def evaluate(individual):
         if len(calls) == evaluations:
@@ -219,7 +225,10 @@ def test_a_finished_search_returns_at_once_and_can_be_made_longer(name, toolbox,
 
 
 def test_the_order_in_which_workers_finish_is_kept(toolbox, tmp_path):
-    """With a population of 4, a state is saved with every fourth candidate; the others come from their files."""
+    """With a population of 4, a state is saved with every fourth candidate.
+
+    The other candidates come from their files.
+    """
 
     def attempt(evaluations, path):
         toolbox.register("submit", Workers().submit)

@@ -1,4 +1,4 @@
-"""The comparison with classic neuroevolution: equal budgets, paired starts, resumed runs, its statistics."""
+"""The comparison with classic neuroevolution: budgets, paired starts, resumed runs, statistics."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def test_a_seed_gives_every_arm_the_same_start(finished, arm):
 def test_inherited_weights_cost_a_session_and_new_ones_a_first_one(lines, arm):
     for *evaluations, _ in lines:
         costs = {after["examples"] - before["examples"] for before, after in pairwise(evaluations)}
-        first, session = SETTINGS.first_batches * 200, SETTINGS.batches * 200
+        first, session = SETTINGS.first_batches * 64, SETTINGS.batches * 64  # of 64 examples
         assert (
             costs == {first} if arm in SCRATCH else session in costs and costs <= {first, session}
         )

@@ -252,7 +252,10 @@ def no_room_in_numpy():
 
 @pytest.fixture
 def short_of_memory(monkeypatch):
-    """Lets the first attempts at training run into a wall; gives the parts that each attempt made of a batch."""
+    """Let the first attempts at training fail for lack of memory.
+
+    Return the number of parts into which each attempt divided a batch.
+    """
 
     def arrange(raises, attempts):
         seen = []
@@ -482,7 +485,7 @@ def test_a_decoded_model_shares_nothing(both):
         (lambda model: model({"x": torch.zeros(2, 4)}, mode="dream"), "runs in the modes"),
         (lambda model: model({}), "needs the inputs"),
         (lambda model: model({"x": torch.zeros(2, 4), "z": torch.zeros(2)}), "needs the inputs"),
-        (lambda model: model({"x": torch.zeros(2, 5)}), "input x has 4 features"),
+        (lambda model: model({"x": torch.zeros(2, 5)}), "needs input x with 4 features"),
     ],
 )
 def test_a_wrong_call_of_a_model_is_named(call, message):

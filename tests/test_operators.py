@@ -1,4 +1,7 @@
-"""The contract of every registered operator, over the registry, the zoo and seeds; new operators are tested unnamed."""
+"""The contract of every registered operator, over the registry, the zoo and seeds.
+
+A new operator is tested without being named here.
+"""
 
 from __future__ import annotations
 
@@ -58,6 +61,8 @@ def untouched_keys(name, place, individual):
     """Tensors that an operator at this place has no business with."""
     if valp.operators()[name].scope == "hyperparameter":
         return set(individual.weights)
+    if name == "fork_network":
+        return set(individual.weights) - {Connection(place.network, place.receiver)}
     if "->" in place:
         return set(individual.weights) - {place}
     network = place.split(".")[0]

@@ -1,4 +1,4 @@
-"""Rules, thresholds, policies: one synthetic diagnosis for each rule gives exactly its proposals."""
+"""Rules, thresholds, policies: a synthetic diagnosis for each rule gives exactly its proposals."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from deap_valp.selection import (
     propose,
     random_move,
 )
+from deap_valp.variation.operators import moves, version_name
 
 STEEP, MODERATE, STUCK = Slope(-1e-3, 1e-6), Slope(-1e-5, 1e-6), Slope(1e-4, 1e-6)
 
@@ -66,7 +67,10 @@ def slopes_of(individual, **named):
 def two_outputs():
     """n0 feeds n1 (label) and n2 (value); every connection of n0 is a choice."""
     networks = {"n0": zoo.generic(4), "n1": zoo.generic(3), "n2": zoo.generic(3)}
-    edges = "left->n0 right->n0 left->n1 n0->n1 n0->n2 right->n2 n1->label n2->value n3->image n4->texture"
+    edges = (
+        "left->n0 right->n0 left->n1 n0->n1 n0->n2 right->n2 n1->label n2->value n3->image "
+        "n4->texture"
+    )
     networks |= {"n3": zoo.decoder(2, 3), "n4": zoo.decoder(2, 3), "n5": zoo.generic(3)}
     return zoo.build(zoo.mixed_problem(), networks, f"{edges} left->n5 n5->n3 n5->n4")
 
@@ -266,8 +270,11 @@ def test_the_fallback_comes_when_all_are_barred(zoo_member):
         assert move.rule == "fallback" and "no proposal left" in move.reason
 
 
-def test_the_default_is_adaptive():
-    assert valp.selMutation(diagnosed(two_outputs())).rule in RULES["adaptive"]
+def test_the_default_is_growth_and_has_the_metrics_that_it_needs():
+    individual, problem = zoo.fan_in(), zoo.mixed_problem()
+    individual.fitness.values = valp.evaluate(individual, problem, 3, 3)
+    assert valp.selMutation(individual).rule in ("growth", "reduction", "fallback")
+    assert set(valp.GROWTH_METRICS) < set(valp.DEFAULT_METRICS)
 
 
 def test_random_is_uniform_over_versions_then_places():
@@ -275,7 +282,8 @@ def test_random_is_uniform_over_versions_then_places():
     counts = Counter(
         (m.operator, m.version) for m in (random_move(individual) for _ in range(4000))
     )
-    assert len(counts) == 8  # five macro operators, three of them in two versions
+    possible = {(op.name, version_name(gentle)) for op, gentle, _ in moves(individual, "macro")}
+    assert set(counts) == possible and len(possible) >= 8
     assert max(counts.values()) < 1.3 * min(counts.values())
 
 
@@ -307,7 +315,7 @@ def test_selecting_in_a_large_valp_is_fast():
     individual = diagnosed(zoo.random_valp(zoo.mixed_problem(), (60, 60)), STUCK, default=1.0)
     assert valp.selMutation(individual, policy="guidelines").rule in ("R5", "R6")
     diagnosed(individual)
-    assert valp.selMutation(individual).rule in ("A1", "A3")
+    assert valp.selMutation(individual, policy="adaptive").rule in ("A1", "A3")
 
 
 def test_a_rule_name_is_taken_once_by_module():
@@ -460,7 +468,7 @@ def test_grace_holds_for_the_connections_of_the_young_too():
         (policy, metric)
         for policy in ("guidelines", "adaptive", "principles")
         for metric in (
-            *valp.DEFAULT_METRICS,
+            *("loss_slope", "module_intervention"),
             *(("input_intervention", "dependency") if policy == "principles" else ()),
         )
     ],
@@ -632,7 +640,7 @@ def test_a_policy_can_be_any_callable():
 def test_a_decision_keeps_what_was_known():
     individual = scored(diagnosed(two_outputs(), STEEP), label=0.25)
     child = copy.deepcopy(individual)
-    move = valp.selMutation(individual)
+    move = valp.selMutation(individual, policy="adaptive")
     move.apply(child)
     decision = child.decision
     assert decision.move == move and decision.parents == (individual.seed,)

@@ -9,7 +9,15 @@ from pkgutil import iter_modules
 
 from ..genome.diagnosis import Dependency, Diagnosis, Gain, Growth, Slope
 from .measure import diagnose, measure
-from .registry import ALL_METRICS, DEFAULT_METRICS, METRICS, Metric, known_metrics, metric
+from .registry import (
+    ALL_METRICS,
+    DEFAULT_METRICS,
+    GROWTH_METRICS,
+    METRICS,
+    Metric,
+    known_metrics,
+    metric,
+)
 from .subject import CAP, EXAMPLES, Subject
 
 for _module in iter_modules(__path__):
@@ -20,6 +28,7 @@ __all__ = [
     "CAP",
     "DEFAULT_METRICS",
     "EXAMPLES",
+    "GROWTH_METRICS",
     "METRICS",
     "Dependency",
     "Diagnosis",

@@ -8,11 +8,19 @@ References:
 from __future__ import annotations
 
 from collections.abc import Collection
-from itertools import chain, combinations
+from itertools import chain
 
 import networkx as nx
 
-from ..genome import Connection, Gain, Growth, build_graph, type_valid
+from ..genome import (
+    Connection,
+    Gain,
+    Growth,
+    Join,
+    build_graph,
+    independent_pairs,
+    type_valid,
+)
 from ..genome.kinds import KINDS
 from ..training.model import Model
 from .probe import Gradients, Probe, Reading, Units, products
@@ -71,7 +79,7 @@ def pair_potential(subject: Subject) -> dict[tuple[str, str], Gain]:
         By (``"u*w->v"``, output that v reaches), the gain; empty for a problem with one input.
     """
     wiring = Wiring(subject.model)
-    pairs = wiring.pairs()[:PAIRS]
+    pairs = independent_pairs(wiring.graph)[:PAIRS]
     if not pairs:
         return {}
     gradients = Gradients.of(subject)
@@ -86,7 +94,7 @@ def pair_potential(subject: Subject) -> dict[tuple[str, str], Gain]:
             probe = Probe(*products(readings[one], readings[other], lacking))
             gains = probe.gains(wanted)
             for (receiver, output), gain in gains.items():
-                found[Connection(f"{one}*{other}", receiver), output] = gain
+                found[Join(one, other, receiver), output] = gain
     return found
 
 
@@ -116,16 +124,3 @@ class Wiring:
         given = {self.model.components[provider].gives for provider in providers}
         taken = self.model.components[receiver].takes
         return any(given <= kind.takes and kind.gives in taken for kind in KINDS.values())
-
-    def pairs(self) -> list[tuple[str, str]]:
-        """Return the pairs where each depends on an input that the other does not depend on."""
-        inputs, above = {}, {}
-        for name in self.providers:
-            above[name] = nx.ancestors(self.graph, name) | {name}
-            inputs[name] = above[name] & set(self.model.inputs)
-        found = [
-            (one, other)
-            for one, other in combinations(self.providers, 2)
-            if inputs[one] - inputs[other] and inputs[other] - inputs[one]
-        ]
-        return sorted(found, key=lambda pair: len(above[pair[0]]) + len(above[pair[1]]))

@@ -27,7 +27,11 @@ def measure(subject: Subject, metrics: Iterable[str]) -> Diagnosis:
     """
     names = known_metrics(metrics)
     with torch.no_grad():
-        return Diagnosis({name: METRICS[name](subject) for name in names})
+        measured = {name: METRICS[name](subject) for name in names}
+        means = {}
+        if "connection_intervention" in names:
+            means = {name: mean.numpy() for name, mean in subject.means.items()}
+        return Diagnosis(measured, subject.data.size, means)
 
 
 def diagnose(

@@ -12,8 +12,16 @@ Metric = Callable[[Subject], Mapping[Any, Any]]
 METRICS: dict[str, Metric] = {}
 """The registered metrics by name."""
 
-DEFAULT_METRICS = ("loss_slope", "module_intervention")
-"""What the guidelines need (paper VII-A: the two metrics with the most significant differences)."""
+GROWTH_METRICS = (
+    "module_intervention",
+    "growth_potential",
+    "pair_potential",
+    "connection_intervention",
+)
+"""What the policy ``growth`` needs."""
+
+DEFAULT_METRICS = ("loss_slope", *GROWTH_METRICS)
+"""What the default policy needs, and the paper's guidelines (VII-A)."""
 
 
 class AllMetrics(Sequence[str]):

@@ -78,6 +78,16 @@ class Subject:
         """
         return self._intact[0]
 
+    @property
+    def means(self) -> dict[str, Tensor]:
+        """The mean result of every provider over the validation examples, float32 on the CPU."""
+        outputs = self.model.outputs
+        return {
+            name: result.mean(0).to("cpu", torch.float32)
+            for name, result in self.intact.items()
+            if name not in outputs
+        }
+
     @cached_property
     def gradients(self) -> dict[str, tuple[dict[str, Tensor], dict[Place, Tensor]]]:
         """By split ("train", "validation"), results and functional gradients."""

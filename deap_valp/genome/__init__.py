@@ -1,4 +1,4 @@
-"""What a VALP is: components and connections, weights, its rules, how it is drawn and saved."""
+"""The genome of a VALP: its components, connections and weights, its rules, drawing and saving."""
 
 from .activations import ACTIVATIONS, SOFTMAX, Activation, Layer
 from .decision import Decision
@@ -20,10 +20,18 @@ from .kinds import (
     SubNetwork,
     new_id,
 )
-from .places import Connection, Place, Stage
+from .places import Connection, Join, Place, Route, Stage
 from .ports import DISCRETE, FEATURES, OUTPUT_KINDS, SAMPLES, VALUES, Input, Output
 from .rules import check
-from .structure import Component, Structure, build_graph, copy_graph, same_structure, type_valid
+from .structure import (
+    Component,
+    Structure,
+    build_graph,
+    copy_graph,
+    independent_pairs,
+    same_structure,
+    type_valid,
+)
 from .valp import VALP
 
 # Drawing and files build VALPs.
@@ -61,6 +69,7 @@ __all__ = [
     "Genome",
     "Growth",
     "Input",
+    "Join",
     "Latent",
     "Layer",
     "Layout",
@@ -70,6 +79,7 @@ __all__ = [
     "Part",
     "Place",
     "Refiner",
+    "Route",
     "Slope",
     "Stage",
     "Structure",
@@ -77,6 +87,7 @@ __all__ = [
     "build_graph",
     "check",
     "copy_graph",
+    "independent_pairs",
     "initVALP",
     "initial_block",
     "initial_weights",

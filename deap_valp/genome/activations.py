@@ -1,4 +1,4 @@
-"""Activations, and the layer that applies one. An entry of ``ACTIVATIONS`` adds an activation.
+"""The activations, and the layer that applies one. To add one, add an entry to ``ACTIVATIONS``.
 
 References:
     Paper III.
@@ -18,13 +18,16 @@ Backward = Callable[[Tensor, Tensor, Tensor, Tensor], object]
 
 
 class Activation(NamedTuple):
-    """An elementwise activation: its function, whether it is never negative, the gain of its initialiser, its backward.
+    """An elementwise activation.
 
-    The gain is the geometric mean of the two that keep the variance of a unit-normal signal in the
-    forward and in the backward direction.
-
-    ``backward(gradient, pre, result, out)`` writes the gradient of ``pre`` to ``out``, given that
-    of the result. Without it training asks autograd, which takes longer.
+    Attributes:
+        function: The function, from the sum that a layer reads to its result.
+        nonnegative: Whether the result is never negative.
+        gain: The gain of the initialiser of the layer's weights. Two gains keep the variance of a
+            unit-normal signal, one forward and one backward; this is their geometric mean.
+        backward: ``backward(gradient, pre, result, out)`` writes the gradient of ``pre`` to
+            ``out``, given the gradient of the result. Without it training asks autograd, which
+            takes longer.
     """
 
     function: Callable[[Tensor], Tensor]
@@ -33,7 +36,7 @@ class Activation(NamedTuple):
     backward: Backward | None = None
 
 
-aten = torch.ops.aten  # each a derivative in one kernel
+aten = torch.ops.aten  # each of these computes a derivative in one kernel
 _relu = aten.threshold_backward.grad_input
 _elu = aten.elu_backward.grad_input
 _softplus = aten.softplus_backward.grad_input
@@ -43,7 +46,8 @@ _softmax = aten._softmax_backward_data.out
 
 
 def _softsign(gradient: Tensor, pre: Tensor, result: Tensor, out: Tensor) -> None:
-    slope = (1 - result.abs()).square_()  # 1 / (1 + |pre|)^2, as 1 - |result| is 1 / (1 + |pre|)
+    # The derivative is 1 / (1 + |pre|)^2, and 1 - |result| is 1 / (1 + |pre|).
+    slope = (1 - result.abs()).square_()
     torch.mul(gradient, slope, out=out)
 
 
@@ -84,26 +88,24 @@ class Layer:
 
     @property
     def nonnegative(self) -> bool:
-        """Whether what the layer gives is known to be at least 0."""
+        """Whether the result of the layer is never negative."""
         return self.activation == SOFTMAX or ACTIVATIONS[self.activation].nonnegative
 
     @property
     def gain(self) -> float:
-        """Gain of the initialiser of the layer's weights."""
+        """The gain of the initialiser of the layer's weights."""
         return 1.0 if self.activation == SOFTMAX else ACTIVATIONS[self.activation].gain
 
     def activate(self, pre: Tensor, units: int = 1) -> Tensor:
-        """Apply the activation to ``pre``, whose dimension ``units`` is the layer's width."""
-        return (
-            torch.softmax(pre, units)
-            if self.activation == SOFTMAX
-            else ACTIVATIONS[self.activation].function(pre)
-        )
+        """Apply the activation to ``pre``; ``units`` is the dimension that holds the units."""
+        if self.activation == SOFTMAX:
+            return torch.softmax(pre, units)
+        return ACTIVATIONS[self.activation].function(pre)
 
     def backward(
         self, gradient: Tensor, pre: Tensor, result: Tensor, out: Tensor, units: int = 1
     ) -> None:
-        """Write the gradient of ``pre`` to ``out``, given that of the result."""
+        """Write the gradient of ``pre`` to ``out``, given the gradient of the result."""
         if self.activation == SOFTMAX:
             _softmax(gradient, result, units, pre.dtype, grad_input=out)
         elif (backward := ACTIVATIONS[self.activation].backward) is not None:

@@ -1,4 +1,4 @@
-"""How an individual came to be: the record that every change leaves on it.
+"""The record that every change leaves on an individual: which move was applied, and to whom.
 
 References:
     Paper VII-D and Fig. 4.
@@ -12,19 +12,21 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Decision:
-    """One change, mutation or donation: what was done, to whom, and what was known then.
+    """One mutation or donation: the move, the parents, and what was known of the first parent.
 
-    Where an individual is changed again before it was evaluated, the record of the later change
-    keeps the parents and what was known of them from the earlier one.
+    An individual may be changed again before it is evaluated. The record of the later change then
+    keeps the parents of the earlier one, and what was known of them.
 
     Attributes:
-        move: The ``Move``: what was done, where and why.
-        parents: Seeds of the individuals it was made of: first the one that was changed, then a
-            donor.
-        objectives: Names of the objectives; empty where the first parent had no evaluation of its
-            own, or a failed one.
-        before: Their values in the first parent.
-        diagnosis: The first parent's, as text; empty where it had none.
+        move: The ``Move``, which says what was done, where and why.
+        parents: The seeds of the individuals that this one was made of: first the one that was
+            changed, then a donor.
+        objectives: The names of the objectives; empty where the first parent had no evaluation of
+            its own, or a failed one.
+        before: The values of these objectives in the first parent.
+        diagnosis: The diagnosis of the first parent as text; empty where it had none.
+        loss: The sum of the first parent's validation losses; None where they are not known. The
+            fall of this sum that was predicted is ``move.gain``.
     """
 
     move: Any
@@ -32,6 +34,7 @@ class Decision:
     objectives: tuple[str, ...] = ()
     before: tuple[float, ...] = ()
     diagnosis: str = ""
+    loss: float | None = None
 
     @classmethod
     def about(cls, individual: Any, move: Any, *donors: Any) -> Decision:
@@ -47,13 +50,15 @@ class Decision:
         diagnosis = ""
         if evaluation.diagnosis is not None:
             diagnosis = str(evaluation.diagnosis)
-        return cls(move, parents, evaluation.objectives, tuple(evaluation), diagnosis)
+        before = tuple(evaluation)
+        return cls(move, parents, evaluation.objectives, before, diagnosis, evaluation.loss)
 
 
 def lineage(individual: Any) -> tuple[int, ...]:
-    """Return the seeds that stand for an individual among the parents of what is made of it.
+    """Return the seeds that are recorded as parents of what is made of an individual.
 
-    Its own, if it was evaluated as it stands; else those of the evaluated ones it was made of.
+    This is its own seed, if it was evaluated since its last change. Otherwise these are the seeds
+    of the evaluated individuals that it was made of.
     """
     if is_settled(individual) or individual.decision is None:
         return (individual.seed,)
@@ -62,11 +67,11 @@ def lineage(individual: Any) -> tuple[int, ...]:
 
 
 def is_settled(individual: Any) -> bool:
-    """Return whether an individual was evaluated since its last change, as far as can be told."""
+    """Return whether an individual was evaluated since its last change, as far as is known."""
     fitness = getattr(individual, "fitness", None)
     evaluation = getattr(fitness, "evaluation", None)
     if evaluation is not None:
         settled: bool = evaluation.seed == individual.seed
         return settled
-    # a plain fitness, or bare numbers: valid until the loop deletes them
+    # A fitness without an evaluation is valid until the search deletes its values.
     return fitness is None or bool(fitness.valid)

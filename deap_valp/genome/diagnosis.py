@@ -1,4 +1,4 @@
-"""The record of a diagnosis, which an evaluation carries; the room ``diagnosis`` measures it.
+"""The record of a diagnosis, which is a part of an evaluation. The room ``diagnosis`` measures it.
 
 References:
     Paper IV-B (metrics).
@@ -7,14 +7,14 @@ References:
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from ..text import table
 
 
 class Slope(NamedTuple):
-    """Least-squares slope of a training loss, per batch, and its standard error."""
+    """The least-squares slope of a training loss per batch, and its standard error."""
 
     slope: float
     error: float
@@ -24,13 +24,14 @@ class Slope(NamedTuple):
 
 
 class Dependency(NamedTuple):
-    """How much a sub-network's result, and its providers' results, tell of an output's target.
+    """How well an output's target can be predicted from a sub-network, and from its providers.
 
-    From 0 (nothing) to 1 for the linear probe; in nats for the mutual information.
+    With the linear probe, a number goes from 0 (not at all) to 1. With the mutual information, it
+    is in nats.
 
     Attributes:
-        own: What the result of the sub-network tells.
-        providers: What the results of its providers tell, side by side.
+        own: The prediction from the result of the sub-network.
+        providers: The prediction from the results of its providers side by side.
     """
 
     own: float
@@ -38,7 +39,7 @@ class Dependency(NamedTuple):
 
     @property
     def gain(self) -> float:
-        """What the sub-network adds; 0 or less where it is not helpful."""
+        """The difference that the sub-network makes; 0 or less where it is not helpful."""
         return self.own - self.providers
 
     def __str__(self) -> str:
@@ -46,12 +47,15 @@ class Dependency(NamedTuple):
 
 
 class Gain(NamedTuple):
-    """What a change could add to an output, to first order and on validation examples.
+    """What a new part could add to an output, to first order and on validation examples.
+
+    The gradient of the output's loss says in which direction the receiver of the new part should
+    move for each example. A prediction of this direction is fitted on training examples.
 
     Attributes:
         gain: The fall of the output's validation loss for a step along the prediction.
-        share: The share of what the receiver gets wrong that is explained, at most 1. Both numbers
-            are about 0 or below where nothing generalises.
+        share: The share of the direction that the prediction explains, at most 1. Both numbers are
+            about 0 or below where the prediction does not generalise.
     """
 
     gain: float
@@ -62,11 +66,12 @@ class Gain(NamedTuple):
 
 
 class Growth(NamedTuple):
-    """What could be added between a provider and a receiver.
+    """What could be gained by a new part between a provider and a receiver.
 
     Attributes:
-        linear: By a connection; None where the receiver does not take what the provider gives.
-        nonlinear: By a sub-network in between; None where no kind of sub-network fits.
+        linear: The gain of a connection; None where the receiver does not take what the provider
+            gives.
+        nonlinear: The gain of a sub-network in between; None where no kind of sub-network fits.
     """
 
     linear: Gain | None
@@ -86,10 +91,15 @@ class Diagnosis:
     """The measurements of one trained individual, by metric; ``print`` shows them as a table.
 
     Attributes:
-        measured: By name of the metric, what it gave.
+        measured: The values of each metric, by its name.
+        examples: The number of validation examples that were used; 0 where it is not known.
+        means: The mean result of each component over these examples, shape (width,). It is kept
+            where ``connection_intervention`` was measured, since a deletion can use it.
     """
 
     measured: Mapping[str, Mapping[Any, Any]]
+    examples: int = 0
+    means: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def slopes(self) -> Mapping[str, Slope]:
@@ -98,34 +108,44 @@ class Diagnosis:
 
     @property
     def relevance(self) -> Mapping[tuple[str, str], float]:
-        """By (sub-network, output that it reaches), r >= 0; empty where not measured."""
+        """The relevance of a sub-network for an output that it reaches, by (sub-network, output).
+
+        It is the factor by which the output gets worse without the sub-network, so 1 means that
+        nothing is lost. Empty where not measured.
+        """
         return self.measured.get("module_intervention", {})
 
     @property
     def input_relevance(self) -> Mapping[tuple[str, str], float]:
-        """By (input, output that it reaches), r >= 0; empty where not measured."""
+        """The relevance of an input for an output that it reaches, by (input, output).
+
+        Empty where not measured.
+        """
         return self.measured.get("input_intervention", {})
 
     @property
     def dependency(self) -> Mapping[tuple[str, str], Dependency]:
-        """By (sub-network, output that it reaches), the linear probe; empty where not measured."""
+        """The linear probe by (sub-network, output that it reaches); empty where not measured."""
         return self.measured.get("dependency", {})
 
     @property
     def growth(self) -> Mapping[tuple[str, str], Growth]:
-        """By ("u->v", output that v reaches), what could be added there; empty if not measured."""
+        """The possible gain by ("u->v", output that v reaches); empty where not measured."""
         return self.measured.get("growth_potential", {})
 
     @property
     def pair_growth(self) -> Mapping[tuple[str, str], Gain]:
-        """By ("u*w->v", output that v reaches), what u and w could add together; may be empty."""
+        """The possible gain of u and w together, by ("u*w->v", output that v reaches).
+
+        Empty where not measured.
+        """
         return self.measured.get("pair_potential", {})
 
     @property
     def change_without(self) -> Mapping[tuple[str, str], float]:
-        """By ("u->v", output that v reaches), the change of the validation loss without u->v.
+        """The change of the validation loss without u->v, by ("u->v", output that v reaches).
 
-        Below 0 the output is better without the connection. Empty where not measured.
+        Below 0, the output is better without the connection. Empty where not measured.
         """
         return self.measured.get("connection_intervention", {})
 
@@ -135,17 +155,17 @@ class Diagnosis:
         lines: list[list[str]] = []
         for name, values in self.measured.items():
             lines += _lines(name, values, outputs)
-        # Metrics of outputs come first: their lines bear the name of the metric alone.
+        # Metrics of outputs come first. Their lines begin with the name of the metric alone.
         lines.sort(key=lambda line: line[0] not in self.measured)
         return table([["", *outputs], *lines])
 
 
 PRINTED = 8
-"""Lines that a metric of gains prints, those of the largest."""
+"""The number of lines that are printed of a metric of gains; the largest gains are shown."""
 
 
 def _lines(name: str, values: Mapping[Any, Any], outputs: Sequence[str]) -> list[list[str]]:
-    """Return the lines of a metric: one, or one for each component or connection."""
+    """Return the lines of a metric: one line, or one for each component or connection."""
     places = {key[0] for key in values if isinstance(key, tuple)}
     if not values:
         return []
@@ -159,7 +179,7 @@ def _lines(name: str, values: Mapping[Any, Any], outputs: Sequence[str]) -> list
 
 
 def _printed(values: Mapping[Any, Any], places: Iterable[str]) -> list[str]:
-    """Return the places that have a line: all by name, or those of the largest gains."""
+    """Return the places that have a line: all of them, or those with the largest gains."""
     best: dict[str, float] = {}
     for (place, _), value in values.items():
         if isinstance(value, Gain | Growth):
@@ -174,5 +194,5 @@ def _cell(value: Any) -> str:
         return ""
     if not isinstance(value, float):
         return str(value)
-    # A change of a loss is small; relevance below 0.1 is rare, and then its size matters.
+    # The change of a loss is mostly below 0.1, where two decimals would not show it.
     return f"{value:.2f}" if abs(value) >= 0.1 or value == 0 else f"{value:.1g}"

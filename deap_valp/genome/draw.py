@@ -1,7 +1,7 @@
 """Random graphs of VALPs, and their initial weights.
 
 References:
-    Paper VI ("a number of components close to the minimum"); sizes after readings of the authors'
+    Paper VI ("a number of components close to the minimum"). The default sizes follow the authors'
     code.
 """
 
@@ -24,20 +24,26 @@ from .structure import build_graph, type_valid
 from .weights import new_generator
 
 _OWN_PROVIDER = 0.9
-"""Chance that an output gets a sub-network of its own: exclusive subgraphs can be donated."""
+"""The probability that a component gets a new provider rather than an existing one.
+
+It is high, so that exclusive subgraphs are common, which can be donated.
+"""
 
 _READ_INPUT = 0.6
-"""Chance that a sub-network that may read an input does, rather than another sub-network."""
+"""The probability that a component that may read an input does so."""
 
 _EXTRA_CONNECTION = 0.15
-"""Chance, for each sub-network, of one more connection."""
+"""The probability, for each sub-network, that one more connection is drawn."""
 
 
 def least_networks(problem: Ports) -> int:
     """Return the number of sub-networks of the smallest valid VALP.
 
-    One sub-network can read every input and serve every output that takes what it gives; samples
-    need a decoder more.
+    One sub-network can read every input, and every output that takes its type of result can read
+    it. Outputs that take samples need a decoder too.
+
+    Raises:
+        StructureError: No kind of sub-network gives what some output takes.
     """
     demands = frozenset(output.port.takes for output in problem.outputs.values())
     least = _fewest(demands, frozenset(), tuple(KINDS.values()))
@@ -54,26 +60,29 @@ def least_networks(problem: Ports) -> int:
 def _fewest(
     demands: frozenset[frozenset[str]], given: frozenset[str], kinds: tuple[type[SubNetwork], ...]
 ) -> int:
-    """Return how many new sub-networks are needed before each demand finds what it takes.
+    """Return the least number of new sub-networks that give each receiver a type it takes.
+
+    One sub-network of a kind is enough for all receivers that take its type.
 
     Args:
-        demands: What each receiver takes, of which it has nothing yet.
-        given: What existing components give to the new sub-networks; inputs are always there.
-        kinds: To choose among; one sub-network of a kind serves all that take what it gives.
+        demands: The types that each receiver without a provider takes.
+        given: The types that existing components give to the new sub-networks. Features are
+            always there.
+        kinds: The kinds to choose among.
 
     Returns:
-        The number, which is larger than that of the kinds where no choice suffices.
+        The number. It is larger than the number of kinds if no choice is enough.
     """
     for count in range(len(kinds) + 1):
         for chosen in combinations(kinds, count):
             gives = {kind.gives for kind in chosen}
             if all(demand & gives for demand in demands) and _supplied(chosen, given):
                 return count
-    return len(kinds) + 1  # never
+    return len(kinds) + 1
 
 
 def _supplied(chosen: tuple[type[SubNetwork], ...], given: frozenset[str]) -> bool:
-    """Return whether each kind finds what it takes among inputs, what is given, and the others."""
+    """Return whether each kind can read an input, a given type, or another one of the kinds."""
     available, waiting = given | {FEATURES}, list(chosen)
     while waiting:
         ready = [kind for kind in waiting if kind.takes & available]
@@ -85,11 +94,11 @@ def _supplied(chosen: tuple[type[SubNetwork], ...], given: frozenset[str]) -> bo
 
 
 def random_graph(problem: Ports, count: int, layout: Layout) -> nx.DiGraph:
-    """A random valid graph of exactly ``count`` sub-networks."""
+    """Return a random valid graph of exactly ``count`` sub-networks."""
     graph = _grow(problem, count, layout)
-    while (
-        graph is None
-    ):  # about 1 in 10,000: a late choice took the only provider of an earlier sub-network
+    while graph is None:
+        # In about 1 of 10,000 graphs, a late choice takes the only provider that an earlier
+        # sub-network could read.
         graph = _grow(problem, count, layout)
     _use_every_input(graph, problem)
     while _count(graph) < count:
@@ -99,17 +108,14 @@ def random_graph(problem: Ports, count: int, layout: Layout) -> nx.DiGraph:
 
 
 def _grow(problem: Ports, count: int, layout: Layout) -> nx.DiGraph | None:
-    """Give every component a provider, outputs first; None where ``count`` sub-networks do not suffice."""
-    components: dict[str, Any] = {
-        **problem.inputs,
-        **{name: out.port for name, out in problem.outputs.items()},
-    }
+    """Return a graph in which every component has a provider, or None if ``count`` is too small."""
+    outputs = {name: output.port for name, output in problem.outputs.items()}
+    components: dict[str, Any] = {**problem.inputs, **outputs}
     graph = build_graph(components, [])
     pending = random.sample(list(problem.outputs), len(problem.outputs))
     while pending:
-        receiver = pending.pop(
-            0
-        )  # outputs before sub-networks, so that as many as can get one of their own
+        # Outputs come before sub-networks, so that as many as possible get one of their own.
+        receiver = pending.pop(0)
         provider = _choose_provider(graph, receiver, pending, count, layout)
         if provider is None:
             return None
@@ -130,7 +136,7 @@ def _add_random(graph: nx.DiGraph, kind: type[SubNetwork], layout: Layout) -> st
 
 
 def _candidates(graph: nx.DiGraph, receiver: str) -> list[str]:
-    """Inputs and sub-networks that the receiver could read without closing a cycle."""
+    """Return the inputs and sub-networks that the receiver could read without closing a cycle."""
     behind = nx.descendants(graph, receiver) | {receiver}
     return [name for name in graph if name not in behind and type_valid(graph, name, receiver)]
 
@@ -138,7 +144,11 @@ def _candidates(graph: nx.DiGraph, receiver: str) -> list[str]:
 def _choose_provider(
     graph: nx.DiGraph, receiver: str, pending: list[str], count: int, layout: Layout
 ) -> str | None:
-    """An input, an existing sub-network or a new one; new ones only while all can still be completed in ``count``."""
+    """Return an input, an existing sub-network or a new one for the receiver to read.
+
+    A new one is only added if the components in ``pending`` can still be completed with ``count``
+    sub-networks in all. The result is None if there is no possible provider.
+    """
     takes = graph.nodes[receiver]["component"].takes
     candidates = _candidates(graph, receiver)
     inputs = [name for name in candidates if isinstance(graph.nodes[name]["component"], Input)]
@@ -158,10 +168,10 @@ def _choose_provider(
 
 
 def _wanted(takes: frozenset[str]) -> int:
-    """Return with how many new sub-networks a receiver would share no provider.
+    """Return the number of new sub-networks that a receiver needs to share no provider.
 
-    None for one that may read an input; two for one that takes samples alone: a decoder and its
-    encoder.
+    It is 0 for a receiver that may read an input, and 2 for one that takes samples alone: a
+    decoder and its encoder.
     """
     if FEATURES in takes:
         return 0
@@ -171,7 +181,7 @@ def _wanted(takes: frozenset[str]) -> int:
 def _still_needed(
     graph: nx.DiGraph, receiver: str, pending: list[str], kind: type[SubNetwork]
 ) -> int:
-    """Return how many sub-networks are needed once ``receiver`` has a new provider of a kind."""
+    """Return the number of sub-networks still needed after the receiver gets one of a kind."""
     lacking = [
         name
         for name in pending
@@ -185,7 +195,7 @@ def _still_needed(
 
 
 def _givers_outside(graph: nx.DiGraph, receivers: list[str]) -> set[str]:
-    """Return what is given by components that all of the receivers could read without a cycle."""
+    """Return the types that components give which all receivers could read without a cycle."""
     behind = set(receivers).union(*(nx.descendants(graph, name) for name in receivers))
     outside = [name for name in graph if name not in behind and graph.succ[name]]
     return {graph.nodes[name]["component"].gives for name in outside}
@@ -207,14 +217,20 @@ def _use_every_input(graph: nx.DiGraph, problem: Ports) -> None:
 
 
 def kinds_between(graph: nx.DiGraph, provider: str, receiver: str) -> list[type[SubNetwork]]:
-    """Return the kinds that can stand on a connection: they take its give and give its take."""
+    """Return the kinds that can be put on a connection.
+
+    They take the type that the provider gives, and give a type that the receiver takes.
+    """
     gives = graph.nodes[provider]["component"].gives
     takes = graph.nodes[receiver]["component"].takes
     return [kind for kind in KINDS.values() if gives in kind.takes and kind.gives in takes]
 
 
 def _insert_random(graph: nx.DiGraph, layout: Layout) -> None:
-    """Put a sub-network on a random connection; one from an input to its reader always fits."""
+    """Put a random sub-network on a random connection.
+
+    There is always a place, because some kind fits between an input and its reader.
+    """
     places: list[tuple[str, str, type[SubNetwork]]] = []
     for provider, receiver in graph.edges:
         kinds = kinds_between(graph, provider, receiver)
@@ -250,7 +266,7 @@ def initial_weights(graph: nx.DiGraph) -> dict[str, Tensor]:
 
 
 def initial_tensors(component: Any, generator: Generator) -> dict[str, Tensor]:
-    """Return the initial tensors of a component without blocks; those of an output are zero."""
+    """Return the initial tensors of a component, without blocks. Those of an output are zero."""
     if isinstance(component, SubNetwork):
         return component.initial(generator)
     return {key: zeros(shape) for key, shape in component.shapes().items()}

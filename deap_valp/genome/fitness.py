@@ -1,8 +1,8 @@
-"""What an evaluation leaves, and the DEAP fitness that keeps it.
+"""The result of an evaluation, and the DEAP fitness that keeps it.
 
 DEAP does one thing with the result of ``evaluate``: ``ind.fitness.values = result``. So the result
-is a tuple of objectives that also carries what training left, and ``Fitness`` keeps it; the next
-operator finds the trained weights there, in any algorithm and under any map.
+is a tuple of objectives that also carries the trained weights, and ``Fitness`` keeps it. The next
+operator finds the weights there, in any algorithm of DEAP and under any map.
 """
 
 from __future__ import annotations
@@ -19,35 +19,40 @@ from .optimizers import State, pack_state, unpack_state
 from .weights import pack, unpack
 
 PENALTY = 1e6
-"""Every objective of an individual whose evaluation failed. Finite: NaN and infinity poison DEAP's selections."""
+"""The value of every objective of an individual whose evaluation failed.
+
+It is finite, since DEAP's selections and archives give wrong results with NaN or infinity.
+"""
 
 OK = "ok"
+"""The status of an evaluation that succeeded."""
 
 
 class Evaluation(tuple[float, ...]):
-    """One number per objective, and what training left.
+    """The objectives of an individual as a tuple of numbers, with the results of its training.
 
     Attributes:
-        objectives: Name by value: the problem's outputs, then its costs.
-        seed: The seed of the individual it belongs to; an individual that was changed since has
-            another.
-        weights: Tensor by name, as in ``VALP.weights``; treated as values, never written to.
-        history: Per output its training losses, one float32 per batch, shape (batches,). A session
-            that ended early has fewer batches than its budget.
-        kept: After how many batches of the session the model had these weights.
-        losses: Per output its validation loss with these weights, latents at their mean; empty where
-            the session did not look at it.
-        resolution: By objective the smallest difference that it can show, where it comes in steps:
-            1 / (validation examples) of an error rate.
-        window: Batches at the end of the history that say how the loss moves now.
-        optimizer_state: What the optimizers remember of each tensor, by its name and the
-            algorithm's: the next session goes on from it.
-        diagnosis: What ``diagnose`` measured on these weights, or None where the evaluation failed.
-        sessions: Number of training sessions that the weights have been through without a
-            structural change.
-        seconds: Wall time by part: ``train``, ``score``, ``diagnose``.
-        status: ``"ok"``, or why the evaluation failed; then every objective is ``PENALTY`` and the
-            weights are those it started from.
+        objectives: The names of the numbers: the problem's outputs, then its costs.
+        seed: The seed of the individual that was evaluated. A change gives an individual another
+            seed, so that this evaluation no longer belongs to it.
+        weights: The trained tensors, by their names in ``VALP.weights``. Nothing writes to them.
+        history: The training losses of each output, one float32 per batch, shape (batches,). A
+            session that ended early has fewer batches than its budget.
+        kept: The number of batches after which the model had these weights.
+        losses: The validation loss of each output with these weights and with latents at their
+            mean. Empty where the session did not look at it.
+        resolution: The smallest difference of each objective that has one. For an error rate it is
+            1 / (number of validation examples).
+        window: The number of batches, at the end of the history, that the loss slopes are fitted
+            to.
+        optimizer_state: The state of the optimizers, by the name of a tensor and of an algorithm.
+            The next session continues from it.
+        diagnosis: The diagnosis of these weights, or None where the evaluation failed.
+        sessions: The number of training sessions that the individual had since it was last
+            changed.
+        seconds: The wall time of each part: ``train``, ``score`` and ``diagnose``.
+        status: ``"ok"``, or the reason why the evaluation failed. Every objective is then
+            ``PENALTY``, and the weights are those that the evaluation started from.
     """
 
     objectives: tuple[str, ...]
@@ -104,12 +109,17 @@ class Evaluation(tuple[float, ...]):
         return self.status == OK
 
     @property
+    def loss(self) -> float | None:
+        """The sum of the outputs' validation losses; None where the session did not look."""
+        return sum(self.losses.values()) if self.losses else None
+
+    @property
     def named(self) -> dict[str, float]:
         """The values by the names of the objectives."""
         return dict(zip(self.objectives, self, strict=True))
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Evaluation:
-        return self  # an evaluation is a value, shared by clones, halls of fame and histories
+        return self  # it never changes, so clones, halls of fame and histories share it
 
     def __reduce__(self) -> tuple[Any, ...]:
         state = {**self.__dict__, "weights": pack(self.weights)}
@@ -128,10 +138,10 @@ def _restore(cls: type[Evaluation], values: tuple[float, ...], state: dict[str, 
 
 
 class Fitness(base.Fitness):
-    """A DEAP fitness that keeps the ``Evaluation`` it was assigned.
+    """A DEAP fitness that keeps the ``Evaluation`` that is assigned to its values.
 
-    ``del fitness.values`` makes the fitness invalid and keeps the evaluation, so that weights
-    survive the loops that delete and evaluate again.
+    ``del fitness.values`` makes the fitness invalid but keeps the evaluation. So the trained
+    weights are still there in algorithms that delete the values and evaluate again.
     """
 
     evaluation: Evaluation | None = None
@@ -141,8 +151,7 @@ class Fitness(base.Fitness):
         if isinstance(values, Evaluation):
             self.evaluation = values
 
-    # DEAP binds its functions into the property at class creation, so overriding setValues would be
-    # ignored.
+    # DEAP's property holds the functions of its own class, so overriding setValues has no effect.
     values = property(base.Fitness.getValues, _set_values, base.Fitness.delValues)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Fitness:

@@ -1,4 +1,4 @@
-"""The genome of a VALP, a value, and the draft in which an operator makes another one of it.
+"""The genome of a VALP, which never changes, and the draft, a copy that operators edit.
 
 References:
     Paper III.
@@ -25,13 +25,13 @@ from .weights import initial, pack, unpack
 
 @dataclass(frozen=True)
 class Optimizer:
-    """How one output is trained.
+    """The settings with which one output is trained.
 
     Attributes:
         name: The SGD algorithm, a name in ``optimizers.OPTIMIZERS``.
-        learning_rate: Its learning rate.
-        decay: Decoupled weight decay: at each step weights, not biases, shrink by the learning rate
-            times it.
+        learning_rate: The learning rate.
+        decay: The weight decay. At each step a weight shrinks by the learning rate times this
+            number. Biases do not shrink.
     """
 
     name: str = "adam"
@@ -41,23 +41,24 @@ class Optimizer:
 
 @dataclass(frozen=True, eq=False)
 class Genome(Structure):
-    """All that is inherited of a VALP: graph, weights, hyperparameters. It never changes.
+    """The graph, the weights and the hyperparameters of a VALP. A genome never changes.
 
-    Copies and clones share it. ``Draft(genome)`` is a copy to edit. Tensors are values: nothing
-    writes to one. The graph is frozen, and the mappings are read-only.
+    An individual and its clones share one genome. ``Draft(genome)`` is a copy that can be edited.
+    The graph is frozen, the mappings are read-only, and nothing writes to a tensor.
 
     Attributes:
         graph: As for ``Structure``.
         weights: As for ``Structure``.
         optimizers: The ``Optimizer`` of each output.
-        batch_size: Examples of a training batch.
-        limits: How far operators may let it grow.
-        layout: How operators draw what is new at random.
+        batch_size: The number of examples in a training batch.
+        limits: The sizes up to which operators may let the VALP grow.
+        layout: The ranges from which operators draw new sub-networks.
         trained: Whether any of the weights come from training.
-        ages: By sub-network, the training sessions that it has been through.
+        ages: The number of training sessions that each sub-network has been through.
         unused: The number in the name of the next new sub-network.
-        optimizer_state: What training remembers of each tensor, by its name and the algorithm's.
-            It is inherited with the tensor and no part of what makes genomes equal.
+        optimizer_state: The state of the optimizers, by the name of a tensor and of an algorithm.
+            A tensor that is inherited keeps its state. Two genomes are equal even if their states
+            differ.
     """
 
     graph: nx.DiGraph
@@ -97,10 +98,10 @@ class Genome(Structure):
             and all(same_tensor(tensor, other.weights[key]) for key, tensor in self.weights.items())
         )
 
-    __hash__ = None  # type: ignore[assignment]  # tensors have no hash by value
+    __hash__ = None  # type: ignore[assignment]  # equal tensors have different hashes
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Genome:
-        return self  # a value
+        return self  # it never changes
 
     def __reduce__(self) -> tuple[Any, ...]:
         state = {each.name: getattr(self, each.name) for each in fields(self)}
@@ -123,7 +124,7 @@ def _unpickled(state: dict[str, Any]) -> Genome:
 
 
 def summary(structure: Structure) -> str:
-    """Return the size of a structure in words."""
+    """Return the number of sub-networks, connections and weights of a structure, in words."""
     connections = structure.graph.number_of_edges()
     return (
         f"{len(structure.networks)} sub-networks, {connections} connections, "
@@ -132,20 +133,27 @@ def summary(structure: Structure) -> str:
 
 
 def same_tensor(a: Tensor, b: Tensor) -> bool:
-    """Return whether two tensors are equal, at no cost where they are one."""
+    """Return whether two tensors are equal. The same tensor is not compared with itself."""
     return a is b or torch.equal(a, b)
 
 
 class Draft(Structure):
-    """A genome under the knife: what an operator edits. No method checks the rules of a VALP.
+    """A copy of a genome that an operator edits. No method checks the rules of a VALP.
 
-    It reads like a VALP and has the same attributes. ``genome()`` gives the new genome; the one it
-    was made of stays as it is. What the optimizers remember of a tensor goes where the tensor goes,
-    also to several places; a new tensor begins without, unless it ``follows`` an old one.
+    A draft has the same attributes as a VALP. ``genome()`` returns the new genome; the old one
+    stays as it is. If a tensor of the old genome is put somewhere else in the draft, or in several
+    places, its optimizer state goes with it. A new tensor has no state, unless ``follow`` gives it
+    that of an old one.
+
+    Args:
+        genome: The genome to copy.
+        means: The mean result of each component on validation examples, where a diagnosis knows
+            it.
     """
 
-    def __init__(self, genome: Genome) -> None:
+    def __init__(self, genome: Genome, means: Mapping[str, Any] | None = None) -> None:
         self.origin = genome
+        self.means: Mapping[str, Any] = means or {}
         self.graph: nx.DiGraph = copy_graph(genome.graph)
         self.weights: dict[str, Tensor] = dict(genome.weights)
         self.optimizers: dict[str, Optimizer] = dict(genome.optimizers)
@@ -154,23 +162,24 @@ class Draft(Structure):
         self.limits, self.layout = genome.limits, genome.layout
         self._unused = genome.unused
         self._states: dict[int, Mapping[str, BlockState]] = {}
-        self._holding: list[Any] = []  # so that no other tensor gets an id that stands above
+        # These objects are kept alive, so that no new tensor gets an id that is a key above.
+        self._holding: list[Any] = []
         self.adopt(genome)
 
     def adopt(self, genome: Genome) -> None:
-        """Let the tensors of a genome bring along what the optimizers remember of them."""
+        """Let tensors of a genome keep their optimizer state when they are put in this draft."""
         self._holding.append(genome)
         for key, state in genome.optimizer_state.items():
             self._states[id(genome.weights[key])] = state
 
     def follow(self, new: Tensor, old: Tensor) -> None:
-        """Let a new tensor of the same shape take over what is remembered of an old one."""
+        """Give a new tensor the optimizer state of an old one of the same shape, if it has any."""
         if id(old) in self._states:
             self._holding.append(new)
             self._states[id(new)] = self._states[id(old)]
 
     def genome(self) -> Genome:
-        """Return the genome that the draft has become."""
+        """Return the genome that the draft describes now."""
         return replace(
             self.origin,
             graph=self.graph,
@@ -195,7 +204,7 @@ class Draft(Structure):
         """Add a sub-network without connections and return its new name.
 
         Args:
-            component: What it is.
+            component: The description of the sub-network.
             tensors: Its tensors, by their names in ``component.shapes``.
         """
         name = f"n{self._unused}"
@@ -216,7 +225,7 @@ class Draft(Structure):
         del self.ages[name]
 
     def part(self, name: str) -> Part:
-        """Return a sub-network with all the tensors that touch it, for surgery."""
+        """Return a sub-network with its own tensors and the blocks of its connections."""
         return Part(
             self.component(name),
             self.tensors_of(name),
@@ -225,12 +234,12 @@ class Draft(Structure):
         )
 
     def put(self, name: str, part: Part, generator: Generator | None = None) -> None:
-        """Put a part in the place of a sub-network with the same connections.
+        """Replace a sub-network by a part; the connections stay the same.
 
         Args:
-            name: The sub-network.
-            part: What surgery made of it.
-            generator: Draws the blocks that the part leaves open.
+            name: The name of the sub-network.
+            part: The changed sub-network, with its tensors and blocks.
+            generator: The generator of the blocks that are None in the part.
         """
         self._drop_tensors(name)
         self.set_component(name, part.component)
@@ -244,7 +253,7 @@ class Draft(Structure):
             self.weights[place] = block
 
     def set_component(self, name: str, component: SubNetwork) -> None:
-        """Describe a sub-network anew; its tensors must fit."""
+        """Replace the description of a sub-network. Its tensors stay, and must fit it."""
         self.graph.nodes[name]["component"] = component
 
     def _set_tensors(self, name: str, tensors: Mapping[str, Tensor]) -> None:
@@ -258,17 +267,21 @@ class Draft(Structure):
     # ---- connections -----------------------------------------------------------------------------
 
     def connect(self, provider: str, receiver: str, block: Tensor) -> None:
-        """Add a connection, or give an existing one another block."""
+        """Add a connection with this block, or replace the block of an existing connection."""
         self.graph.add_edge(provider, receiver)
         self.weights[Connection(provider, receiver)] = block
 
     def disconnect(self, provider: str, receiver: str) -> None:
-        """Remove a connection with its block."""
+        """Remove a connection and its block."""
         self.graph.remove_edge(provider, receiver)
         del self.weights[Connection(provider, receiver)]
 
     def connect_at_random(self, edges: Iterable[tuple[str, str]], generator: Generator) -> None:
-        """Add connections with random blocks, each sized for all that its receiver then reads."""
+        """Add connections with random blocks.
+
+        All connections are added before the first block is drawn, because the size of random
+        weights depends on the number of providers.
+        """
         edges = list(edges)
         self.graph.add_edges_from(edges)
         for provider, receiver in edges:
@@ -285,8 +298,8 @@ class Draft(Structure):
 def initial_block(graph: nx.DiGraph, provider: str, receiver: str, generator: Generator) -> Tensor:
     """Return a random block for an existing connection.
 
-    The providers of one receiver have equal parts in its variance. The squares of a distribution
-    sum to at most 1, whatever its width, so its columns count as one.
+    The providers of a receiver have equal parts in the variance of their sum. A discrete
+    distribution counts as one column: its squares add up to at most 1, whatever its width.
     """
     reads, read = graph.nodes[receiver]["component"], graph.nodes[provider]["component"]
     columns = read.width

@@ -1,4 +1,4 @@
-"""``initVALP``: a VALP to start from.
+"""``initVALP``, which makes a VALP to start a search from.
 
 References:
     Paper VI-C (random_VALP).
@@ -23,7 +23,7 @@ Individual = TypeVar("Individual", bound=VALP)
 STARTS = ("shared", "random")
 
 _RANDOM_NETWORKS = (3, 6)
-"""The paper's number of sub-networks."""
+"""The least and largest number of sub-networks in the paper's experiment."""
 
 
 def initVALP(
@@ -42,42 +42,45 @@ def initVALP(
     start: str = "shared",
     decay: float | None = None,
 ) -> Individual:
-    """Return a new valid VALP for ``problem``.
+    """Return a new valid VALP for a problem.
 
-    The start is one of two.
+    There are two ways to make one.
 
-    ``"shared"``: a trunk of two relu layers and a linear path, which read every input and serve
-    every output that takes values, and a decoder behind an encoder for every output that takes
-    samples. Weights are random, heads of values zero. It trains best; see docs/starts.md.
+    ``start="shared"`` gives the VALP that trains best (docs/starts.md). One sub-network of two
+    relu layers, the trunk, and one without an activation, the linear path, read every input, and
+    every output that takes values reads both. Every output that takes samples gets an encoder and
+    a decoder. The weights are random, but the heads of the outputs that take values are zero.
 
-    ``"random"``: the paper's. It is built from the outputs towards the inputs: each component in
-    need of a provider reads an input, an existing sub-network or a new one, as the number still to
-    come allows. An output mostly gets a sub-network of its own, so that exclusive subgraphs, which
-    can be donated, are common.
+    ``start="random"`` is the paper's way. The VALP is built from the outputs towards the inputs.
+    Each component that needs a provider gets an input, an existing sub-network or a new one, as
+    far as the number of sub-networks allows. Most outputs get a sub-network of their own, so that
+    exclusive subgraphs are common, which can be donated.
 
     Args:
-        icls: The individual's class, made by ``creator.create``.
-        problem: What the inputs and outputs are.
-        networks: Least and largest number of sub-networks; the number is drawn uniformly and met
-            exactly. By default 3 to 6 for a random start, and as many as it takes for a shared one.
-            Further ones of a shared start are random, and each serves one output; a number that is
-            too small for a shared start gives a random one.
-        layers: Least and largest number of layers of a sub-network, where one is drawn.
-        width: Least and largest number of units of a layer, where one is drawn.
-        latent: Least and largest number of dimensions of a decoder's latent, where one is drawn.
-        activations: Hidden activations to draw from (names in ``activations.ACTIVATIONS``).
-        batch_size: Examples of a training batch; by default 64, and 200 where there are more than
-            20,000 training examples or the start is random.
-        optimizer: SGD algorithm of every output.
-        learning_rate: Learning rate of every output.
-        limits: How far operators may let it grow; ``Limits()`` by default.
+        icls: The class of the individual, made by ``creator.create``.
+        problem: The problem, which has the inputs and outputs.
+        networks: The least and largest number of sub-networks. The number is drawn uniformly
+            between them. The default is 3 to 6 for a random start, and as many as the description
+            above names for a shared one. A shared start with a larger number gets further random
+            sub-networks, each for one output. A number that is too small for a shared start gives
+            a random one.
+        layers: The least and largest number of layers of a random sub-network.
+        width: The least and largest number of units of a random layer.
+        latent: The least and largest number of dimensions of a random decoder's latent.
+        activations: The hidden activations to draw from (names in ``activations.ACTIVATIONS``).
+        batch_size: The number of examples in a training batch. The default is 64, and 200 if there
+            are more than 20,000 training examples or the start is random.
+        optimizer: The SGD algorithm of every output.
+        learning_rate: The learning rate of every output.
+        limits: The sizes up to which operators may let the VALP grow; ``Limits()`` by default.
         start: ``"shared"`` or ``"random"``.
-        decay: Weight decay of every output. By default 1,000 divided by the number of training
-            examples, at most 3; none for a random start.
+        decay: The weight decay of every output. The default is 1,000 divided by the number of
+            training examples, but at most 3; for a random start it is 0.
 
     Raises:
-        StructureError: A bound is not a range of positive numbers, passes a limit, or ``networks``
-            starts below what the problem's outputs need; an activation or a start is unknown.
+        StructureError: A bound is not a range of positive numbers or exceeds a limit, ``networks``
+            starts below the number that the problem's outputs need, or an activation or the start
+            is unknown.
 
     References:
         Paper VI-C, random_VALP.
@@ -115,8 +118,8 @@ def initVALP(
 def usual_decay(problem: Ports) -> float:
     """Return the weight decay that suits the number of training examples.
 
-    The fewer there are, the more a large network learns by heart: 3 was best on tables of 100 to
-    400 rows, 0.3 on planted problems of 3,000 (docs/starts.md).
+    With fewer examples a network overfits more. A decay of 3 was best on tables of 100 to 400
+    rows, and 0.3 on artificial problems of 3,000 rows (docs/starts.md).
     """
     return min(3.0, 1000 / problem.training_size)
 
@@ -128,6 +131,7 @@ def _usual_batch_size(problem: Ports, start: str) -> int:
 def _check_bounds(
     problem: Ports, networks: tuple[int, int] | None, layout: Layout, limits: Limits
 ) -> None:
+    """Raise ``StructureError`` where an argument of ``initVALP`` is out of range or unknown."""
     bounds = [
         ("layers", layout.layers, limits.layers),
         ("width", layout.width, limits.width),
@@ -143,7 +147,8 @@ def _check_bounds(
     least = least_networks(problem)
     if networks is not None and networks[0] < least:
         raise StructureError(
-            f"initVALP needs networks from {least} on for the outputs of {problem!r}, got {networks}"
+            f"initVALP needs networks from {least} on for the outputs of {problem!r}, "
+            f"got {networks}"
         )
     unknown = sorted(set(layout.activations) - set(ACTIVATIONS))
     if unknown or not layout.activations:
@@ -153,7 +158,7 @@ def _check_bounds(
 
 
 def _is_range(pair: object, top: int) -> bool:
-    """Return whether something is two whole numbers, the smaller one first, from 1 to ``top``."""
+    """Return whether ``pair`` is two whole numbers from 1 to ``top``, the smaller one first."""
     if not isinstance(pair, tuple | list) or len(pair) != 2:
         return False
     low, high = pair

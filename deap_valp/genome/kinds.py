@@ -1,9 +1,10 @@
-"""The kinds of sub-network. A kind is one class: it owns how it computes and every surgery on it.
+"""The kinds of sub-network. A kind is a class that says how a sub-network computes and changes.
 
-A sub-network is described by a frozen, hashable value. Its tensors live with the individual, under
-the names that ``shapes`` gives. To add a kind, subclass ``SubNetwork`` (or ``Dense``, for a stack
-of fully connected layers) in any module and give it a ``kind``; it registers itself in ``KINDS``,
-and from then on it is drawn, changed, trained, diagnosed, saved and plotted like the others.
+An instance describes one sub-network and never changes. The tensors of the sub-network belong to
+the individual, under the names that ``shapes`` returns. To add a kind, subclass ``SubNetwork`` (or
+``Dense``, for a stack of fully connected layers) in any module and give the class a ``kind``. It
+registers itself in ``KINDS``, and is then drawn, changed, trained, diagnosed, saved and plotted
+like the others.
 
 References:
     Paper III; the type table of the model.
@@ -32,19 +33,19 @@ KINDS: dict[str, type[SubNetwork]] = {}
 
 @dataclass(frozen=True)
 class Limits:
-    """How far operators may let a VALP grow; where a limit would be passed there is no legal place.
+    """The sizes up to which operators may let a VALP grow.
 
-    The defaults leave room for the 60 steps of the paper's search and for the relu pair of the
-    gentle operators, which doubles a width.
+    An operator has no legal place where it would exceed a limit. The defaults leave room for the
+    60 steps of the paper's search, and for gentle operators that double the width of a layer.
 
     Attributes:
-        networks: Sub-networks of a VALP.
-        layers: Layers of a sub-network.
-        width: Units of a layer.
-        latent: Dimensions of a decoder's latent.
-        batch_size: Smallest and largest number of examples of a batch.
-        learning_rate: Smallest and largest learning rate.
-        decay: Smallest and largest weight decay.
+        networks: The largest number of sub-networks of a VALP.
+        layers: The largest number of layers of a sub-network.
+        width: The largest number of units of a layer.
+        latent: The largest number of dimensions of a decoder's latent.
+        batch_size: The smallest and the largest number of examples in a batch.
+        learning_rate: The smallest and the largest learning rate.
+        decay: The smallest and the largest weight decay.
     """
 
     networks: int = 64
@@ -58,13 +59,13 @@ class Limits:
 
 @dataclass(frozen=True)
 class Layout:
-    """How a sub-network is drawn at random; all bounds are inclusive.
+    """The ranges from which a random sub-network is drawn, both ends included.
 
     Attributes:
-        layers: Layers of a sub-network.
-        width: Units of a layer.
-        latent: Dimensions of a decoder's latent.
-        activations: Names of the hidden activations to draw from.
+        layers: The number of layers of a sub-network.
+        width: The number of units of a layer.
+        latent: The number of dimensions of a decoder's latent.
+        activations: The names of the hidden activations to draw from.
     """
 
     layers: tuple[int, int] = (1, 4)
@@ -91,14 +92,14 @@ class Layout:
 
 @dataclass(frozen=True)
 class Latent:
-    """A latent variable. Sub-networks that share its ``id`` draw the same noise."""
+    """A latent variable of ``dim`` dimensions. Sub-networks with one ``id`` draw the same noise."""
 
     id: int
     dim: int
 
 
 def new_id() -> int:
-    """Return a random number that names a new sub-network or latent."""
+    """Return a random number that identifies a new sub-network or latent."""
     return random.getrandbits(63)
 
 
@@ -106,7 +107,11 @@ Value = TypeVar("Value")
 
 
 class Calculator(Protocol[Value]):
-    """What a sub-network computes with: on tensors (decoded models) or on a tape (training)."""
+    """The operations that a sub-network computes with.
+
+    There are two implementations: one computes on tensors (a decoded model), the other records a
+    tape (training).
+    """
 
     def activate(self, pre: Value, layer: Layer) -> Value:
         """Apply the activation of a layer."""
@@ -115,10 +120,10 @@ class Calculator(Protocol[Value]):
         """Apply the tensors ``"stage.weight"`` and ``"stage.bias"`` of the sub-network."""
 
     def add(self, first: Value, second: Value) -> Value:
-        """Add two signals of one width."""
+        """Add two signals of the same width."""
 
     def draw(self, heads: Value, latent: Latent) -> Value:
-        """Draw the latent, width ``dim``, from its two heads, width ``2 * dim``."""
+        """Draw the latent, width ``dim``, from its mean and log-variance, width ``2 * dim``."""
 
 
 # ---- what every kind has -------------------------------------------------------------------------
@@ -126,14 +131,18 @@ class Calculator(Protocol[Value]):
 
 @dataclass(frozen=True)
 class Part:
-    """A sub-network with all the tensors that touch it, cut out for surgery. A value.
+    """A sub-network with its tensors and the blocks of its connections, to be changed together.
+
+    A part itself never changes; a method returns another one. A block that is None in the result
+    is drawn at random.
 
     Attributes:
-        component: The sub-network.
+        component: The description of the sub-network.
         tensors: Its own tensors, by their names in ``component.shapes``.
-        entering: By provider, the block through which it is read, shape (rows, width of provider).
-        leaving: By receiver, the block through which the receiver reads the sub-network, shape
-            (rows of receiver, width). A block may be None after surgery: it is drawn anew.
+        entering: The block through which the sub-network reads each provider, shape (rows, width
+            of the provider).
+        leaving: The block through which each receiver reads the sub-network, shape (rows of the
+            receiver, width).
     """
 
     component: Any
@@ -144,13 +153,19 @@ class Part:
 
 @dataclass(frozen=True)
 class SubNetwork:
-    """An inner vertex of a VALP.
+    """The description of a sub-network, and the base class of all kinds.
 
     A kind must define ``kind``, ``takes``, ``gives``, ``width``, ``rows``, ``shapes``, ``compute``
-    and ``draw``. Everything else has a default that is right for a kind without places of its own.
+    and ``draw``. The rest has a default, which is right for a kind whose layers no operator can
+    change.
 
-    ``id`` is drawn when the component is created. It says which components of different individuals
-    are homologous; copies that ``clone_network`` makes get their own.
+    Attributes:
+        id: A random number, drawn when the sub-network is created. Sub-networks of different
+            individuals with the same id are homologous. A copy by ``clone_network`` gets an id of
+            its own.
+        kind: The name of the kind.
+        takes: The types of result that a provider of the sub-network may give.
+        gives: The type of its own result.
     """
 
     id: int
@@ -159,7 +174,7 @@ class SubNetwork:
     takes: ClassVar[frozenset[str]]
     gives: ClassVar[str]
     entry_bias: ClassVar[str] = "0.bias"
-    """Name of the bias, among ``shapes``, that is added to what the sub-network reads."""
+    """The name, in ``shapes``, of the bias that is added to what the sub-network reads."""
     carries: ClassVar[bool] = False
     """Whether the kind has a ``carrier``, which gentle insertion puts on a connection."""
 
@@ -171,39 +186,39 @@ class SubNetwork:
 
     @property
     def width(self) -> int:
-        """Columns of what the sub-network gives."""
+        """The number of columns of the result."""
         raise NotImplementedError
 
     @property
     def rows(self) -> int:
-        """Rows of every block through which the sub-network reads a provider."""
+        """The number of rows of every block through which the sub-network reads a provider."""
         raise NotImplementedError
 
     @property
     def entry_gain(self) -> float:
-        """Gain of the initialiser of the blocks."""
+        """The gain of the initialiser of the blocks."""
         return 1.0
 
     @property
     def nonnegative(self) -> bool:
-        """Whether what the sub-network gives is known to be at least 0."""
+        """Whether the result is never negative."""
         return False
 
     @property
     def drawn(self) -> tuple[Latent, float] | None:
-        """The latent variable that it draws, with its share in the latent's divergence; or None."""
+        """The latent variable that it draws, with its share in the KL divergence; or None."""
         return None
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Return the shapes of its tensors by name, the blocks of its providers apart."""
+        """Return the shapes of its own tensors by name, without the blocks of its providers."""
         raise NotImplementedError
 
     def compute(self, pre: Value, calculator: Calculator[Value]) -> Value:
-        """Compute the result from the sum of the blocks' products and the entry's bias.
+        """Compute the result.
 
         Args:
-            pre: Width ``rows``.
-            calculator: Does the arithmetic.
+            pre: The sum of the products with all blocks and of the bias, width ``rows``.
+            calculator: The operations to compute with.
         """
         raise NotImplementedError
 
@@ -215,7 +230,7 @@ class SubNetwork:
         return f"{self.kind} {'-'.join(str(width) for width in self.widths())}"
 
     def fault(self) -> str:
-        """Return what is wrong with the value itself, as a rule and what it got; empty if sound."""
+        """Return the rule that the description breaks, and what it has; an empty text if none."""
         return ""
 
     # -- becoming
@@ -226,7 +241,7 @@ class SubNetwork:
         raise NotImplementedError
 
     def initial(self, generator: Generator) -> dict[str, Tensor]:
-        """Return initial tensors by name: zero biases, and random weights of each row's fan-in."""
+        """Return initial tensors by name: biases of zero, and random weights."""
         tensors = {}
         for name, shape in self.shapes().items():
             if len(shape) == 1:
@@ -241,20 +256,20 @@ class SubNetwork:
 
     @classmethod
     def carrier(cls, units: int) -> Self:
-        """Return a sub-network that gives ``relu`` of what its blocks add up to.
+        """Return a sub-network whose result is ``relu`` of the sum of its blocks' products.
 
-        Its own tensors are zero. Only called where the kind ``carries``.
+        This holds if its own tensors are zero. The method is only called if the kind ``carries``.
         """
         raise NotImplementedError
 
-    # -- surgery: each method maps a part, or the component, to another one
+    # -- changes: each method returns another part or component, and says where that is possible
 
     def twins(self) -> tuple[Self, Self]:
-        """Return this component and its gentle clone, as they are side by side."""
+        """Return the original and the copy after a gentle clone."""
         return self, replace(self, id=new_id())
 
     def renewed(self) -> Self:
-        """Return a component like this one that shares nothing with it (an aggressive clone)."""
+        """Return a component like this one that shares no id with it (an aggressive clone)."""
         return replace(self, id=new_id())
 
     def wide_places(self, limits: Limits) -> list[str]:
@@ -270,7 +285,7 @@ class SubNetwork:
         return []
 
     def deepened(self, part: Part, stage: str, layout: Layout, gentle: bool) -> Part:
-        """Return the part with a layer more, at a stage of ``deep_places``."""
+        """Return the part with a new layer after a stage of ``deep_places``."""
         raise NotImplementedError
 
     def spare_places(self) -> list[str]:
@@ -292,26 +307,26 @@ class Dense(SubNetwork):
     layers: tuple[Layer, ...]
 
     first: ClassVar[int] = 1
-    """The first layer that has a weight of its own."""
+    """The index of the first layer that has a weight of its own, and does not read the blocks."""
 
     @property
     def width(self) -> int:
-        """Units of the last layer."""
+        """The number of units of the last layer."""
         return self.layers[-1].width
 
     @property
     def rows(self) -> int:
-        """Units of the layer that reads the providers."""
+        """The number of units of the layer that reads the providers."""
         return self.layers[0].width
 
     @property
     def entry_gain(self) -> float:
-        """Gain of the layer that reads the providers."""
+        """The gain of the layer that reads the providers."""
         return self.layers[0].gain
 
     @property
     def nonnegative(self) -> bool:
-        """Whether the last layer gives numbers from 0 on only."""
+        """Whether the result of the last layer is never negative."""
         return self.layers[-1].nonnegative
 
     def widths(self) -> tuple[int, ...]:
@@ -319,11 +334,11 @@ class Dense(SubNetwork):
         return tuple(layer.width for layer in self.layers)
 
     def width_before(self, index: int) -> int:
-        """Columns of the weight of a layer: the width of what it reads inside the sub-network."""
+        """Return the number of columns of the weight of a layer: the width of what it reads."""
         return self.layers[index - 1].width
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Return the shapes: the entry's bias, then weight and bias of each further layer."""
+        """Return the shapes: that of the first bias, then weight and bias of each further layer."""
         shapes: dict[str, tuple[int, ...]] = {self.entry_bias: (self.rows,)}
         for index in range(self.first, len(self.layers)):
             width = self.layers[index].width
@@ -345,7 +360,7 @@ class Dense(SubNetwork):
         return hidden
 
     def fault(self) -> str:
-        """Return whether a layer is missing or has an activation that is not hidden's."""
+        """Return a message if there is no layer or an activation is not one of ``ACTIVATIONS``."""
         names = [layer.activation for layer in self.hidden_layers()]
         if not self.layers or not set(names) <= set(ACTIVATIONS):
             return f"needs layers with activations among {list(ACTIVATIONS)}, got {self}"
@@ -380,8 +395,8 @@ class Dense(SubNetwork):
     def widened(self, part: Part, stage: str, limits: Limits, gentle: bool) -> Part:
         """Add units to a layer, up to half its width.
 
-        Gentle: a new unit copies a random one, and what reads the two shares its weights out
-        between them. Aggressive: new units are random.
+        Gentle: a new unit copies a random one, and every weight that reads the unit is split
+        between the two. Aggressive: new units are random.
         """
         index, width = int(stage), self.units(stage)
         wider = _Wider(width, limits.width, gentle)
@@ -392,7 +407,10 @@ class Dense(SubNetwork):
         return replace(part, component=replace(self, layers=tuple(layers)))
 
     def deep_places(self, limits: Limits, gentle: bool) -> list[str]:
-        """Return the layers after which one can be added; gentle needs width for the carrier."""
+        """Return the layers after which one can be added.
+
+        The gentle layer may be twice as wide as the one before it, and must keep the limit.
+        """
         if len(self.layers) >= limits.layers:
             return []
         return [
@@ -402,14 +420,15 @@ class Dense(SubNetwork):
         ]
 
     def _signs(self, stage: str) -> int:
-        """Units of a relu layer for each unit that it passes on: one for each sign there can be."""
+        """Return the relu units that pass on one unit: 2 if it may be negative, otherwise 1."""
         return 1 if self.layers[int(stage)].nonnegative else 2
 
     def deepened(self, part: Part, stage: str, layout: Layout, gentle: bool) -> Part:
         """Add a layer after a stage.
 
-        Gentle: a relu layer that passes on what it reads, with both signs where there are both.
-        Aggressive: a random layer of the same width, so that no other weight has to change.
+        Gentle: a relu layer that passes on what it reads, the positive and, if there is one, the
+        negative part. Aggressive: a random layer of the same width, so that no other weight has to
+        change.
         """
         width, signs = self.units(stage), self._signs(stage)
         index = self._index(stage) + 1
@@ -427,14 +446,14 @@ class Dense(SubNetwork):
         return replace(part, component=replace(self, layers=layers), tensors=tensors)
 
     def spare_places(self) -> list[str]:
-        """Return the layers of a stack of several."""
+        """Return all layers, or none if there is only one."""
         return self._stages() if len(self.layers) > 1 else []
 
     def shortened(self, part: Part, stage: str) -> Part:
         """Remove a layer; the other layers stay the same.
 
-        What read the layer reads what is before it instead: through the weights that it has where
-        the widths agree, through random ones otherwise.
+        The next layer, or every receiver, then reads what is before the removed layer. It keeps
+        its weights if the two widths are equal; otherwise they are random.
         """
         index = int(stage)
         layers = (*self.layers[:index], *self.layers[index + 1 :])
@@ -454,7 +473,7 @@ class Dense(SubNetwork):
         return replace(part, component=shorter, tensors=tensors, leaving=leaving)
 
     def _without_entry(self, part: Part, shorter: Self) -> Part:
-        """Remove the layer that reads the providers: the next one reads them instead."""
+        """Remove the layer that reads the providers, so that the next one reads them."""
         tensors = dict(part.tensors)
         del tensors["0.bias"], tensors["1.weight"]
         tensors = _renumbered(tensors, 1, -1)
@@ -467,7 +486,7 @@ class Dense(SubNetwork):
         return int(stage)
 
     def _with_rows(self, part: Part, index: int, change: Any) -> Part:
-        """Change every tensor whose rows are the units of a layer, biases too."""
+        """Change every tensor whose rows are the units of a layer, with the bias."""
         tensors = dict(part.tensors)
         if index >= self.first:
             for name in (f"{index}.weight", f"{index}.bias"):
@@ -485,7 +504,7 @@ class Dense(SubNetwork):
 
 
 class _Wider:
-    """New units of one layer: how many there are, and which units they copy where gentle."""
+    """The new units of one layer: their number, and the units that they copy if gentle."""
 
     def __init__(self, width: int, limit: int, gentle: bool) -> None:
         self.added = random.randint(1, min(max(1, width // 2), limit - width))
@@ -506,7 +525,7 @@ def _changed(blocks: Mapping[str, Tensor | None], change: Any) -> dict[str, Tens
 
 
 def _renumbered(tensors: Mapping[str, Tensor], first: int, by: int) -> dict[str, Tensor]:
-    """Return the tensors with the numbers of all layers from ``first`` on moved."""
+    """Return the tensors with ``by`` added to the number of each layer from ``first`` on."""
     moved = {}
     for name, tensor in tensors.items():
         stage, _, part = name.partition(".")
@@ -518,7 +537,7 @@ def _renumbered(tensors: Mapping[str, Tensor], first: int, by: int) -> dict[str,
 
 @dataclass(frozen=True)
 class Generic(Dense):
-    """Takes anything, gives values."""
+    """The kind that takes every type and gives values."""
 
     kind = "generic"
     takes = frozenset({FEATURES, VALUES, DISCRETE, SAMPLES})
@@ -533,9 +552,10 @@ class Generic(Dense):
 
 @dataclass(frozen=True)
 class Discrete(Dense):
-    """Takes anything, gives a discrete distribution: its last layer is a softmax.
+    """The kind that takes every type and gives a discrete distribution; it ends with a softmax.
 
-    The softmax keeps its units, since one more class changes all the others, and stays the last.
+    The softmax stays the last layer and keeps its number of units, since one more class changes
+    the probabilities of all others.
     """
 
     kind = "discrete"
@@ -547,7 +567,7 @@ class Discrete(Dense):
         return self.layers[:-1]
 
     def fault(self) -> str:
-        """Return whether the last layer is no softmax, or another layer is wrong."""
+        """Return a message if the last layer is not a softmax, or another layer is wrong."""
         if not self.layers or self.layers[-1].activation != SOFTMAX:
             return f"needs {SOFTMAX} as its last activation, got {self}"
         return super().fault()
@@ -559,14 +579,14 @@ class Discrete(Dense):
         return cls(id=new_id(), layers=(*layers[:-1], Layer(layers[-1].width, SOFTMAX)))
 
     def deep_places(self, limits: Limits, gentle: bool) -> list[str]:
-        """Return the layers before the softmax; a sole softmax offers the place before it."""
+        """Return the layers before the softmax, or a softmax that is the only layer."""
         if len(self.layers) > 1:
             return super().deep_places(limits, gentle)
         fits = not gentle or 2 * self.width <= limits.width
         return ["0"] if fits and limits.layers > 1 else []
 
     def deepened(self, part: Part, stage: str, layout: Layout, gentle: bool) -> Part:
-        """Add a layer after a stage; a layer before a sole softmax reads the providers instead."""
+        """Add a layer after a stage, or before a softmax that is the only layer."""
         if len(self.layers) > 1:
             return super().deepened(part, stage, layout, gentle)
         softmax = self.layers[0]
@@ -585,12 +605,18 @@ class Discrete(Dense):
 
 @dataclass(frozen=True)
 class Decoder(Dense):
-    """The decoder of a variational autoencoder.
+    """The decoder of a variational autoencoder, which takes values and gives samples.
 
-    Two linear heads read the providers and give mean and log-variance of a latent; the layers read
-    what is drawn. Decoders of one latent have one KL divergence, the mean of theirs weighted by
-    ``share``. A gentle clone halves the share of its original between the two, which keeps the mean
-    also where they differ from a third.
+    Two linear heads read the providers, and give the mean and the log-variance of a latent
+    variable. The latent is drawn, and the layers read it.
+
+    Several decoders can share one latent. Its KL divergence is then the mean over these decoders,
+    weighted by ``share``. After a gentle clone, the original and the copy each have half the share
+    of the original, so that the mean stays the same, also if there are further decoders.
+
+    Attributes:
+        latent: The latent variable.
+        share: The weight of this decoder in the KL divergence of the latent.
     """
 
     latent: Latent
@@ -604,21 +630,21 @@ class Decoder(Dense):
 
     @property
     def drawn(self) -> tuple[Latent, float]:
-        """The latent, and the decoder's share in its divergence."""
+        """The latent, and the decoder's share in its KL divergence."""
         return self.latent, self.share
 
     @property
     def rows(self) -> int:
-        """Rows of every block: those of the mean, then those of the log-variance."""
+        """The number of rows of every block: those of the mean, then those of the log-variance."""
         return 2 * self.latent.dim
 
     @property
     def entry_gain(self) -> float:
-        """The heads are linear."""
+        """The gain of the heads, which are linear."""
         return 1.0
 
     def width_before(self, index: int) -> int:
-        """Columns of the weight of a layer; the first layer reads the latent."""
+        """Return the number of columns of the weight of a layer; the first reads the latent."""
         return super().width_before(index) if index else self.latent.dim
 
     def compute(self, pre: Value, calculator: Calculator[Value]) -> Value:
@@ -626,7 +652,7 @@ class Decoder(Dense):
         return self._pass_layers(calculator.draw(pre, self.latent), calculator)
 
     def fault(self) -> str:
-        """Return whether the share is not positive, or a layer is wrong."""
+        """Return a message if the share is not positive, or a layer is wrong."""
         if not self.share > 0:
             return f"needs a positive share in its latent's divergence, got {self.share}"
         return super().fault()
@@ -644,7 +670,7 @@ class Decoder(Dense):
     # -- surgery
 
     def twins(self) -> tuple[Self, Self]:
-        """Return two decoders of the same latent, each with half the share in its divergence."""
+        """Return two decoders of the same latent, each with half the share."""
         original = replace(self, share=self.share / 2)
         return original, replace(original, id=new_id())
 
@@ -657,20 +683,22 @@ class Decoder(Dense):
         return self.latent.dim if stage == LATENT else super().units(stage)
 
     def wide_places(self, limits: Limits) -> list[str]:
-        """Return the layers below the limit, and the latent where it is below its own."""
+        """Return the layers below the limit of width, and the latent if it is below its own."""
         latent = [LATENT] if self.latent.dim < limits.latent else []
         return latent + super().wide_places(limits)
 
     def widened(self, part: Part, stage: str, limits: Limits, gentle: bool) -> Part:
         """Add units to a layer, or dimensions to the latent.
 
-        Gentle: a new dimension has heads of zero, so its divergence is 0, and is read through 0.
+        Gentle: the weights of both heads of a new dimension are zero, so its KL divergence is 0;
+        and it is read through weights of zero.
         """
         if stage != LATENT:
             return super().widened(part, stage, limits, gentle)
         wider = _Wider(self.latent.dim, limits.latent, gentle)
 
-        def rows(tensor: Tensor) -> Tensor:  # of the mean's head, then of the log-variance's
+        def rows(tensor: Tensor) -> Tensor:
+            # The first half of the rows is the head of the mean, the second of the log-variance.
             parts: list[Tensor] = []
             for half in tensor.chunk(2):
                 new = wider.rows(half)[len(half) :]
@@ -703,7 +731,7 @@ class Decoder(Dense):
 
 @dataclass(frozen=True)
 class Refiner(Dense):
-    """Takes samples, gives samples."""
+    """The kind that takes samples and gives samples."""
 
     kind = "refiner"
     takes = frozenset({SAMPLES})
@@ -717,4 +745,4 @@ class Refiner(Dense):
 
 
 LATENT = "latent"
-"""The stage of a decoder that comes before its layers."""
+"""The name of a decoder's stage before its layers."""

@@ -1,10 +1,8 @@
-"""The SGD algorithms that an output may be trained with. One entry adds one.
+"""The SGD algorithms with which an output can be trained, and their state.
 
-An algorithm is a function that takes one step on stretches of one flat buffer, and forgets nothing
-that it is not told
-to: all that it remembers stands in a ``BlockState``, so that training can go on where it stopped.
-From a fresh state,
-each takes the steps of its namesake in ``torch.optim``.
+To add one, add an entry to ``OPTIMIZERS``. An algorithm takes a step on parts of one flat buffer.
+All that it remembers from step to step is in a ``BlockState``, so that training can continue from
+there. From a new state, each algorithm takes the same steps as its namesake in ``torch.optim``.
 
 References:
     Paper V-C, change_sgd.
@@ -22,24 +20,27 @@ from .weights import pack, unpack
 
 
 class BlockState(NamedTuple):
-    """What an algorithm remembers of one tensor of a VALP. A value: nothing writes to it.
+    """The state of an algorithm for one tensor of a VALP. Nothing writes to it.
 
     Attributes:
-        steps: Steps taken so far.
-        moments: Running means of the gradient and of its square, or what the algorithm has instead;
-            each of the tensor's shape.
+        steps: The number of steps taken so far.
+        moments: The tensors that the algorithm remembers, such as the running means of the
+            gradient and of its square; each has the shape of the tensor.
     """
 
     steps: int
     moments: tuple[Tensor, ...]
 
     def map(self, change: Callable[[Tensor], Tensor]) -> BlockState:
-        """Change every moment in the same way: take rows, repeat columns, move to a device."""
+        """Return a state with every moment changed in the same way, such as moved to a device."""
         return BlockState(self.steps, tuple(change(moment) for moment in self.moments))
 
 
 State = Mapping[str, Mapping[str, BlockState]]
-"""By key of ``VALP.weights`` and name of the algorithm, what training remembers; what is missing starts fresh."""
+"""The states by the key of a tensor in ``VALP.weights`` and the name of an algorithm.
+
+A tensor without a state starts anew.
+"""
 
 
 def on_cpu(state: State) -> dict[str, dict[str, BlockState]]:
@@ -53,7 +54,7 @@ def on_cpu(state: State) -> dict[str, dict[str, BlockState]]:
 
 
 def pack_state(state: State) -> Any:
-    """Return the state for pickling: plain values, and one array of all moments."""
+    """Return the state in a form for pickling: plain values, and one array of all moments."""
     index: list[tuple[str, str, int, int]] = []
     moments: dict[str, Tensor] = {}
     for key, by_algorithm in state.items():
@@ -76,13 +77,13 @@ def unpack_state(packed: Any) -> dict[str, dict[str, BlockState]]:
 
 
 class Stretch:
-    """Part of the flat buffers that is updated as one: equal rate, equal number of steps.
+    """A part of the flat buffers that is updated as one: one rate and one number of steps.
 
     Attributes:
-        value: The weights, to be changed in place.
-        gradient: Their gradient.
-        moments: What the algorithm remembers of them, to be changed in place.
-        steps: Steps taken before, to be counted on.
+        value: The weights, which a step changes in place.
+        gradient: The gradient of the weights.
+        moments: The moments of the weights, which a step changes in place.
+        steps: The number of steps taken before this session, which a step adds to.
     """
 
     def __init__(
@@ -91,12 +92,11 @@ class Stretch:
         self.value, self.gradient, self.moments, self.steps = value, gradient, tuple(moments), steps
 
 
-BETA2 = 0.99
-"""Decay of Adam's mean of squared gradients, in the place of the usual 0.999.
+MEAN, SQUARE = 0.9, 0.99
+"""The parts of Adam's running means of the gradient and of its square that a step keeps.
 
-With 0.999 an optimizer that goes on from session to session remembers the large gradients of the
-first descent for a thousand steps; with 0.99 it learns as fast as one that is restarted, without
-the jump of a restart.
+The usual number for the square is 0.999. With it, an optimizer that continues from session to
+session remembers the large gradients of the first descent for a thousand steps, and trains slowly.
 """
 
 Step = Callable[[float], None]
@@ -107,13 +107,12 @@ class Algorithm(NamedTuple):
     """An SGD algorithm.
 
     Attributes:
-        make: From stretches to the function that takes a step on them.
-        usual_rate: Its usual learning rate.
-        powers: For each moment, the power of the gradient that it is a mean of.
-        scale_free: Whether the size of a step does not depend on the gradient's.
-        counts: Whether a step depends on how many were taken before.
-        clip: Largest norm of the gradient that a step is taken along; a longer one is shortened to
-            it.
+        make: The function that takes stretches, and returns a function that takes a step on them.
+        usual_rate: The usual learning rate.
+        powers: The power of the gradient that each moment is a mean of.
+        scale_free: Whether the size of a step is independent of the size of the gradient.
+        counts: Whether a step depends on the number of steps before it.
+        clip: The largest norm of a gradient. A longer gradient is shortened to it.
     """
 
     make: Callable[[Sequence[Stretch]], Step]
@@ -136,7 +135,7 @@ def _adamw(stretches: Sequence[Stretch]) -> Step:
 
 
 def _fused(kernel: Callable[..., None], stretches: Sequence[Stretch], decay: float) -> Step:
-    """One kernel for all stretches; it takes a count of steps for each."""
+    """Return a step that updates all stretches by one kernel, with a count of steps for each."""
     values, gradients = [s.value for s in stretches], [s.gradient for s in stretches]
     means, squares = [s.moments[0] for s in stretches], [s.moments[1] for s in stretches]
     count = values[0].new_tensor([s.steps for s in stretches], dtype=torch.float32)
@@ -152,8 +151,8 @@ def _fused(kernel: Callable[..., None], stretches: Sequence[Stretch], decay: flo
             [],
             steps,
             lr=rate,
-            beta1=0.9,
-            beta2=BETA2,
+            beta1=MEAN,
+            beta2=SQUARE,
             weight_decay=decay,
             eps=1e-8,
             amsgrad=False,
@@ -164,7 +163,7 @@ def _fused(kernel: Callable[..., None], stretches: Sequence[Stretch], decay: flo
 
 
 def _each(update: Callable[[Stretch, float], None]) -> Callable[[Sequence[Stretch]], Step]:
-    """From an update of one stretch to a step on all."""
+    """Return the ``make`` of an algorithm that updates one stretch after the other."""
 
     def make(stretches: Sequence[Stretch]) -> Step:
         def step(rate: float) -> None:
@@ -201,10 +200,10 @@ def _adagrad(stretch: Stretch, rate: float) -> None:
 @_each
 def _nadam(stretch: Stretch, rate: float) -> None:
     mean, square = stretch.moments
-    mean.lerp_(stretch.gradient, 0.1)
-    square.mul_(0.999).addcmul_(stretch.gradient, stretch.gradient, value=0.001)
+    mean.lerp_(stretch.gradient, 1 - MEAN)
+    square.mul_(SQUARE).addcmul_(stretch.gradient, stretch.gradient, value=1 - SQUARE)
     now, ahead, product = _nesterov(stretch.steps)
-    root = square.div(1 - 0.999**stretch.steps).sqrt_().add_(1e-8)
+    root = square.div(1 - SQUARE**stretch.steps).sqrt_().add_(1e-8)
     stretch.value.addcdiv_(stretch.gradient, root, value=-rate * (1 - now) / (1 - product))
     stretch.value.addcdiv_(mean, root, value=-rate * ahead / (1 - product * ahead))
 
@@ -213,20 +212,20 @@ _products: list[float] = [1.0]
 
 
 def _nesterov(step: int) -> tuple[float, float, float]:
-    """Momentum of this step and of the next, and the product of all up to this one."""
+    """Return the momentum of a step and of the next, and the product of all up to this step."""
     while len(_products) <= step:
         _products.append(_products[-1] * _momentum(len(_products)))
     return _momentum(step), _momentum(step + 1), _products[step]
 
 
 def _momentum(step: int) -> float:
-    return 0.9 * (1 - 0.5 * 0.96 ** (step * 0.004))
+    return MEAN * (1 - 0.5 * 0.96 ** (step * 0.004))
 
 
 OPTIMIZERS: dict[str, Algorithm] = {
     "adam": Algorithm(_adam, 1e-3, (1, 2), counts=True),
     "adamw": Algorithm(_adamw, 1e-3, (1, 2), counts=True),
-    "sgd": Algorithm(_sgd, 1e-2, (1,), scale_free=False),
+    "sgd": Algorithm(_sgd, 3e-3, (1,), scale_free=False, clip=1.0),
     "rmsprop": Algorithm(_rmsprop, 1e-3, (2,)),
     "adagrad": Algorithm(_adagrad, 1e-2, (2,)),
     "nadam": Algorithm(_nadam, 1e-3, (1, 2), counts=True),

@@ -21,14 +21,14 @@ from .structure import Structure, type_valid
 
 
 def check(individual: Any, problem: Ports | None = None) -> None:
-    """Check every rule of a valid VALP and, given a problem, that its ports are the problem's.
+    """Raise an error unless all rules of a valid VALP hold.
 
     Args:
         individual: A VALP, or a genome.
-        problem: Whose inputs and outputs it must have.
+        problem: A problem whose inputs and outputs the VALP must have, if given.
 
     Raises:
-        StructureError: A rule is broken; the message names the component or connection.
+        StructureError: A rule is broken. The message names the component or connection.
 
     References:
         Paper III.
@@ -41,8 +41,9 @@ def check(individual: Any, problem: Ports | None = None) -> None:
     for provider, receiver in graph.edges:
         if not type_valid(graph, provider, receiver):
             raise StructureError(
-                f"connection {Connection(provider, receiver)}: {receiver} ({_kind(graph, receiver)}) "
-                f"does not take what {provider} ({_kind(graph, provider)}) gives"
+                f"connection {Connection(provider, receiver)}: "
+                f"{receiver} ({_kind(graph, receiver)}) does not take what "
+                f"{provider} ({_kind(graph, provider)}) gives"
             )
     if not nx.is_directed_acyclic_graph(graph):
         cycle = " -> ".join(provider for provider, _ in nx.find_cycle(graph))

@@ -1,7 +1,7 @@
 """The start that trains best: a shared trunk, a linear path beside it, and heads that are zero.
 
-On tables and planted problems this graph, trained, is as good as a network that was made by hand
-for several outputs; random graphs of the same size end with 1.4 times its errors (docs/starts.md).
+On tables and artificial problems, this graph is as good after training as a hand-made network for
+several outputs. Random graphs of the same size have 1.4 times its errors (docs/starts.md).
 
 References:
     Not of the paper, whose start is random (``draw``).
@@ -24,38 +24,38 @@ from .ports import VALUES, Ports
 from .structure import build_graph
 
 TRUNK = (Layer(96, "relu"), Layer(96, "relu"))
-"""Layers of the trunk, and of the encoder of a decoder."""
+"""The layers of the trunk, and of the encoder before a decoder."""
 
 LINEAR_PATH = (Layer(16, "identity"),)
-"""A few units without an activation: what a linear model knows is learned first, and kept."""
+"""The layers of the linear path, which quickly learns what a linear model can know."""
 
 LATENT = 16
-"""Dimensions of a decoder's latent."""
+"""The number of dimensions of a decoder's latent."""
 
 SCALE = 0.5
-"""Factor of the trunk's initial weights: it begins close to linear, and overfits later."""
+"""The factor of the trunk's initial weights. With smaller weights it overfits later."""
 
 
 def shared_start(
     problem: Ports, count: int | None, layout: Layout
 ) -> tuple[nx.DiGraph, dict[str, Tensor]] | None:
-    """Return graph and weights of the shared start, or None where it does not fit.
+    """Return the graph and the weights of the shared start, or None where it does not fit.
 
-    One ``generic`` trunk and one linear path read every input and serve every output that takes
-    values. Each other output has a sub-network that gives what it takes, behind an encoder of its
-    own. The blocks to outputs that take values are zero, so such an output begins with the best
-    constant of its bias, and learns at once from all that the trunk offers.
+    One ``generic`` sub-network, the trunk, and one linear path read every input, and every output
+    that takes values reads both. Each other output has a sub-network that gives a type it takes,
+    behind an encoder of its own. The blocks to outputs that take values are zero, so such an
+    output starts with a constant prediction.
 
     Args:
-        problem: Inputs and outputs.
-        count: Number of sub-networks. Beyond those named above, outputs drawn at random get a
-            random sub-network of their own, which reads every input; so there are exclusive
-            subgraphs to donate. None is for no such sub-networks.
-        layout: How sub-networks of their own are drawn.
+        problem: The problem, which has the inputs and outputs.
+        count: The number of sub-networks. Beyond those above, random outputs get a random
+            sub-network of their own, which reads every input, so that there are exclusive
+            subgraphs to donate. With None, there are no further sub-networks.
+        layout: The ranges from which these sub-networks are drawn.
 
     Returns:
-        None where ``count`` is less than the trunk and the others need, or an output takes what no
-        kind makes of values.
+        The graph and the weights. None if ``count`` is too small, or if no kind of sub-network
+        reads values and gives a type that some output takes.
     """
     parts = _Parts(problem)
     served = [name for name, output in problem.outputs.items() if VALUES in output.port.takes]
@@ -84,7 +84,7 @@ def shared_start(
 
 
 class _Parts:
-    """Components and connections of a graph in the making."""
+    """The components and connections of a graph, collected one sub-network after the other."""
 
     def __init__(self, problem: Ports) -> None:
         outputs = {name: output.port for name, output in problem.outputs.items()}
@@ -96,7 +96,7 @@ class _Parts:
         return len(self.components) - self._ports
 
     def add(self, network: SubNetwork, providers: Any, receivers: list[str]) -> str:
-        """Add a sub-network that reads the providers and is read by the receivers."""
+        """Add a sub-network that reads the providers and is read by the receivers; name it."""
         name = f"n{len(self)}"
         self.components[name] = network
         self.edges += [(provider, name) for provider in providers]
@@ -105,7 +105,7 @@ class _Parts:
 
 
 def _maker(takes: frozenset[str], layout: Layout) -> SubNetwork | None:
-    """Return a sub-network that makes of values what an output takes."""
+    """Return a sub-network that reads values and gives a type that an output takes, or None."""
     if Decoder.gives in takes:
         return Decoder(id=new_id(), layers=TRUNK[:1], latent=Latent(new_id(), LATENT))
     for kind in KINDS.values():
@@ -115,7 +115,7 @@ def _maker(takes: frozenset[str], layout: Layout) -> SubNetwork | None:
 
 
 def _weights(graph: nx.DiGraph, served: list[str]) -> dict[str, Tensor]:
-    """Return initial weights: half the usual in trunks, zero in the heads of values."""
+    """Return initial weights: half the usual size in trunks, zero in the blocks to ``served``."""
     weights = initial_weights(graph)
     for name, component in graph.nodes(data="component"):
         if getattr(component, "layers", None) != TRUNK:

@@ -1,4 +1,4 @@
-"""Reading a graph of components with their weights: what a VALP, its genome and a draft have in common.
+"""A graph of components with their weights, to read: what a VALP, a genome and a draft share.
 
 References:
     Paper III (the model and its subgraphs).
@@ -7,6 +7,7 @@ References:
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from itertools import combinations
 from typing import Any
 
 import networkx as nx
@@ -24,9 +25,9 @@ class Structure:
 
     Attributes:
         graph: The components, as node attribute ``component``, and their connections.
-        weights: Tensor by name. ``"u->v"``: the block through which ``v`` reads ``u``, shape (rows
-            of v, width of u); ``"v.name"``: a tensor of a sub-network, by its name in
-            ``SubNetwork.shapes``; ``"o.bias"``: what is added to what an output reads.
+        weights: The tensors by name. ``"u->v"`` is the block through which ``v`` reads ``u``,
+            shape (rows of v, width of u). ``"v.name"`` is a tensor of the sub-network ``v``, by
+            its name in ``SubNetwork.shapes``. ``"o.bias"`` is the bias of the output ``o``.
     """
 
     graph: nx.DiGraph
@@ -35,7 +36,7 @@ class Structure:
     # ---- components and connections --------------------------------------------------------------
 
     def component(self, name: str) -> Any:
-        """Return the frozen value that describes the input, sub-network or output ``name``."""
+        """Return the description of an input, sub-network or output. It never changes."""
         return self.graph.nodes[name]["component"]
 
     def _named(self, role: type) -> tuple[str, ...]:
@@ -45,17 +46,17 @@ class Structure:
 
     @property
     def inputs(self) -> tuple[str, ...]:
-        """Names of the inputs."""
+        """The names of the inputs."""
         return self._named(Input)
 
     @property
     def networks(self) -> tuple[str, ...]:
-        """Names of the sub-networks."""
+        """The names of the sub-networks."""
         return self._named(SubNetwork)
 
     @property
     def outputs(self) -> tuple[str, ...]:
-        """Names of the outputs."""
+        """The names of the outputs."""
         return self._named(Output)
 
     @property
@@ -68,25 +69,25 @@ class Structure:
 
     @property
     def order(self) -> tuple[str, ...]:
-        """Names of all components, providers before receivers; the same for equal graphs."""
+        """The names of all components, providers before receivers; the same for equal graphs."""
         return tuple(nx.lexicographical_topological_sort(self.graph, key=natural))
 
     def providers(self, name: str) -> tuple[str, ...]:
-        """Return what ``name`` reads, in the order in which its blocks stand side by side."""
+        """Return the components that ``name`` reads, in a fixed order."""
         return tuple(sorted(self.graph.pred[name], key=natural))
 
     def receivers(self, name: str) -> tuple[str, ...]:
-        """Return what reads ``name``."""
+        """Return the components that read ``name``, in a fixed order."""
         return tuple(sorted(self.graph.succ[name], key=natural))
 
     # ---- tensors ---------------------------------------------------------------------------------
 
     def block(self, provider: str, receiver: str) -> Tensor:
-        """Return the weights of a connection, shape (rows of the receiver, width of the provider)."""
+        """Return the weights of a connection, shape (receiver's rows, provider's width)."""
         return self.weights[Connection(provider, receiver)]
 
     def entry_bias(self, name: str) -> str:
-        """Return the key of the bias that is added to what ``name`` reads."""
+        """Return the key in ``weights`` of the bias that is added to what ``name`` reads."""
         return f"{name}.{self.component(name).entry_bias}"
 
     def rows(self, name: str) -> int:
@@ -95,13 +96,13 @@ class Structure:
         return rows
 
     def keys_of(self, name: str) -> tuple[str, ...]:
-        """Return the keys of all tensors of a sub-network or output, its blocks first."""
+        """Return the keys in ``weights`` of a sub-network or output, its blocks first."""
         blocks = [Connection(provider, name) for provider in self.providers(name)]
         own = [f"{name}.{tensor}" for tensor in self.component(name).shapes()]
         return (*blocks, *own)
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Return the shape, by key, of every tensor that the structure asks for."""
+        """Return the shape of every tensor that belongs to the graph, by its key in ``weights``."""
         shapes: dict[str, tuple[int, ...]] = {}
         for name in self.order:
             component = self.component(name)
@@ -118,13 +119,13 @@ class Structure:
 
     @property
     def weight_count(self) -> int:
-        """Number of trainable weights and biases."""
+        """The number of trainable weights and biases."""
         return sum(tensor.numel() for tensor in self.weights.values())
 
     # ---- subgraphs (paper III) -------------------------------------------------------------------
 
     def ancestors(self) -> dict[str, frozenset[str]]:
-        """Return, by component, all that it depends on, in one pass over the graph."""
+        """Return, for each component, all components that it depends on."""
         above: dict[str, frozenset[str]] = {}
         for name in self.order:
             providers = self.graph.pred[name]
@@ -155,7 +156,7 @@ class Structure:
 
 
 def natural(name: str) -> tuple[int, str]:
-    """Key that sorts ``n2`` before ``n10``."""
+    """Return a key for sorting that puts ``n2`` before ``n10``."""
     return len(name), name
 
 
@@ -170,7 +171,7 @@ def build_graph(
 
 
 def copy_graph(graph: nx.DiGraph) -> nx.DiGraph:
-    """Return a graph that shares the components and nothing else; it may be changed."""
+    """Return a copy of a graph that may be changed; the two share the components."""
     return build_graph(dict(graph.nodes(data="component")), graph.edges)
 
 
@@ -180,8 +181,34 @@ def same_structure(a: nx.DiGraph, b: nx.DiGraph) -> bool:
     return same_components and set(a.edges) == set(b.edges)
 
 
+def independent_pairs(graph: nx.DiGraph) -> list[tuple[str, str]]:
+    """Return the pairs of providers in which each depends on an input that the other does not.
+
+    So each provider can know something that the other cannot. The pairs nearest to the inputs come
+    first. A graph with one input has none.
+    """
+    components = graph.nodes(data="component")
+    inputs = {name for name, component in components if isinstance(component, Input)}
+    above: dict[str, set[str]] = {}
+    for name, component in components:
+        if not isinstance(component, Output):
+            above[name] = nx.ancestors(graph, name) | {name}
+    providers = sorted(
+        above, key=lambda name: (len(above[name]), name not in inputs, natural(name))
+    )
+    found = []
+    for one, other in combinations(providers, 2):
+        ours, theirs = above[one] & inputs, above[other] & inputs
+        if ours - theirs and theirs - ours:
+            found.append((one, other))
+    return sorted(found, key=lambda pair: len(above[pair[0]]) + len(above[pair[1]]))
+
+
 def type_valid(graph: nx.DiGraph, provider: str, receiver: str) -> bool:
-    """Return whether the receiver takes what the provider gives; no input feeds an output."""
+    """Return whether the types of two components allow a connection.
+
+    The receiver must take what the provider gives, and an output must not read an input.
+    """
     give, take = graph.nodes[provider]["component"], graph.nodes[receiver]["component"]
     if isinstance(give, Output) or isinstance(take, Input):
         return False

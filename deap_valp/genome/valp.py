@@ -1,4 +1,4 @@
-"""The VALP: a genome as a DEAP individual.
+"""The VALP, a DEAP individual that holds a genome.
 
 References:
     Paper III.
@@ -26,20 +26,22 @@ from .structure import Structure
 class VALP(Structure):
     """A heterogeneous multi-network model as a DEAP individual (paper III).
 
-    It reads like a ``Structure`` (components, connections, tensors). To change it, apply an
-    operator, or make a ``Draft`` of its genome and let it ``become`` the result.
+    It has the attributes and methods of a ``Structure`` (components, connections, tensors). The
+    genome itself never changes. To change an individual, apply an operator, or edit a ``Draft`` of
+    ``individual.inherited()`` and let the individual ``become`` the result.
 
     Args:
-        genome: What it is; the individual and its copies share it.
-        seed: Drawn from ``random`` by default.
+        genome: The graph, weights and hyperparameters. The individual and its clones share it.
+        seed: The seed of the individual. By default it is drawn from ``random``.
 
     Raises:
         StructureError: ``genome`` is not a genome, or it breaks a rule of a valid VALP.
 
     Attributes:
-        genome: Structure, weights and hyperparameters, as an operator last left them.
-        seed: Drawn anew by every change. It seeds the evaluation, and names the individual.
-        decision: How it came to be (a ``Decision``); None for one that was drawn or loaded.
+        genome: The graph, weights and hyperparameters since the last change.
+        seed: A number that identifies the individual, and seeds its evaluation. Every change draws
+            a new one.
+        decision: The record of the last change. None for an individual that was drawn or loaded.
     """
 
     def __init__(self, genome: Genome, seed: int | None = None) -> None:
@@ -62,7 +64,7 @@ class VALP(Structure):
 
     @property
     def weights(self) -> Mapping[str, Tensor]:  # type: ignore[override]
-        """The tensors as an operator last left them; training does not change them."""
+        """The tensors since the last change. Training does not change them (``inherited``)."""
         return self.genome.weights
 
     @property
@@ -72,24 +74,24 @@ class VALP(Structure):
 
     @property
     def batch_size(self) -> int:
-        """Examples of a training batch."""
+        """The number of examples in a training batch."""
         return self.genome.batch_size
 
     @property
     def limits(self) -> Limits:
-        """How far operators may let it grow."""
+        """The sizes up to which operators may let the VALP grow."""
         return self.genome.limits
 
     @property
     def layout(self) -> Layout:
-        """How operators draw what is new at random."""
+        """The ranges from which operators draw new sub-networks."""
         return self.genome.layout
 
     # ---- evaluation and inheritance --------------------------------------------------------------
 
     @property
     def evaluation(self) -> Evaluation | None:
-        """The evaluation of exactly this genome; None where it has none or was changed since."""
+        """The evaluation of exactly this genome. None if there is none since the last change."""
         evaluation: Evaluation | None = getattr(getattr(self, "fitness", None), "evaluation", None)
         if evaluation is not None and evaluation.seed != self.seed:
             return None
@@ -97,11 +99,14 @@ class VALP(Structure):
 
     @property
     def failed(self) -> bool:
-        """Whether its evaluation failed."""
+        """Whether the evaluation of this genome failed."""
         return self.evaluation is not None and not self.evaluation.ok
 
     def inherited(self) -> Genome:
-        """Return the genome with the weights that the evaluation left: what is handed on."""
+        """Return the genome with the weights and the optimizer state after the last training.
+
+        Operators start from this genome.
+        """
         evaluation = self.evaluation
         if evaluation is None:
             return self.genome
@@ -115,34 +120,44 @@ class VALP(Structure):
 
     @property
     def trained(self) -> bool:
-        """Whether any of the weights that it hands on come from training."""
+        """Whether any of the weights of ``inherited`` come from training."""
         return self.genome.trained or (self.evaluation is not None and self.evaluation.ok)
 
     @property
     def trained_weights(self) -> Mapping[str, Tensor]:
-        """The weights after the last training, or those it holds where there was none."""
-        return self.genome.weights if self.evaluation is None else self.evaluation.weights
+        """The weights after the last training, or ``weights`` if there was none."""
+        if self.evaluation is None:
+            return self.genome.weights
+        return self.evaluation.weights
 
     def age(self, network: str) -> int:
-        """Return the training sessions that a sub-network has been through."""
+        """Return the number of training sessions that a sub-network has been through."""
         sessions = 0 if self.evaluation is None else self.evaluation.sessions
         return self.genome.ages[network] + sessions
+
+    @property
+    def means(self) -> Mapping[str, Any]:
+        """The mean result of each component, where a diagnosis of this genome measured it."""
+        evaluation = self.evaluation
+        if evaluation is None or evaluation.diagnosis is None:
+            return {}
+        return evaluation.diagnosis.means
 
     # ---- change ----------------------------------------------------------------------------------
 
     def become(self, genome: Genome, decision: Decision | None = None) -> None:
-        """Take on another genome, with a new seed: the one place where an individual changes.
+        """Replace the genome and draw a new seed. Nothing else changes an individual.
 
         Args:
-            genome: Valid, as an operator made it.
-            decision: How it came to be.
+            genome: The new genome. It must be valid; this is not checked.
+            decision: The record of the change.
         """
         self.genome, self.decision = genome, decision
         self.seed = random.getrandbits(63)
 
     @property
     def move(self) -> Any:
-        """The last ``Move`` that was applied to it, or None."""
+        """The last ``Move`` that was applied to the individual, or None."""
         return None if self.decision is None else self.decision.move
 
     # ---- Python and DEAP -------------------------------------------------------------------------
@@ -150,13 +165,13 @@ class VALP(Structure):
     def __eq__(self, other: object) -> bool:
         """Return whether structure, hyperparameters and weights are the same.
 
-        Types do not count, for DEAP rebuilds classes.
+        The classes may differ, because DEAP makes a class anew when it unpickles an individual.
         """
         if not isinstance(other, VALP):
             return NotImplemented
         return self.genome == other.genome
 
-    __hash__ = None  # type: ignore[assignment]  # mutable, as DEAP's own individuals
+    __hash__ = None  # type: ignore[assignment]  # it can change, like DEAP's own individuals
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {summary(self)}>"

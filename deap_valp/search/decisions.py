@@ -13,6 +13,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
+from typing import NamedTuple
 
 from ..errors import ValpError
 from ..genome.fitness import OK
@@ -44,6 +46,13 @@ class Outcome:
     before: Mapping[str, float]
     after: Mapping[str, float]
     status: str = OK
+    achieved: float = math.nan
+
+    @property
+    def predicted(self) -> float:
+        """How much the move promised that it would fall (``Move.gain``); NaN where nothing."""
+        gain = None if self.move is None else self.move.gain
+        return math.nan if gain is None else gain
 
     @property
     def failed(self) -> bool:
@@ -126,13 +135,43 @@ def decisions(archive: Iterable[Entry]) -> Decisions:
     outcomes = []
     for entry in entries:
         if entry.step > 0:
-            before = known.get(entry.seed, {}) if entry.decision is None else entry.before
-            outcomes.append(
-                Outcome(entry.step, entry.move, entry.accepted, before, entry.named, entry.status)
-            )
+            outcomes.append(_outcome(entry, known.get(entry.seed, {})))
         if entry.ok and (entry.accepted or entry.seed not in known):
             known[entry.seed] = entry.named
     return Decisions(outcomes)
+
+
+def _outcome(entry: Entry, known: Mapping[str, float]) -> Outcome:
+    """Return what came of the decision that made an entry.
+
+    Args:
+        entry: Of the archive, after the start.
+        known: The objectives of the same individual in an earlier entry.
+    """
+    before, achieved = known, math.nan
+    if entry.decision is not None:
+        before = entry.before
+        if entry.decision.loss is not None and entry.loss is not None:
+            achieved = entry.decision.loss - entry.loss
+    return Outcome(
+        entry.step, entry.move, entry.accepted, before, entry.named, entry.status, achieved
+    )
+
+
+class Promise(NamedTuple):
+    """What moves promised, and what came of it: falls of the summed validation loss.
+
+    Attributes:
+        predicted: The mean that was predicted.
+        achieved: The mean that came, with the training that came with it.
+        correlation: Spearman's rank correlation of the two; NaN for fewer than three moves.
+        moves: Number of moves of which both are known.
+    """
+
+    predicted: float
+    achieved: float
+    correlation: float
+    moves: int
 
 
 @dataclass(frozen=True)
@@ -141,7 +180,8 @@ class Payoff:
 
     A candidate has been trained for longer than the individual it was made of, and so would be
     better without any move. Compare its improvement with the row ``no change`` of a run with the
-    policy ``retrain``, not with 0.
+    policy ``retrain``, not with 0. Where moves predicted a fall of the validation loss
+    (``Move.gain``), the mean prediction stands beside the mean of what was achieved.
 
     Attributes:
         by: The parts of a move by which the decisions are grouped.
@@ -174,13 +214,43 @@ class Payoff:
             for name in _objectives(self.rows[group])
         }
 
+    def promise(self, group: tuple[str, ...] | None = None) -> Promise:
+        """Return how well the predicted gains of a group, or of all decisions, tell the achieved.
+
+        Args:
+            group: A key of ``rows``; None is for all of them.
+        """
+        groups = self.rows.values() if group is None else [self.rows[group]]
+        pairs = [
+            (outcome.predicted, outcome.achieved)
+            for outcome in chain(*groups)
+            if not math.isnan(outcome.predicted + outcome.achieved)
+        ]
+        if not pairs:
+            return Promise(math.nan, math.nan, math.nan, 0)
+        predicted, achieved = zip(*pairs, strict=True)
+        correlation = _rank_correlation(predicted, achieved)
+        return Promise(_mean(predicted), _mean(achieved), correlation, len(pairs))
+
     def __str__(self) -> str:
-        names = _objectives([outcome for outcomes in self.rows.values() for outcome in outcomes])
+        promise = self.promise()
+        shown = self._table(promises=promise.moves > 0)
+        if math.isnan(promise.correlation):
+            return shown
+        return (
+            f"{shown}\nrank correlation of predicted and achieved gain: "
+            f"{promise.correlation:.2f} ({promise.moves} moves)"
+        )
+
+    def _table(self, promises: bool) -> str:
+        names = _objectives(chain(*self.rows.values()))
         rows = [[*self.by, "applied", "accepted", "failed", *(f"{name} %" for name in names)]]
+        if promises:
+            rows[0] += ["predicted", "achieved"]
         for group in self.rows:
-            means = self.improvement(group)
+            improved = self.improvement(group)
             counts = self.applied(group), self.accepted(group), self.failed(group)
-            shares = [100 * means.get(name, math.nan) for name in names]
+            shares = [100 * improved.get(name, math.nan) for name in names]
             rows.append(
                 [
                     *group,
@@ -188,6 +258,10 @@ class Payoff:
                     *("" if math.isnan(share) else f"{share:+.1f}" for share in shares),
                 ]
             )
+            if promises:
+                kept = self.promise(group)
+                means = kept.predicted, kept.achieved
+                rows[-1] += ["" if math.isnan(mean) else f"{mean:+.3f}" for mean in means]
         return table(rows)
 
 
@@ -218,6 +292,15 @@ def _objectives(outcomes: Iterable[Outcome]) -> list[str]:
 def _mean(values: Sequence[float]) -> float:
     known = [value for value in values if not math.isnan(value)]
     return sum(known) / len(known) if known else math.nan
+
+
+def _rank_correlation(ones: Sequence[float], others: Sequence[float]) -> float:
+    """Return Spearman's; NaN where one side does not vary, or there are fewer than three."""
+    if len(ones) < 3 or len(set(ones)) == 1 or len(set(others)) == 1:
+        return math.nan
+    from scipy.stats import spearmanr
+
+    return float(spearmanr(ones, others).statistic)
 
 
 def _number(value: float | None) -> str:

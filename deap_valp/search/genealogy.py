@@ -45,6 +45,7 @@ class Entry:
     seed: int = 0
     objectives: tuple[str, ...] = ()
     status: str = OK
+    loss: float | None = None
 
     @classmethod
     def about(cls, individual: Any, step: int, accepted: bool, changed: bool = True) -> Entry:
@@ -67,6 +68,7 @@ class Entry:
             seed=individual.seed,
             objectives=() if evaluation is None else evaluation.objectives,
             status=OK if evaluation is None else evaluation.status,
+            loss=None if evaluation is None else evaluation.loss,
         )
 
     @property

@@ -1,6 +1,7 @@
 """The choice of the next change: rules over a diagnosis, policies, and ``selMutation``."""
 
 from .calibration import calibrateThresholds
+from .growth import ByGain
 from .policies import (
     CLASSES,
     POLICIES,
@@ -27,6 +28,7 @@ __all__ = [
     "AllThresholds",
     "AtRandom",
     "Bandit",
+    "ByGain",
     "ByRules",
     "FixedProbabilities",
     "Policy",

@@ -10,12 +10,14 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from ..diagnosis import DEFAULT_METRICS
 from ..errors import EvaluationError
 from ..genome import Evaluation
 from .view import Thresholds
 
 _FEWEST = 10
+
+NEEDED = ("loss_slope", "module_intervention")
+"""The metrics that have thresholds."""
 
 
 def calibrateThresholds(evaluations: Iterable[Evaluation]) -> dict[str, Thresholds]:
@@ -45,13 +47,11 @@ def calibrateThresholds(evaluations: Iterable[Evaluation]) -> dict[str, Threshol
             f"got {len(diagnoses)}"
         )
     lacking = [
-        name
-        for name in DEFAULT_METRICS
-        if any(name not in diagnosis.measured for diagnosis in diagnoses)
+        name for name in NEEDED if any(name not in diagnosis.measured for diagnosis in diagnoses)
     ]
     if lacking:
         raise EvaluationError(
-            f"calibrateThresholds needs evaluations that measured {list(DEFAULT_METRICS)}, "
+            f"calibrateThresholds needs evaluations that measured {list(NEEDED)}, "
             f"got some without {lacking}"
         )
     thresholds = {}

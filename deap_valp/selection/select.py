@@ -19,16 +19,16 @@ def selMutation(
     individual: VALP,
     population: Sequence[VALP] | None = None,
     *,
-    policy: str | Policy = "adaptive",
+    policy: str | Policy = "growth",
     barred: Collection[tuple[str, str, str]] = (),
 ) -> Move | None:
     """Select an operator, its version and its place; other ``sel*`` of DEAP select individuals.
 
     Nothing is changed: the result is a ``Move``, and ``move.apply(individual)`` carries it out.
 
-    The default policy is ``adaptive``: it lets relevant sub-networks grow by gentle operators, for
-    each output in turn, and deletes late. Of the policies measured it had the highest median; its
-    lead over ``gentle`` is within the noise (docs/selection.md).
+    The default policy is ``growth``: it adds what the diagnosis says that an output lacks, and
+    takes away what harms an output (``ByGain``). It measured best (docs/selection.md). It needs the
+    metrics that ``evaluate`` measures by default.
 
     The paper's policy is ``guidelines``. Its rules propose moves; those that are illegal or barred
     are left out. The rest is divided into reducers, aggressive extenders and gentle extenders, and
@@ -42,15 +42,17 @@ def selMutation(
         individual: The individual to choose a change for.
         population: The peers of the individual, for policies that compare them. The individual
             itself may be among them.
-        policy: The name of a policy: ``adaptive``, ``guidelines`` (paper VII-B), ``principles``
-            (paper IV-E, with all five metrics), ``random`` (uniform over every (operator, version)
+        policy: The name of a policy: ``growth``, ``adaptive`` (rules for gentle growth at what is
+            relevant), ``guidelines`` (paper VII-B), ``principles`` (paper IV-E, with all five
+            metrics), ``random`` (uniform over every (operator, version)
             of the macro operators, then over its places), ``gentle`` (the same among gentle
             versions), ``fixed`` (the same with given probabilities), ``retrain`` (no change), or
-            a rule set added with ``rule``. Or a policy with parameters: ``ByRules``, ``Adaptive``,
-            ``AtRandom``, ``FixedProbabilities``, ``Bandit``, or any callable from a ``Situation``
+            a rule set added with ``rule``. Or a policy with parameters: ``ByGain``, ``ByRules``,
+            ``Adaptive``, ``AtRandom``, ``FixedProbabilities``, ``Bandit``, or any callable from a ``Situation``
             to a ``Move``.
         barred: The ``Move.key`` of each move that is not to be proposed, since it did not improve
-            this individual. Policies that follow rules heed it; those that draw at random do not.
+            this individual. ``growth`` and policies that follow rules heed it; those that draw at
+            random do not.
 
     Returns:
         The move, with its reason and its rule. None if no operator has a legal place, or if the
@@ -58,7 +60,7 @@ def selMutation(
 
     Raises:
         RegistrationError: The policy is unknown.
-        EvaluationError: The evaluation did not measure what a rule of the policy needs.
+        EvaluationError: The evaluation did not measure what the policy needs.
 
     References:
         Paper IV-E, VII-B to VII-D; select_operator of Fig. 4.

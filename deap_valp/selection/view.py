@@ -19,7 +19,7 @@ from ..genome.diagnosis import Diagnosis, Slope
 from ..variation.operators import operators
 
 LOST = 0.2
-"""Part of an output's performance that a relevant component is worth (paper VII-A)."""
+"""The part of an output's performance that must be lost without a relevant component (VII-A)."""
 
 
 @dataclass(frozen=True)
@@ -31,15 +31,17 @@ class Thresholds:
     performance.
 
     Attributes:
-        stuck: A slope above it is stuck.
-        steep: A slope below it is steep; between the two it is moderate.
-        relevance: A sub-network is relevant to an output above it. None is for more than 20 % lost:
-            1.2 for an error, which is 20 % more, and 1.25 for an accuracy, of which 0.8 is left.
-        irrelevant: Up to it a sub-network is clearly irrelevant (rule A4; not the paper's); never
-            above ``relevance``.
-        deviations: A slope not below 0 by so many standard errors is stuck too (1.645: one-sided,
-            95 %), since the paper's ``stuck`` is far below the noise of a slope; None is the
-            paper's plain rule.
+        stuck: A loss with a slope above this number is stuck.
+        steep: A loss with a slope below this number is steep. Between the two it is moderate.
+        relevance: A sub-network is relevant to an output if its relevance is above this number.
+            None means that more than 20 % is lost without it: a relevance above 1.2 for an error,
+            which is then 20 % larger, and above 1.25 for an accuracy, of which 0.8 is then left.
+        irrelevant: A sub-network is clearly irrelevant to an output if its relevance is at most
+            this number, and at most ``relevance``. Rule A4 asks for it; the paper has no such
+            threshold.
+        deviations: A loss is also stuck if its slope is not below 0 by this number of standard
+            errors, since the paper's ``stuck`` is far smaller than the noise of a slope. 1.645 is
+            the one-sided test at 95 %. None is the paper's plain rule.
     """
 
     stuck: float = -1e-10
@@ -49,11 +51,11 @@ class Thresholds:
     deviations: float | None = 1.645
 
     def limit(self, accuracy: bool = False) -> float:
-        """Return the relevance above which a component counts as relevant.
+        """Return the relevance above which a component is relevant.
 
         Args:
-            accuracy: Whether the relevance is of an accuracy, before divided by after; otherwise it
-                is of an error, after divided by before.
+            accuracy: Whether the relevance was measured by an accuracy (before divided by after)
+                or by an error (after divided by before).
         """
         if self.relevance is not None:
             return self.relevance
@@ -141,7 +143,7 @@ class View:
         return relevance
 
     def limit(self, output: str) -> float:
-        """Relevance above which a component counts as relevant to an output."""
+        """Return the relevance above which a component is relevant to an output."""
         return self.thresholds(output).limit(self.individual.component(output).higher_is_better)
 
     def relevant(self, network: str, output: str) -> bool:

@@ -1,4 +1,4 @@
-"""How a VALP learns: the decoded model, its losses, and the loop that trains it."""
+"""Training: the decoded model, its losses, and the loop that trains it."""
 
 from .batches import batch_starts
 from .loop import PLAIN, Session, Training, train

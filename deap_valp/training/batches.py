@@ -11,26 +11,27 @@ from torch import Tensor
 from ..problem import Split
 
 RESHUFFLED = 2**22
-"""Numbers of a training split up to which its rows are gathered anew in each epoch.
+"""The size, in numbers, up to which a training split is copied in a new order in each epoch.
 
-Above, the gathering would cost more than a few steps.
+The copy of a larger split would cost more than a few steps.
 """
 
 Batch = tuple[dict[str, Tensor], dict[str, Tensor]]
-"""Features by input and targets by output."""
+"""The features by input and the targets by output."""
 
 
 def batches_of(
     data: Split, batch_size: int, seed: int, generator: torch.Generator | None
 ) -> Iterator[Batch]:
-    """Yield batches without end. Each is a slice, for slices cost nothing.
+    """Yield batches without end. Each batch is a slice of the data, since slices cost nothing.
 
     Args:
         data: The training split, which is stored in a random order.
-        batch_size: Examples of a batch; at most those of the split.
-        seed: Seeds the order of the batches.
-        generator: Draws a new order of the examples for each epoch, on the data's device; None
-            leaves them as they are.
+        batch_size: Number of examples in a batch, at most those of the split.
+        seed: The seed of the order of the batches.
+        generator: A generator on the device of the data, which draws a new order of the examples
+            for each epoch. With None, or where the split is large (``RESHUFFLED``), the order of
+            the examples stays as it is.
     """
     small = sum(rows.numel() for rows in data.inputs.values()) <= RESHUFFLED
     reshuffles = generator is not None and small
@@ -54,7 +55,10 @@ def _rows(tensors: Mapping[str, Tensor], order: Tensor) -> dict[str, Tensor]:
 
 
 def epoch_starts(size: int, batch_size: int, rng: random.Random) -> list[int]:
-    """Return where the batches of one epoch start: shifted by a random offset, in random order."""
+    """Return the first example of each batch of one epoch, in random order.
+
+    All batches are shifted by one random offset, so that their borders differ between epochs.
+    """
     most = size % batch_size if size < 2 * batch_size else batch_size - 1
     starts = list(range(rng.randint(0, most), size - batch_size + 1, batch_size))
     rng.shuffle(starts)
@@ -62,7 +66,7 @@ def epoch_starts(size: int, batch_size: int, rng: random.Random) -> list[int]:
 
 
 def batch_starts(size: int, batch_size: int, batches: int, seed: int) -> list[int]:
-    """Return where each of so many batches starts in a split that is not reshuffled."""
+    """Return the first example of each batch of a session whose examples keep their order."""
     rng, starts = random.Random(seed), list[int]()
     while len(starts) < batches:
         starts += epoch_starts(size, batch_size, rng)

@@ -1,4 +1,4 @@
-"""The parameters of a model in one buffer."""
+"""The parameters of a model in one buffer, so that one kernel can update all of them."""
 
 from __future__ import annotations
 
@@ -13,26 +13,31 @@ from .model import Model
 
 
 class Slot(NamedTuple):
-    """A tensor of the model, or several that lie one after the other as one, and the memory of its gradient."""
+    """A tensor of the model, or several adjacent ones seen as one, with the memory of its gradient.
+
+    Attributes:
+        value: The parameters.
+        gradient: The gradient, of the same shape.
+    """
 
     value: Tensor
     gradient: Tensor
 
 
 class Flat:
-    """The parameters of a model laid out in one buffer, and their gradients in another.
+    """The parameters of a model in one buffer, and their gradients in another.
 
-    One fused kernel then updates all of them; a step on 40 small tensors costs several times as
-    much.
+    One fused kernel can then update all parameters. A step on 40 small tensors costs several times
+    as much.
 
     Args:
-        model: Its parameters become views of the buffer.
-        order: Names of all parameters as they are to lie.
+        model: The model. Its parameters become views of the buffer.
+        order: The names of all parameters, in their order in the buffer.
 
     Attributes:
-        order: The same.
-        parameter: All of them.
-        gradient: All of their gradients.
+        order: The names of all parameters, in their order in the buffer.
+        parameter: The buffer of the parameters, one row of numbers.
+        gradient: The buffer of their gradients, of the same shape.
     """
 
     def __init__(self, model: Model, order: Sequence[str]) -> None:
@@ -52,27 +57,32 @@ class Flat:
             model.tensors[key].data = self.slot(key).value
 
     def slot(self, *keys: str) -> Slot:
-        """A tensor by name; several that follow each other and differ in their rows alone as one."""
+        """Return a tensor by its name, or several adjacent ones as one.
+
+        Several tensors must have the same columns; their rows are put one below the other.
+        """
         part = slice(self._parts[keys[0]].start, self._parts[keys[-1]].stop)
-        return Slot(
-            *(self._view(keys[0], buffer[part]) for buffer in (self.parameter.data, self.gradient))
-        )
+        value = self._view(keys[0], self.parameter.data[part])
+        return Slot(value, self._view(keys[0], self.gradient[part]))
 
     def _view(self, key: str, part: Tensor) -> Tensor:
+        """Return a part of a buffer in the shape of a tensor, with any number of rows."""
         rows, *columns = self._shapes[key]
-        return part.view(-1, rows).t() if key in self._turned else part.view(-1, *columns)
+        if key in self._turned:
+            return part.view(-1, rows).t()
+        return part.view(-1, *columns)
 
     def view(self, key: str, buffer: Tensor) -> Tensor:
-        """A tensor, in its own shape, in another buffer of this layout."""
+        """Return a tensor in its own shape, from another buffer of this layout."""
         return self._view(key, buffer[self._parts[key]])
 
     def stretch(self, keys: Sequence[str], buffer: Tensor) -> Tensor:
-        """Tensors that follow each other, as one row of numbers, in a buffer of this layout."""
+        """Return adjacent tensors as one row of numbers, from a buffer of this layout."""
         return buffer[self._parts[keys[0]].start : self._parts[keys[-1]].stop]
 
 
 def _heads(model: Model) -> list[str]:
-    """Return the blocks through which outputs read."""
+    """Return the names of the blocks through which outputs read their providers."""
     heads: list[str] = []
     for output in model.outputs:
         heads += [Connection(provider, output) for provider in model.providers[output]]
@@ -80,6 +90,9 @@ def _heads(model: Model) -> list[str]:
 
 
 def _tall(shape: torch.Size) -> bool:
-    # the wide head of an image is stored turned: its gradient's product then takes two thirds of
-    # the time at 20 units
+    """Return whether a block has more rows than columns, as the head of an image has.
+
+    Such a block is stored transposed. The product that gives its gradient then takes two thirds of
+    the time, measured at 20 columns.
+    """
     return len(shape) == 2 and shape[0] > shape[1]

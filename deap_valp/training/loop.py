@@ -1,8 +1,8 @@
-"""The training loop, visible from top to bottom.
+"""The training loop of a session.
 
-The host waits for the device at a look at the validation loss and never between two looks: batches
-are slices of resident data, and losses stay where they are computed. A session without looks on
-``device="meta"`` proves it, since anything else raises there.
+The host waits for the device when it looks at the validation loss, and at no other time: batches
+are slices of data on the device, and the losses stay there. A test shows it by a session without
+looks on ``device="meta"``, where reading a number from the device raises an exception.
 
 References:
     Paper III (losses combined by addition), V-C (an SGD algorithm and rate for each output).
@@ -10,7 +10,7 @@ References:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -26,32 +26,36 @@ from ..problem import Problem
 from .batches import batches_of
 from .model import Model
 from .parts import InParts
-from .step import Steps, groups_of
+from .step import Group, Player, Steps, groups_of
 from .tape import Tape
 from .watch import Watch
 
 
 @dataclass(frozen=True)
 class Training:
-    """How a session trains, beside its budget and the individual's own hyperparameters.
+    """The settings of a training session, beside its budget and the individual's hyperparameters.
 
-    The defaults keep small data from being learned by heart. ``PLAIN`` is the paper's training:
-    every batch of the budget, the last weights, an optimizer that starts anew in each session.
+    A session is one call of ``evaluate``: it trains an individual for a number of batches. At
+    regular intervals it looks at the validation loss. The defaults prevent overfitting on small
+    data. ``PLAIN`` is the paper's training: it uses the whole budget, keeps the last weights, and
+    starts the optimizers anew in each session.
 
     Attributes:
-        keep: Whether the session leaves the weights with the lowest validation loss that it saw,
-            those it began with included; otherwise its last weights. The loss is the mean over the
-            outputs of the logarithm of each one's, so that none is traded for another's crumbs.
-        average: What is looked at and kept is a running average of the weights, in which each step
-            counts this much less than the next; 0 is for the weights themselves.
-        look: Batches from one look at the validation loss to the next; None is for a third of an
-            epoch, and at least 10.
-        patience: Looks without a new lowest loss before the session ends; None is for never.
-        carry: Whether the optimizers go on from where the session before stopped.
-        warmup: Steps over which the learning rate of a tensor rises to its own where its optimizer
-            starts anew.
-        reshuffle: Whether the training examples are put into a new order in each epoch, where they
-            are small enough for that; otherwise only the batches are.
+        keep: Whether the session ends with the weights that had the lowest validation loss, those
+            it began with included. Otherwise it ends with its last weights. To compare two looks,
+            the mean of the logarithms of the outputs' losses is used, so that every output counts
+            the same.
+        average: The session looks at, and keeps, a running average of the weights, in which each
+            step counts this factor less than the next. 0 means the weights themselves.
+        look: Number of batches from one look at the validation loss to the next. None means a
+            third of an epoch, but at least 10.
+        patience: Number of looks without a new lowest loss after which the session ends. None
+            means that it never ends early.
+        carry: Whether the optimizers continue from their state at the end of the previous session.
+        warmup: Number of steps over which the learning rate of a tensor rises to its full value,
+            where the optimizer of the tensor starts anew.
+        reshuffle: Whether the training examples get a new order in each epoch, if there are few
+            enough. Otherwise only the batches do.
 
     Raises:
         EvaluationError: ``average``, ``look``, ``patience`` or ``warmup`` is out of range.
@@ -78,26 +82,26 @@ class Training:
                 raise EvaluationError(f"Training needs {name} from {least} on, got {value!r}")
 
     def interval(self, size: int, batch_size: int) -> int:
-        """Return the batches from one look to the next."""
+        """Return the number of batches from one look to the next."""
         return self.look or max(10, size // batch_size // 3)
 
 
 PLAIN = Training(keep=False, average=0.0, patience=None, carry=False, warmup=0, reshuffle=False)
-"""The paper's training."""
+"""The paper's training: the whole budget, the last weights, optimizers that start anew."""
 
 
 class Session(NamedTuple):
-    """What a training session gives beside the trained model.
+    """The result of a training session, beside the trained model.
 
     Attributes:
-        history: The loss of every output at every step, before the step was taken, shape (batches,
-            outputs), on the device. By default divided by the constant predictor's loss, so that 1
-            is "knows nothing".
-        state: What the optimizers remember at the weights that were kept, on the device: the next
-            session's ``state``.
-        kept: After how many batches the model had the weights that were kept.
-        losses: Validation loss of every output with these weights, shape (outputs,); None where the
-            session never looked.
+        history: The loss of every output at every step, before the step was taken; shape (batches,
+            outputs), on the device. By default a loss is divided by that of the best constant
+            prediction, so 1 means that the model knows nothing.
+        state: The state of the optimizers at the kept weights, on the device. The next session
+            takes it as ``state``.
+        kept: The number of batches after which the model had the kept weights.
+        losses: The validation loss of every output with the kept weights, shape (outputs,). None
+            if the session never looked.
     """
 
     history: Tensor
@@ -122,29 +126,25 @@ def train(
     """Train the model in place.
 
     Args:
-        model: The decoded individual; its device is where everything happens.
-        problem: Gives the data and the losses.
-        batches: Number of steps; a session may end earlier (``Training.patience``).
-        batch_size: Examples of a step; at most the whole training split.
-        optimizers: SGD algorithm, learning rate and weight decay of every output.
-        seed: Seeds the order of the examples and the latents' noise.
-        micro_batches: Parts that each batch is computed in, for the sake of memory; the steps are
-            the same up to rounding.
-        training: What is kept and when it ends.
-        state: What the session before left, for this one to go on from it. A tensor without state
-            starts anew; the state of an algorithm that it is not trained with is dropped.
+        model: The decoded individual. Everything is computed on its device.
+        problem: The problem, which has the data and the losses.
+        batches: Number of steps. The session may end earlier (``Training.patience``).
+        batch_size: Number of examples in a step, at most those of the training split.
+        optimizers: The SGD algorithm, learning rate and weight decay of every output.
+        seed: The seed of the order of the examples and of the noise of the latents.
+        micro_batches: Number of parts in which each batch is computed, to save memory. The steps
+            are the same up to rounding.
+        training: The settings of the session.
+        state: The optimizer state that the previous session left, to continue from. A tensor
+            without a state starts anew. A state of an algorithm that no longer trains the tensor
+            is dropped.
     """
     device = next(model.parameters()).device
     data = problem.split("train", device)
     batch_size = min(batch_size, data.size)
     generator = devices.generator(device, seed)
     groups = groups_of({name: optimizers[name] for name in model.outputs})
-    pulls = [group.pulls for group in groups]
-    tape: Tape | InParts
-    if micro_batches == 1:
-        tape = Tape(model, problem, batch_size, pulls=pulls)
-    else:
-        tape = InParts(model, problem, batch_size, micro_batches, pulls)
+    tape = _player(model, problem, batch_size, micro_batches, groups)
     decay = {name: optimizer.decay for name, optimizer in optimizers.items()}
     step = Steps(model, tape, groups, state or {}, decay, training.warmup)
     watch = None
@@ -169,3 +169,13 @@ def train(
     if watch is None:
         return Session(history, step.state(), done, None)
     return Session(history[:done], watch.state(), watch.kept, watch.losses)
+
+
+def _player(
+    model: Model, problem: Problem, batch_size: int, micro_batches: int, groups: Sequence[Group]
+) -> Player:
+    """Return the object that computes the losses and gradients of a batch, whole or in parts."""
+    pulls = [group.pulls for group in groups]
+    if micro_batches == 1:
+        return Tape(model, problem, batch_size, pulls=pulls)
+    return InParts(model, problem, batch_size, micro_batches, pulls)

@@ -1,6 +1,6 @@
-"""The losses of a training step, and how they add up.
+"""The losses of a training step, and their sum.
 
-The output kinds define the loss of a head; here it meets the KL divergence of the latents.
+An output kind defines the loss of its head. Here the KL divergence of the latents is added.
 
 References:
     Paper III: the losses of the outputs are added up.
@@ -26,18 +26,20 @@ class LossWeights(NamedTuple):
     """The loss of each output as a weighted sum of parts: losses of heads, and KL divergences.
 
     Attributes:
-        parts: Names of the parts: the outputs, then the decoders whose divergence is in some loss.
-        rows: For each output, the weight of each part.
+        parts: The names of the parts: the outputs, then the decoders whose divergence is part of
+            some loss.
+        rows: The weight of each part, for each output.
     """
 
     parts: tuple[str, ...]
     rows: tuple[tuple[float, ...], ...]
 
     def pulled(self, pulls: Mapping[str, float]) -> list[float]:
-        """Return the weight of each part in a sum of losses, each times the pull of its output.
+        """Return the weight of each part in the sum of the outputs' losses times their pulls.
 
-        An output without a pull counts 0. The first parts are the outputs, as are the rows.
+        An output without a pull counts 0.
         """
+        # The first parts are the outputs, in the order of the rows.
         factors = [pulls.get(output, 0.0) for output in self.parts[: len(self.rows)]]
         return [sum(map(mul, factors, column)) for column in zip(*self.rows, strict=True)]
 
@@ -45,8 +47,8 @@ class LossWeights(NamedTuple):
 def loss_weights(model: Model, problem: Problem) -> LossWeights:
     """Return the weight of each part in the loss of each output.
 
-    They include the problem's ``loss_scale``, so by default a loss of 1 is that of the best
-    constant prediction.
+    The weights include the problem's ``loss_scale``. By default the best constant prediction then
+    has a loss of 1.
     """
     weights = {
         name: {name: 1.0, **_divergence_weights(model, problem, name)} for name in model.outputs

@@ -1,7 +1,11 @@
-"""From an individual to a ``torch.nn.Module``, and its weights back.
+"""The network of an individual as a ``torch.nn.Module``, which also gives the weights back.
+
+A sub-network or an output is a receiver: it reads the results of its providers. A connection has
+a block of weights, which is multiplied with the result of the provider. The receiver adds up these
+products and its bias.
 
 References:
-    Paper III. A receiver adds up what its blocks make of its providers.
+    Paper III.
 """
 
 from __future__ import annotations
@@ -15,20 +19,25 @@ from torch import Tensor, nn
 
 from ..errors import ValpError
 from ..genome import VALP, Connection, Input, Latent, Layer, Output, SubNetwork
+from . import posterior
 
 MODES = ("train", "reconstruct", "generate")
 
 
 class Latents:
-    """Draws the latents of one pass through a model, and remembers their moments for the KL divergence.
+    """Draws the latent variables of one pass through a model, and keeps their KL divergences.
 
-    Noise belongs to a latent by its id, never to an order of traversal: decoders that share a
-    latent draw the same.
+    The noise of a latent is found by the id of the latent, not by the order of the computation. So
+    decoders that share a latent draw the same noise.
 
     Args:
-        mode: ``train``: mean + deviation * noise; ``reconstruct``: the mean; ``generate``: the
-            noise itself.
-        noise: By latent id, shape (batch, at least dim); not needed to reconstruct.
+        mode: ``train`` draws mean + deviation * noise, ``reconstruct`` gives the mean, and
+            ``generate`` gives the noise itself.
+        noise: The noise by latent id, each of shape (batch, at least dim). It is not needed to
+            reconstruct.
+
+    Attributes:
+        moments: The mean and the log-variance that each decoder computed in this pass.
     """
 
     def __init__(self, mode: str, noise: Mapping[int, Tensor] | None = None) -> None:
@@ -37,42 +46,42 @@ class Latents:
         self.moments: dict[str, tuple[Tensor, Tensor]] = {}
 
     def __call__(self, name: str, latent: Latent, heads: Tensor) -> Tensor:
-        """The latent of decoder ``name``, shape (batch, dim), from its two heads, shape (batch, 2 * dim)."""
+        """Return the latent variable of a decoder, shape (batch, dim).
+
+        Args:
+            name: The name of the decoder.
+            latent: The id and the dimension of its latent.
+            heads: The mean and the log-variance side by side, shape (batch, 2 * dim).
+        """
         mean, log_variance = heads.chunk(2, 1)
-        log_variance = log_variance.clamp(-10, 10)
+        log_variance = posterior.log_variance_of(log_variance)
         self.moments[name] = mean, log_variance
         if self.mode == "reconstruct":
             return mean
         noise = self.noise[latent.id][:, : latent.dim]
-        return (
-            noise
-            if self.mode == "generate"
-            else torch.addcmul(mean, torch.exp(0.5 * log_variance), noise)
-        )
+        if self.mode == "generate":
+            return noise
+        return posterior.drawn(mean, torch.exp(0.5 * log_variance), noise)
 
     def divergence(self, name: str) -> Tensor:
-        """KL divergence of a decoder's posterior from N(0, I): sum over dimensions, mean over the batch."""
+        """Return the KL divergence from N(0, I) of the latent variable of a decoder.
+
+        It is the sum over the dimensions and the mean over the batch.
+        """
         mean, log_variance = self.moments[name]
-        # -1/2 sum(1 + logvar - mean^2 - exp(logvar)), term by term without a tensor of all of it
-        total = (
-            torch.dot(mean.reshape(-1), mean.reshape(-1))
-            + log_variance.exp().sum()
-            - log_variance.sum()
-        )
-        return 0.5 * (total - mean.numel()) / mean.shape[0]
+        return posterior.divergence(mean, log_variance, log_variance.exp(), len(mean))
 
 
 class Model(nn.Module):
-    """A VALP as a network: dictionaries by port name in and out.
+    """A VALP as a network. It maps a dictionary of inputs by name to one of outputs by name.
 
     Attributes:
-        order: Sub-networks and outputs, providers first.
-        components: What each of them, and each input, is.
-        providers: What each of them reads.
-        latents: The latents, each once with the largest dimension that a decoder gives it.
-        tensors: The parameters under the names of ``VALP.weights``.
-        entry_bias: Of each sub-network and output, the name of the bias that is added to what it
-            reads.
+        order: The sub-networks and outputs, providers before their receivers.
+        components: The description of each input, sub-network and output.
+        providers: The components that each sub-network and output reads.
+        latents: The dimension of each latent by its id: the largest that a decoder gives it.
+        tensors: The parameters, under the names of ``VALP.weights``.
+        entry_bias: The name of the bias that each sub-network and output adds to what it reads.
     """
 
     def __init__(self, individual: VALP, dtype: torch.dtype, device: torch.device) -> None:
@@ -95,7 +104,7 @@ class Model(nn.Module):
     def _parameter(
         self, key: str, tensor: Tensor, dtype: torch.dtype, device: torch.device
     ) -> Tensor:
-        # one copy of its own, since training writes to it and the individual's tensors are values
+        # A copy, because training writes to it, and nothing writes to the tensors of an individual.
         parameter = nn.Parameter(tensor.detach().to(device=device, dtype=dtype, copy=True))
         self.register_parameter(key.replace(".", ":"), parameter)
         return parameter
@@ -111,19 +120,19 @@ class Model(nn.Module):
     # ---- structure -------------------------------------------------------------------------------
 
     def behind(self, name: str) -> tuple[str, ...]:
-        """``name`` and what depends on it, in order: all that changes when it does."""
+        """Return a component and all that depend on it, in the order of computation."""
         changed = nx.descendants(self._graph, name) | {name}
         return tuple(other for other in self.order if other in changed)
 
     def subgraph(self, output: str) -> frozenset[str]:
-        """The sub-networks from which the output can be reached, and the output."""
+        """Return the sub-networks from which the output can be reached, and the output."""
         return frozenset(nx.ancestors(self._graph, output) | {output}) - frozenset(self.inputs)
 
     def divergences(self, output: str) -> tuple[tuple[str, float], ...]:
-        """Return the sub-networks with a latent before an output, with their share of its KL part.
+        """Return the sub-networks with a latent before an output, each with its weight in the KL.
 
-        The part is the sum over latents. Each is the mean over the sub-networks that draw it, so a
-        gentle clone changes nothing.
+        The KL of an output is the sum over the latents before it. The KL of a latent is the mean
+        over the sub-networks that draw it, so that a gentle clone of a decoder does not change it.
         """
         subgraph = self.subgraph(output)
         drawing = {name: drawn for name, drawn in self._drawing.items() if name in subgraph}
@@ -134,7 +143,7 @@ class Model(nn.Module):
 
     @property
     def _drawing(self) -> dict[str, tuple[Latent, float]]:
-        """The sub-networks that draw a latent, with their share in its divergence."""
+        """The sub-networks that draw a latent, each with the latent and its share in the KL."""
         drawing = {}
         for name in self.order:
             component = self.components[name]
@@ -143,7 +152,10 @@ class Model(nn.Module):
         return drawing
 
     def generative_order(self) -> tuple[str, ...]:
-        """What generating needs: the generation outputs and the chains of samples that end in them."""
+        """Return the components that generating needs, in order.
+
+        These are the generation outputs, and the sub-networks before them as far as the decoders.
+        """
         needed = {name for name in self.outputs if self.components[name].draws_samples}
         for name in reversed(self.order):
             if name in needed and name not in self._drawing:
@@ -159,17 +171,18 @@ class Model(nn.Module):
     def run(
         self, known: Mapping[str, Tensor], latents: Latents, order: Iterable[str] | None = None
     ) -> dict[str, Tensor]:
-        """Compute the components of ``order`` from what is known; all of them, from the inputs' features, by default.
+        """Compute components from what is known.
 
         Args:
-            known: Features by input, shape (batch, width), and results already computed.
-            latents: Draws the latents.
-            order: What to compute; its providers must be known or come before it.
+            known: The features by input, and results that are already computed, each of shape
+                (batch, width).
+            latents: The object that draws the latents.
+            order: The components to compute. The providers of each must be known or come before
+                it. By default all sub-networks and outputs are computed.
 
         Returns:
-            What was known and what was computed: results of sub-networks, and the heads of outputs
-                before their
-            units, shape (batch, width).
+            What was known and what was computed, each of shape (batch, width): the results of
+            sub-networks, and of outputs the head, which is not yet in the user's units.
         """
         results = dict(known)
         for name in self.order if order is None else order:
@@ -182,15 +195,18 @@ class Model(nn.Module):
         return results
 
     def _compute(self, name: str, pre: Tensor, latents: Latents) -> Tensor:
+        """Return the result of a component from the sum ``pre`` that it reads."""
         component = self.components[name]
-        return (
-            pre
-            if isinstance(component, Output)
-            else component.compute(pre, OnTensors(self, name, latents))
-        )
+        if isinstance(component, Output):
+            return pre
+        result: Tensor = component.compute(pre, OnTensors(self, name, latents))
+        return result
 
     def features(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Inputs in the user's units to features, each (batch, width).
+        """Return the features that the network reads, each of shape (batch, width).
+
+        Args:
+            inputs: The inputs by name, in the user's units.
 
         Raises:
             ValpError: An input is missing or unknown, or has another width.
@@ -206,13 +222,14 @@ class Model(nn.Module):
             value = torch.as_tensor(value).to(device=first.device, dtype=first.dtype).flatten(1)
             if value.shape[1] != port.width:
                 raise ValpError(
-                    f"input {name} has {port.width} features an example, got {value.shape[1]}"
+                    f"a decoded VALP needs input {name} with {port.width} features an example, "
+                    f"got {value.shape[1]}"
                 )
             features[name] = (value - value.new_tensor(port.shift)) * value.new_tensor(port.scale)
         return features
 
     def draw_noise(self, size: int, generator: torch.Generator | None = None) -> dict[int, Tensor]:
-        """Standard normal noise by latent id, each (size, dim)."""
+        """Return standard normal noise by latent id, each of shape (size, dim)."""
         first, dims = next(iter(self.tensors.values())), list(self.latents.values())
         drawn = torch.randn(
             sum(dims), size, generator=generator, device=first.device, dtype=first.dtype
@@ -230,15 +247,16 @@ class Model(nn.Module):
         """Predict every output.
 
         Args:
-            inputs: By input name, in the user's units, shape (batch, width) or images of as many
-                pixels.
-            mode: ``reconstruct`` (latents at their mean), ``train`` (sampled) or ``generate`` (from
-                N(0, I)).
-            noise: By latent id, shape (batch, dim); drawn from torch's global generator by default.
+            inputs: The inputs by name, in the user's units, each of shape (batch, width), or
+                images with as many pixels.
+            mode: ``reconstruct`` (latents at their mean), ``train`` (latents sampled) or
+                ``generate`` (latents drawn from N(0, I)).
+            noise: The noise by latent id, each of shape (batch, dim). By default it is drawn from
+                torch's global generator.
 
         Returns:
-            By output name, in the user's units, shape (batch, width): probabilities for
-            classification.
+            The predictions by output name, in the user's units, each of shape (batch, width). The
+            prediction of a classification is a probability for each class.
 
         Raises:
             ValpError: The mode is unknown, or the inputs are not the problem's.
@@ -252,15 +270,23 @@ class Model(nn.Module):
         return {name: self.components[name].predict(results[name]) for name in self.outputs}
 
     def generate(self, size: int, generator: torch.Generator | None = None) -> dict[str, Tensor]:
-        """New samples of every generation output, in the user's units, shape (size, width)."""
+        """Return new samples of every generation output, in the user's units.
+
+        Args:
+            size: Number of samples.
+            generator: The generator of the noise; torch's global one by default.
+
+        Returns:
+            The samples by output name, each of shape (size, width).
+        """
         noise = self.draw_noise(size, generator)
         latents, results = Latents("generate", noise), dict[str, Tensor]()
         order = self.generative_order()
         for name in order:
-            if name in self._drawing:  # it reads its latent alone: nothing before it is needed
-                results[name] = self._compute(
-                    name, self.tensors[self.entry_bias[name]].expand(size, -1), latents
-                )
+            if name in self._drawing:
+                # The latent is noise, so what the decoder reads does not matter.
+                unused = self.tensors[self.entry_bias[name]].expand(size, -1)
+                results[name] = self._compute(name, unused, latents)
             else:
                 results = self.run(results, latents, [name])
         return {
@@ -272,12 +298,16 @@ class Model(nn.Module):
     # ---- back to the genome ----------------------------------------------------------------------
 
     def weights(self) -> dict[str, Tensor]:
-        """The parameters under the names of ``VALP.weights``, as float32 tensors with memory of their own."""
+        """Return copies of the parameters, under the names of ``VALP.weights``, as float32."""
         return {key: _value(tensor) for key, tensor in self.tensors.items()}
 
 
 class OnTensors:
-    """Computes a sub-network of a model at once, shapes (batch, width); autograd sees it."""
+    """Computes a sub-network of a model on tensors of shape (batch, width), under autograd.
+
+    A sub-network kind describes its computation once, in terms of these methods. ``OnTape`` has
+    the same methods, and records the computation for training.
+    """
 
     def __init__(self, model: Model, name: str, latents: Latents) -> None:
         self.model, self.name, self.latents = model, name, latents
@@ -287,18 +317,17 @@ class OnTensors:
         return layer.activate(pre)
 
     def add(self, first: Tensor, second: Tensor) -> Tensor:
-        """Add two signals of one width."""
+        """Add two signals of the same width."""
         return first + second
 
     def dense(self, hidden: Tensor, stage: int | str) -> Tensor:
         """Apply the weight and bias of a stage of the sub-network."""
-        weight, bias = (
-            self.model.tensors[f"{self.name}.{stage}.{part}"] for part in ("weight", "bias")
-        )
+        weight = self.model.tensors[f"{self.name}.{stage}.weight"]
+        bias = self.model.tensors[f"{self.name}.{stage}.bias"]
         return torch.addmm(bias, hidden, weight.t())
 
     def draw(self, heads: Tensor, latent: Latent) -> Tensor:
-        """Draw the latent from its two heads."""
+        """Draw the latent variable from its mean and log-variance side by side."""
         return self.latents(self.name, latent, heads)
 
 
@@ -309,7 +338,7 @@ def _value(tensor: Tensor) -> Tensor:
 def decode(
     individual: VALP, dtype: torch.dtype = torch.float32, device: str | torch.device = "cpu"
 ) -> Model:
-    """The trained network of an individual; it shares no memory with it.
+    """Return the trained network of an individual. It shares no memory with the individual.
 
     >>> model = decode(individual)  # doctest: +SKIP
     >>> model({"image": images}, mode="reconstruct")["label"]  # probabilities  # doctest: +SKIP

@@ -1,4 +1,4 @@
-"""A batch played in parts, for a device that has no room for all of it at once."""
+"""Batches that are computed in parts, for a device without memory for a whole batch."""
 
 from __future__ import annotations
 
@@ -16,17 +16,18 @@ Key = TypeVar("Key")
 
 
 class InParts:
-    """Plays each batch as micro-batches one after the other; losses and gradient are those of the whole.
+    """Computes each batch in micro-batches, with the losses and the gradient of the whole batch.
 
-    Every loss is a mean over the batch, so the whole one's is the mean of the parts' by size, up to
-    rounding. (A user's own loss that is no such mean is taken for one.)
+    Every loss is a mean over the batch. So the loss of the whole batch is the mean of those of its
+    parts, weighted by their sizes, up to rounding. A user's own loss is treated like this too,
+    even if it is not a mean.
 
     Args:
         model: As for ``Tape``.
         problem: As for ``Tape``.
-        batch_size: Examples of every batch.
-        parts: Micro-batches of a batch; what is left over by the division is one more, of its own
-            small size.
+        batch_size: Number of examples in every batch.
+        parts: Number of micro-batches of equal size. The remainder of the division is one more,
+            smaller micro-batch.
         pulls: As for ``Tape``.
     """
 
@@ -41,13 +42,11 @@ class InParts:
         size, rest = divmod(batch_size, min(parts, batch_size))
         tape = Tape(model, problem, size, pulls=pulls)
         self.batch_size, self.flat = batch_size, tape.flat
-        self.plays = [
-            (tape, slice(start, start + size)) for start in range(0, batch_size - rest, size)
-        ]
+        whole = batch_size - rest
+        self.plays = [(tape, slice(start, start + size)) for start in range(0, whole, size)]
         if rest:
-            self.plays.append(
-                (Tape(model, problem, rest, tape.flat, pulls), slice(batch_size - rest, batch_size))
-            )
+            last = Tape(model, problem, rest, tape.flat, pulls)
+            self.plays.append((last, slice(whole, batch_size)))
         self.totals = [torch.zeros_like(self.flat.gradient) for _ in tape.pulled]
 
     def forward(
@@ -56,7 +55,10 @@ class InParts:
         targets: Mapping[str, Tensor],
         noise: Mapping[int, Tensor],
     ) -> Tensor:
-        """The loss of every output, shape (outputs,). Each part goes back at once: the next needs its memory."""
+        """Return the loss of every output, shape (outputs,); the arguments are those of ``Tape``.
+
+        The gradient of each part is computed at once, because the next part uses the same memory.
+        """
         losses = self.flat.gradient.new_zeros(len(targets))
         for total in self.totals:
             total.zero_()
@@ -70,7 +72,7 @@ class InParts:
         return losses
 
     def backward(self, index: int = 0) -> None:
-        """Write the gradient of a sum of the losses to ``flat``: that of ``pulls[index]``."""
+        """Write to ``flat`` the gradient of the sum of losses that ``pulls[index]`` describes."""
         self.flat.gradient.copy_(self.totals[index])
 
 

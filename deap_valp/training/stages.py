@@ -1,7 +1,7 @@
-"""The stages of a tape: each knows its operands, the memory of its gradients, and its derivative.
+"""The stages of a tape. Each has its operands, the memory of its gradients, and its derivative.
 
-Signals have the batch last, (width, batch): products of these sizes run faster so, and a part of
-the units is contiguous.
+A signal has the shape (width, batch). Products of these sizes are faster with the batch last, and
+some of the units are contiguous in memory.
 """
 
 from __future__ import annotations
@@ -13,21 +13,21 @@ import torch
 from torch import Tensor
 
 from ..genome import Latent, Layer
+from . import posterior
 from .flat import Slot
 from .losses import Measure
-
-clamp_backward = torch.ops.aten.hardtanh_backward.grad_input
 
 
 @dataclass(eq=False)
 class Signal:
-    """What one stage hands to the next.
+    """The result of one stage, which the next stages read.
 
     Attributes:
-        value: Shape (width, batch).
-        gradient: Of the sum of the losses with respect to the value; None for features, which need
-            none.
-        factor: What the gradient is still to be multiplied by, which a product does in passing.
+        value: The result, shape (width, batch).
+        gradient: The gradient of the sum of the losses with respect to the value, of the same
+            shape. None for features, which need none.
+        factor: A number that the gradient is still to be multiplied by. A ``Product`` does this
+            at no cost.
     """
 
     value: Tensor
@@ -35,13 +35,13 @@ class Signal:
     factor: float = 1.0
 
     def units(self, start: int, stop: int) -> Signal:
-        """Some of the units, in the same memory."""
+        """Return the signal of some of the units, in the same memory."""
         assert self.gradient is not None
         return Signal(self.value[start:stop], self.gradient[start:stop])
 
 
 class Stage(Protocol):
-    """A step of the tape, from what it reads to what it gives, and back."""
+    """One computation on the tape: forward to its result, and backward to the gradients."""
 
     def forward(self) -> None: ...
 
@@ -52,8 +52,8 @@ class Product:
     """``into = bias + weight @ read``; without a bias, ``into += weight @ read``.
 
     Attributes:
-        keeps: On the way back, 1 to add to what others that read the same signal wrote to its
-            gradient, 0 to overwrite.
+        keeps: Several stages may read one signal and write its gradient. With 1, this stage adds
+            to the gradient of ``read``; with 0, it overwrites it.
     """
 
     def __init__(self, read: Signal, into: Signal, weight: Slot, bias: Slot | None) -> None:
@@ -83,7 +83,7 @@ class Add:
     """``into = first + second``.
 
     Attributes:
-        keeps: As for ``Product``, for each of the two.
+        keeps: As for ``Product``, one number for each of the two.
     """
 
     def __init__(self, first: Signal, second: Signal, into: Signal) -> None:
@@ -121,12 +121,12 @@ class Activate:
 
 
 class Draw:
-    """A latent from its two heads, ``mean + exp(log_variance / 2) * noise``, with its KL divergence from N(0, I).
+    """The latent variable ``mean + exp(log_variance / 2) * noise``, and its KL divergence.
 
     Attributes:
-        noise: Of this step, shape (dim, batch).
-        loss: The divergence, sum over dimensions, mean over the batch; without its weight in the
-            sum.
+        noise: The noise of this step, shape (dim, batch).
+        loss: The KL divergence from N(0, I): the sum over dimensions, the mean over the batch. Its
+            weight in the sum of the losses is not included.
     """
 
     noise: Tensor
@@ -143,32 +143,40 @@ class Draw:
     def weigh(self, weight: float) -> None:
         """Set the weight of the divergence in the sum that is differentiated next."""
         if self.pull != weight * self.each:
-            self.pull = weight * self.each  # towards mean 0 and variance 1
+            # The gradient of the divergence pulls to mean 0 and variance 1, for each example.
+            self.pull = weight * self.each
             self.rest.fill_(-0.5 * self.pull)
 
     def forward(self) -> None:
-        log_variance = self.raw.clamp(-10, 10)
+        log_variance = posterior.log_variance_of(self.raw)
         variance = log_variance.exp()
         self.deviation = variance.sqrt()
-        self.into.value = torch.addcmul(self.mean, self.deviation, self.noise)
-        terms = variance.sub_(log_variance).addcmul_(self.mean, self.mean)
-        self.loss = (terms.sum() - terms.numel()) * (0.5 * self.each)
+        self.into.value = posterior.drawn(self.mean, self.deviation, self.noise)
+        examples = self.mean.shape[1]
+        self.loss = posterior.divergence(self.mean, log_variance, variance, examples)
 
     def backward(self) -> None:
         gradient = self.into.gradient
         assert gradient is not None
-        torch.add(gradient, self.mean, alpha=self.pull, out=self.of_mean)
-        slope = torch.mul(gradient, self.noise).add_(self.deviation, alpha=self.pull)
-        slope = torch.addcmul(self.rest, slope, self.deviation, value=0.5)
-        clamp_backward(slope, self.raw, -10, 10, grad_input=self.of_raw)
+        posterior.write_gradients(
+            gradient,
+            self.noise,
+            self.mean,
+            self.deviation,
+            self.raw,
+            self.pull,
+            self.rest,
+            self.of_mean,
+            self.of_raw,
+        )
 
 
 class Loss:
-    """The loss of a head, and the head's gradient, which costs least where the loss is at hand.
+    """The loss of a head. The gradient of the head is computed with it, where it costs least.
 
     Attributes:
-        target: Of this step.
-        loss: In training units, without its weight in the sum.
+        target: The target of this step.
+        loss: The loss in training units. Its weight in the sum of the losses is not included.
     """
 
     target: Tensor

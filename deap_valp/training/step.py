@@ -1,4 +1,4 @@
-"""The step of a training session: from the losses' gradients to new weights, and what it remembers for the next.
+"""The step of a training session, which turns gradients into new weights, and its state.
 
 References:
     Paper V-C, change_lr and change_sgd.
@@ -21,20 +21,27 @@ from .model import Model
 
 
 class Player(Protocol):
-    """What plays a batch: a ``Tape``, or ``InParts``."""
+    """The object that computes the losses and gradients of a batch: ``Tape`` or ``InParts``."""
 
     flat: Flat
+
+    def forward(
+        self,
+        features: Mapping[str, Tensor],
+        targets: Mapping[str, Tensor],
+        noise: Mapping[int, Tensor],
+    ) -> Tensor: ...
 
     def backward(self, index: int = 0) -> None: ...
 
 
 @dataclass(frozen=True)
 class Group:
-    """The outputs that are trained with one algorithm, and so by one step.
+    """The outputs that are trained with the same algorithm. One step serves all of them.
 
     Attributes:
-        name: Of the algorithm.
-        rates: Learning rate by output; none of them is 0.
+        name: The name of the algorithm.
+        rates: The learning rate by output; none of them is 0.
     """
 
     name: str
@@ -42,7 +49,7 @@ class Group:
 
     @property
     def algorithm(self) -> Algorithm:
-        """The algorithm."""
+        """The algorithm of this name."""
         return OPTIMIZERS[self.name]
 
     @property
@@ -52,12 +59,15 @@ class Group:
 
     @property
     def pulls(self) -> dict[str, float]:
-        """By output, the factor of its loss: its rate, where the largest rate counts as 1."""
+        """The factor of each output's loss: its rate divided by the largest rate."""
         return {output: rate / self.rate for output, rate in self.rates.items()}
 
 
 def groups_of(optimizers: Mapping[str, Optimizer]) -> list[Group]:
-    """The outputs by algorithm. An output with rate 0 is in no group: its loss pulls at nothing."""
+    """Return the groups of outputs with the same algorithm.
+
+    An output whose rate is 0 is in no group: its loss trains no weight.
+    """
     learning = {
         output: optimizer for output, optimizer in optimizers.items() if optimizer.learning_rate > 0
     }
@@ -69,12 +79,13 @@ def groups_of(optimizers: Mapping[str, Optimizer]) -> list[Group]:
 
 
 class Plan(NamedTuple):
-    """How a group moves a tensor.
+    """The way in which a group moves a tensor.
 
     Attributes:
-        rate: Its learning rate there.
-        scale: Of the gradient there: what the largest pull of the outputs that it reaches is.
-        steps: Taken before.
+        rate: The learning rate of the group for this tensor.
+        scale: The largest pull of the outputs that the tensor can reach. The gradient of the
+            tensor is larger or smaller by this factor than with the outputs' plain losses.
+        steps: The number of steps that the algorithm took on the tensor in earlier sessions.
     """
 
     rate: float
@@ -85,25 +96,27 @@ class Plan(NamedTuple):
 class Steps:
     """Takes the steps of a session.
 
-    The rate of an output is the pull of its own loss. The outputs with one algorithm form a group,
-    which takes one step along the sum of their gradients, each times its rate. Where the size of a
-    step does not depend on the gradient's, as with Adam, a weight moves at the largest rate of the
-    outputs that it reaches; so where all rates are equal, this is the step of one optimizer, and
-    changing one rate slightly changes training slightly. Where an output's rate is 0, its exclusive
-    subgraph rests, and all else is trained as if it had no loss.
+    Every output has an algorithm and a learning rate of its own, but outputs share weights. The
+    outputs with the same algorithm form a group. A group takes one step along the sum of their
+    gradients, each times the rate of its output. With an algorithm like Adam, the size of a step
+    does not depend on the size of the gradient. There a weight moves at the largest rate of the
+    outputs that it can reach. If all rates are equal, this is the step of one optimizer, and a
+    small change of one rate changes training only slightly. If the rate of an output is 0, the
+    weights that reach only this output do not move, and all others move as if the output had no
+    loss.
 
-    Groups step side by side: a weight that several reach moves by the mean of their steps, an
-    output one vote.
+    A weight that several groups move gets the mean of their steps, weighted by the number of their
+    outputs that it can reach.
 
     Args:
-        model: What is trained.
-        player: Gives the gradient of each group, in the groups' order.
-        groups: As of ``groups_of``.
-        state: What earlier sessions remembered; what belongs to another algorithm is dropped.
-        decay: By output, its weight decay. At each step a weight shrinks by rate times decay, in
-            the mean over the outputs that it reaches; biases do not.
-        warmup: Steps over which the rate of a tensor rises to its own, counted from its fresh
-            start.
+        model: The model to train.
+        player: The object that computes the gradient of each group, in the order of the groups.
+        groups: The groups of outputs, from ``groups_of``.
+        state: The optimizer state of earlier sessions. A state of another algorithm is dropped.
+        decay: The weight decay by output. At each step a weight shrinks by rate times decay, in
+            the mean over the outputs that it can reach. Biases do not shrink.
+        warmup: Number of steps over which the rate of a tensor rises to its full value, counted
+            from the first step of its optimizer.
     """
 
     def __init__(
@@ -129,7 +142,7 @@ class Steps:
         return [output for output in self._reached[key] if output in self._rates]
 
     def _plans(self, group: Group, state: State) -> dict[str, Plan]:
-        """How the group moves each tensor that its outputs depend on."""
+        """Return the plan for each tensor that the outputs of a group depend on."""
         plans = {}
         for key in self._flat.order:
             own = [group.rates[output] for output in self._reached[key] if output in group.rates]
@@ -141,7 +154,7 @@ class Steps:
         return plans
 
     def _shrinking(self, decay: Mapping[str, float]) -> Tensor | None:
-        """What each weight is multiplied by at a step; None where nothing shrinks."""
+        """Return the factor of each weight at a step, or None if no weight shrinks."""
         if not any(decay.get(output, 0.0) for output in self._rates):
             return None
         factor = torch.ones_like(self._flat.gradient)
@@ -155,7 +168,7 @@ class Steps:
         return factor
 
     def __call__(self) -> None:
-        """Compute the gradients of the batch that was played, and move the weights."""
+        """Compute the gradients of the last batch, and move the weights."""
         for index, group in enumerate(self._groups):
             self._player.backward(index)
             group.take_gradient()
@@ -170,7 +183,7 @@ class Steps:
         return self._flat.parameter.data
 
     def state(self) -> dict[str, dict[str, BlockState]]:
-        """Return what is remembered now, on the device, in memory of its own."""
+        """Return a copy of the optimizer state, by tensor and algorithm, on the device."""
         state: dict[str, dict[str, BlockState]] = {}
         for group in self._groups:
             for key, block in group.remembered():
@@ -178,14 +191,14 @@ class Steps:
         return state
 
     def snapshot(self) -> list[Tensor | int]:
-        """Return copies of the weights and of what each group remembers."""
+        """Return copies of the weights and of the state of each group."""
         copies: list[Tensor | int] = [self._flat.parameter.data.clone()]
         for group in self._groups:
             copies += group.snapshot()
         return copies
 
     def restore(self, copies: list[Tensor | int]) -> None:
-        """Go back to a snapshot."""
+        """Set the weights and the state of each group to those of a snapshot."""
         rest = list(copies)
         weights = rest.pop(0)
         assert isinstance(weights, Tensor)
@@ -208,7 +221,7 @@ class _GroupStep:
     ) -> None:
         self.name, self._algorithm = group.name, group.algorithm
         self._flat, self._plans = flat, plans
-        # the next group's gradient is written to the same memory
+        # With several groups, the gradient of the next one is written to the same memory.
         self._gradient = torch.empty_like(flat.gradient) if copies else flat.gradient
         self._moments = [torch.zeros_like(flat.gradient) for _ in self._algorithm.powers]
         for key, plan in plans.items():
@@ -225,7 +238,10 @@ class _GroupStep:
         ]
 
     def _stretches(self) -> dict[tuple[float, int], list[Stretch]]:
-        """By rate and place in the warm-up, the longest stretches of the buffers that are moved alike."""
+        """Return the parts of the buffers that are moved alike, by rate and steps of the warm-up.
+
+        Adjacent tensors that are moved alike are joined, because each part costs kernels.
+        """
         found: dict[tuple[float, int], list[Stretch]] = {}
 
         def alike(key: str) -> object:
@@ -246,7 +262,7 @@ class _GroupStep:
         return found
 
     def take_gradient(self) -> None:
-        """Keep the gradient that was just computed."""
+        """Keep the gradient that was just computed, clipped if the algorithm asks for it."""
         if self._gradient is not self._flat.gradient:
             self._gradient.copy_(self._flat.gradient)
         if self._algorithm.clip is not None:
@@ -266,7 +282,10 @@ class _GroupStep:
         return [self._taken, *(moment.clone() for moment in self._moments)]
 
     def restore(self, copies: list[Tensor | int]) -> None:
-        """Take what ``snapshot`` gave from the front of a list; only ``remembered`` may follow."""
+        """Remove the group's snapshot from the front of a list, and go back to it.
+
+        After this, only ``remembered`` may be called.
+        """
         self._taken = int(copies.pop(0))
         for moment in self._moments:
             copy = copies.pop(0)
@@ -274,7 +293,7 @@ class _GroupStep:
             moment.copy_(copy)
 
     def remembered(self) -> list[tuple[str, BlockState]]:
-        """Return what is remembered of each tensor."""
+        """Return the state of each tensor: the steps taken on it, and its moments."""
         blocks = []
         for key, plan in self._plans.items():
             moments = zip(self._moments, self._algorithm.powers, strict=True)
@@ -287,7 +306,7 @@ class _GroupStep:
 
 
 def _outputs_by_key(model: Model) -> dict[str, list[str]]:
-    """Return, by the name of a tensor, the outputs that it can reach."""
+    """Return the outputs that each tensor can reach, by the name of the tensor."""
     reached: dict[str, list[str]] = {key: [] for key in model.tensors}
     for output in model.outputs:
         for name in model.subgraph(output):

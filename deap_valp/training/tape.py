@@ -1,7 +1,7 @@
-"""A model and its losses, recorded once as a tape of stages, then played forward and backward by hand.
+"""The tape: a model and its losses as a list of stages, recorded once and computed in each step.
 
-To small networks autograd costs more than their arithmetic. On a tape a step is nothing but
-kernels.
+With small networks, autograd costs more time than the arithmetic. A step on a tape consists of the
+arithmetic alone: the stages are run forward for the losses, and backward for the gradient.
 """
 
 from __future__ import annotations
@@ -28,18 +28,19 @@ from .stages import (
 
 
 class Tape:
-    """What a training step computes before the update.
+    """The computation of the losses and their gradient in a training step.
 
-    Receivers that read the same provider first are computed as one: their blocks lie one below the
-    other, so that the product with an image, say, is one for all of them.
+    Several sub-networks often read the same wide provider, such as an image. Their blocks for it
+    are stored one below the other, so that one product serves all of them (``stacks``).
 
     Args:
-        model: Its parameters become views of ``flat``.
-        problem: Gives the losses.
-        batch_size: Examples of every step.
-        flat: Of another tape of this model, to share; its own by default.
-        pulls: Sums of losses to differentiate, each by output the factor of its loss; by default
-            the plain sum.
+        model: The decoded individual. Its parameters become views of ``flat``.
+        problem: The problem, which has the losses.
+        batch_size: Number of examples in every step.
+        flat: The buffers of another tape of this model, to share them. By default the tape makes
+            its own.
+        pulls: The sums of losses to differentiate. Each is given by the factor of every output's
+            loss. By default there is one, the plain sum.
 
     Attributes:
         flat: The parameters, and the gradients that ``backward`` writes.
@@ -86,12 +87,12 @@ class Tape:
         targets: Mapping[str, Tensor],
         noise: Mapping[int, Tensor],
     ) -> Tensor:
-        """The loss of every output, shape (outputs,).
+        """Return the loss of every output, shape (outputs,).
 
         Args:
-            features: By input, shape (batch, width).
-            targets: By output, in training units.
-            noise: By latent id, shape (batch, at least dim).
+            features: The features by input, each of shape (batch, width).
+            targets: The targets by output, in training units.
+            noise: The noise by latent id, each of shape (batch, at least dim).
         """
         for name in self.model.inputs:
             self.signals[name].value = features[name].t()
@@ -104,7 +105,7 @@ class Tape:
         return self.matrix @ torch.stack([part.loss for part in self.parts])
 
     def backward(self, index: int = 0) -> None:
-        """Write the gradient of a sum of the losses, that of ``pulls[index]``, to ``flat``."""
+        """Write to ``flat`` the gradient of the sum of losses that ``pulls[index]`` describes."""
         for part, weight in zip(self.parts, self.pulled[index], strict=True):
             part.weigh(weight)
         for stage in reversed(self.stages):
@@ -116,10 +117,11 @@ class Tape:
         return self.flat.gradient.new_empty(width, self.batch_size)
 
     def signal(self, width: int) -> Signal:
-        """A new one with memory for its value and gradient."""
+        """Return a new signal with memory for its value and its gradient."""
         return Signal(self._empty(width), self._empty(width))
 
     def _layout(self) -> list[str]:
+        """Return the order of the parameters in ``flat``: the parts of a stack are adjacent."""
         order: dict[str, None] = {}
         for provider, receivers in self.stacks.items():
             order |= dict.fromkeys(self.model.entry_bias[receiver] for receiver in receivers)
@@ -127,6 +129,7 @@ class Tape:
         return list(order | dict.fromkeys(self.model.tensors))
 
     def _record_stack(self, provider: str) -> None:
+        """Record the one product of a provider that is the first to be read by its stack."""
         receivers = self.stacks.get(provider)
         if not receivers:
             return
@@ -136,11 +139,12 @@ class Tape:
         self.stages.append(Product(self.signals[provider], stack, blocks, biases))
         start = 0
         for receiver in receivers:
-            self.entries[receiver] = stack.units(
-                start, start := start + self.model.components[receiver].rows
-            )
+            stop = start + self.model.components[receiver].rows
+            self.entries[receiver] = stack.units(start, stop)
+            start = stop
 
     def _entry(self, name: str) -> Signal:
+        """Record the products of the providers outside the stack, and return their sum."""
         for provider in self.model.providers[name]:
             if name not in self.stacks.get(provider, ()):
                 block = self.flat.slot(Connection(provider, name))
@@ -148,26 +152,25 @@ class Tape:
         return self.entries[name]
 
     def _record_loss(self, name: str, problem: Problem) -> None:
+        """Record the head of an output and its loss."""
         width = self.model.components[name].width
-        # a wide head has the layout of its target; a narrow one does not, for its product would
-        # take five times as long
-        head = Signal(
-            self._empty(width)
-            if width < self.batch_size
-            else self._empty(width).view(-1, width).t()
-        )
+        memory = self._empty(width)
+        if width >= self.batch_size:
+            # A wide head has the memory layout of its target. A narrow one keeps the other layout,
+            # because its product would take five times as long.
+            memory = memory.view(-1, width).t()
+        head = Signal(memory)
         bias = self.flat.slot(self.model.entry_bias[name])
         for index, provider in enumerate(self.model.providers[name]):
             block = self.flat.slot(Connection(provider, name))
-            self.stages.append(
-                Product(self.signals[provider], head, block, None if index else bias)
-            )
+            first = None if index else bias
+            self.stages.append(Product(self.signals[provider], head, block, first))
         loss_of = problem.outputs[name].loss_with_gradient
         self.losses[name] = Loss(head, loss_of)
         self.stages.append(self.losses[name])
 
     def _share_gradients(self) -> None:
-        """On the way back, let the first reader of a signal write its gradient, and the others add to it."""
+        """Let the first reader of a signal, on the way back, write its gradient, the others add."""
         written: set[int] = set()
         for stage in reversed(self.stages):
             if isinstance(stage, Product):
@@ -180,48 +183,49 @@ class Tape:
 
 
 def stacks(model: Model) -> dict[str, tuple[str, ...]]:
-    """Each sub-network under its widest provider: those of one provider are computed in one product."""
+    """Return, by provider, the sub-networks whose widest provider it is.
+
+    The sub-networks of one provider are its stack: one product computes what they all read of it.
+    """
     found: dict[str, tuple[str, ...]] = {}
     for name in model.order:
         if isinstance(model.components[name], SubNetwork):
-            widest = max(
-                model.providers[name], key=lambda provider: model.components[provider].width
-            )
+            providers = model.providers[name]
+            widths = {provider: model.components[provider].width for provider in providers}
+            widest = max(widths, key=widths.__getitem__)
             found[widest] = (*found.get(widest, ()), name)
     return found
 
 
 class OnTape:
-    """Records what a sub-network computes."""
+    """Records the computation of a sub-network on a tape; it has the methods of ``OnTensors``."""
 
     def __init__(self, tape: Tape, name: str) -> None:
         self.tape, self.name = tape, name
 
     def activate(self, pre: Signal, layer: Layer) -> Signal:
         """Apply the activation of a layer."""
-        into = Signal(
-            pre.value, pre.gradient
-        )  # one memory for both gradients: the first is not needed any more
+        # Both gradients share one memory, since that of the result is not needed any more.
+        into = Signal(pre.value, pre.gradient)
         self.tape.stages.append(Activate(pre, into, layer))
         return into
 
     def add(self, first: Signal, second: Signal) -> Signal:
-        """Add two signals of one width, each the result of a layer or of a latent."""
+        """Add two signals of the same width, each the result of a layer or of a latent."""
         into = self.tape.signal(len(first.value))
         self.tape.stages.append(Add(first, second, into))
         return into
 
     def dense(self, hidden: Signal, stage: int | str) -> Signal:
         """Apply the weight and bias of a stage of the sub-network."""
-        weight, bias = (
-            self.tape.flat.slot(f"{self.name}.{stage}.{part}") for part in ("weight", "bias")
-        )
+        weight = self.tape.flat.slot(f"{self.name}.{stage}.weight")
+        bias = self.tape.flat.slot(f"{self.name}.{stage}.bias")
         into = self.tape.signal(len(weight.value))
         self.tape.stages.append(Product(hidden, into, weight, bias))
         return into
 
     def draw(self, heads: Signal, latent: Latent) -> Signal:
-        """Draw the latent from its two heads."""
+        """Draw the latent variable from its mean and log-variance, one above the other."""
         into = self.tape.signal(latent.dim)
         draw = Draw(heads, into, latent)
         self.tape.draws[self.name] = draw

@@ -1,4 +1,4 @@
-"""Looking at the validation loss during a session, and keeping the best weights."""
+"""The looks at the validation loss during a session, which keep the best weights."""
 
 from __future__ import annotations
 
@@ -12,24 +12,27 @@ from .model import Latents, Model
 from .step import Steps
 
 EXAMPLES = 2000
-"""Validation examples that a look computes, so that it costs a few steps at most."""
+"""The largest number of validation examples in a look, so that it costs a few steps at most."""
 
 
 class Watch:
-    """Remembers the weights of a model, and the optimizers' state, at the lowest validation loss.
+    """Keeps the weights and the optimizer state with the lowest validation loss of a session.
+
+    It looks at a running average of the weights, and keeps this average.
 
     Args:
-        model: In training; its parameters are views of the steps' buffer.
-        problem: Gives the validation examples and the losses.
-        step: Takes the steps, and knows what to remember.
-        average: Share of the running average of the weights that stays at a step; it is this
-            average that is looked at and remembered. It is smaller in the first steps.
-        parts: Number of parts that the examples are computed in, for the sake of memory.
+        model: The model in training. Its parameters are views of the buffer of ``step``.
+        problem: The problem, which has the validation examples and the losses.
+        step: The object that takes the steps.
+        average: The share of the running average that stays at each step; the rest are the new
+            weights. In the first steps the share is smaller.
+        parts: Number of parts in which the examples are computed, to save memory.
 
     Attributes:
-        kept: Steps before the weights that are remembered; 0 is for those it began with.
-        losses: Validation loss of every output with them, latents at their mean, shape (outputs,).
-        looks_since_best: Looks since then.
+        kept: Number of steps before the kept weights; 0 means the weights at the start.
+        losses: Validation loss of every output with the kept weights and with latents at their
+            mean, shape (outputs,).
+        looks_since_best: Number of looks since the kept weights were found.
     """
 
     def __init__(
@@ -47,18 +50,19 @@ class Watch:
         self._remembered = step.snapshot()
 
     def follow(self, steps: int) -> None:
-        """Let the running average follow the weights after so many steps."""
+        """Move the running average towards the weights, of which so many steps are taken."""
         stays = min(self._average, steps / (steps + 9))
         self._running.lerp_(self._step.weights, 1 - stays)
 
     def look(self, steps: int) -> None:
-        """Compare the average after so many steps with what is remembered; one device sync."""
+        """Keep the average if its loss is the lowest so far; the device is waited for once."""
         trained = self._step.weights.clone()
         self._step.weights.copy_(self._running)
         self._compare(steps)
         self._step.weights.copy_(trained)
 
     def _compare(self, steps: int) -> None:
+        """Keep the weights that the model has now if their loss is the lowest so far."""
         losses = self._measured()
         criterion = _criterion(losses)
         self.looks_since_best += 1
@@ -67,11 +71,12 @@ class Watch:
             self._remembered, self.looks_since_best = self._step.snapshot(), 0
 
     def state(self) -> dict[str, dict[str, BlockState]]:
-        """Give the model the best weights, and return the optimizers' state that goes with them."""
+        """Give the model the kept weights, and return the optimizer state that belongs to them."""
         self._step.restore(self._remembered)
         return self._step.state()
 
     def _measured(self) -> np.ndarray:
+        """Return the validation loss of every output with the weights of the model."""
         size = -(-self._data.size // self._parts)
         total = torch.zeros(len(self._model.outputs))
         for start in range(0, self._data.size, size):

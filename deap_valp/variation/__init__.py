@@ -1,9 +1,10 @@
-"""The mutation operators and the donation crossover. They know graph and weights, never training.
+"""The mutation operators and the donation crossover. They change graph and weights, without data.
 
-A mutation operator is one decorated function, which is only called with a legal place; the
-decorator does the rest (see ``operators``). A place is a ``Place``, a string that knows its parts:
-the name of a sub-network (``"n3"``) or of an output, a ``Connection`` (``"n1->n3"``), or a
-``Stage``: a layer (``"n3.0"``) or the latent of a decoder (``"n3.latent"``).
+A mutation operator is one decorated function, which edits a draft at a legal place. The decorator
+does what all operators have in common (see ``operators``). A place is a ``Place``, which is a
+string with named parts: the name of a sub-network (``"n3"``) or of an output, a ``Connection``
+(``"n1->n3"``), a ``Stage``, which is a layer (``"n3.0"``) or the latent of a decoder
+(``"n3.latent"``), a ``Join`` (``"n1*n2->n3"``) or a ``Route`` (``"n1->n2->n3"``).
 
 References:
     Paper V and Fig. 3.
@@ -14,7 +15,10 @@ from .macro import (
     mutCloneNetwork,
     mutDeleteConnection,
     mutDeleteNetwork,
+    mutForkNetwork,
     mutInsertNetwork,
+    mutJoinNetworks,
+    mutParallelNetwork,
 )
 from .micro import mutAddLayer, mutExtendLayer, mutRemoveLayer
 
@@ -33,6 +37,9 @@ __all__ = [
     "mutDeleteConnection",
     "mutDeleteNetwork",
     "mutExtendLayer",
+    "mutForkNetwork",
     "mutInsertNetwork",
+    "mutJoinNetworks",
+    "mutParallelNetwork",
     "mutRemoveLayer",
 ]

@@ -1,4 +1,7 @@
-"""The donation crossover: exclusive subgraphs move between individuals with their trained weights.
+"""The donation crossover: an individual receives a part of another, with its trained weights.
+
+The part that is donated is the exclusive subgraph of an output: the sub-networks that contribute
+to this output and to no other.
 
 References:
     Paper IV-D, V-D.
@@ -25,32 +28,34 @@ NAME = "exclusive_subgraph_crossover"
 def cxExclusiveSubgraph(
     host: VALP, donor: VALP, output: str | None = None, reciprocal: bool = True
 ) -> tuple[VALP, VALP]:
-    """Replace the exclusive subgraph of an output in the host by the donor's, with its trained weights.
+    """Replace the exclusive subgraph of an output in the host by the donor's, with its weights.
 
-    The exclusive subgraph of an output holds the sub-networks that serve this output and no other.
+    The exclusive subgraph of an output holds the sub-networks that contribute to this output and
+    to no other. Both individuals are changed in place, and each receives from the other as it was
+    before. With ``reciprocal=False``, only the host changes. The host's predictions for all other
+    outputs stay exactly the same, and so do its learning rates and algorithms.
 
-    In place. The host's predictions for every other output stay bit-equal. Both receive, each from
-    the other as it was before; with ``reciprocal=False`` the donor stays as it is. Where nothing
-    can be donated nothing changes: the donor's exclusive subgraph is empty, a part of it finds
-    nothing to read, an input of the host would lose its last consumer, or the host would pass its
-    limit of sub-networks.
+    An individual stays as it is if the donor's exclusive subgraph is empty, if a donated
+    sub-network finds nothing to read, if an input would lose its last consumer, or if there would
+    be more sub-networks than the limit.
 
-    What a donated sub-network read from outside the donation it reads in the host from the
-    homologous component (the input of that name, or the sub-network created as the same one), else
-    from the nearest component that gives the same type, else from the nearest that gives a type it
-    takes, those upstream of the output before the others; then through a new random block. Learning
-    rates and algorithms stay the host's.
+    A donated sub-network may have read a component outside the donation. In the host it reads the
+    homologous component instead: the input of the same name, or the sub-network with the same
+    creation id. If there is none, it reads the nearest component that gives the same type; and if
+    there is none either, the nearest that gives a type it takes. Components from which the output
+    can be reached count as nearer than all others. These new connections have random weights.
 
     Args:
-        host: Receives.
-        donor: Donates, and receives too if ``reciprocal``.
-        output: Whose exclusive subgraph; by default each receives for the output in which its
-            objective is the largest multiple of the other's (for a random one where one of them was
-            changed since its evaluation).
+        host: The individual that receives.
+        donor: The individual that donates. It also receives if ``reciprocal``.
+        output: The output whose exclusive subgraph is donated. By default each individual receives
+            for the output in which its objective is the largest multiple of the other's, among
+            those that can be donated. If one of the two was changed since its evaluation, the
+            output is random.
         reciprocal: Whether the donor receives as well.
 
     Returns:
-        Host and donor, in this order, since ``varOr`` keeps the first only.
+        The host and the donor, in this order, since DEAP's ``varOr`` keeps only the first.
 
     Raises:
         PlaceError: The individuals have no such output.
@@ -60,7 +65,7 @@ def cxExclusiveSubgraph(
         Paper IV-D, V-D (exclusive subgraph crossover).
     """
     _check_pair(host, donor, output)
-    host_before, donor_before = copy(host), copy(donor)  # a genome is a value, so this suffices
+    host_before, donor_before = copy(host), copy(donor)  # shallow, since a genome never changes
     _receive(host, donor_before, output)
     if reciprocal:
         _receive(donor, host_before, output)
@@ -68,6 +73,7 @@ def cxExclusiveSubgraph(
 
 
 def _check_pair(host: VALP, donor: VALP, output: str | None) -> None:
+    """Raise an error where the output does not exist or the individuals are of two problems."""
     if output is not None and output not in host.outputs:
         raise PlaceError(
             f"cxExclusiveSubgraph needs an output of the individuals ({list(host.outputs)}), "
@@ -86,7 +92,10 @@ def _ports(individual: VALP) -> dict[str, object]:
 
 
 def _receive(host: VALP, donor: VALP, output: str | None, move: Move | None = None) -> None:
-    """Let the host receive for the output, or for the most promising one that can be donated."""
+    """Let the host receive for the output; by default for the first of ``_by_promise`` that fits.
+
+    The move is recorded as the host's decision.
+    """
     for candidate in [output] if output is not None else _by_promise(host, donor):
         genome = with_donation(host, donor, candidate)
         if genome is not None:
@@ -96,9 +105,9 @@ def _receive(host: VALP, donor: VALP, output: str | None, move: Move | None = No
 
 
 def _by_promise(host: VALP, donor: VALP) -> list[str]:
-    """Return the outputs, the most promising first.
+    """Return the outputs, the one with the largest ratio of host's to donor's objective first.
 
-    By the ratio of the host's objective to the donor's, else at random.
+    The order is random if one of the two has no evaluation of its own.
     """
     ours, theirs = host.evaluation, donor.evaluation
     outputs = random.sample(host.outputs, len(host.outputs))
@@ -114,7 +123,7 @@ def can_receive(host: VALP, donor: VALP, output: str) -> bool:
 
 
 def with_donation(host: VALP, donor: VALP, output: str) -> Genome | None:
-    """Return the genome of the host after it received for an output; None where it cannot."""
+    """Return the genome of the host after it received for an output, or None if it cannot."""
     donated = sorted(donor.exclusive(output), key=donor.order.index)
     if not donated:
         return None
@@ -140,11 +149,11 @@ def with_donation(host: VALP, donor: VALP, output: str) -> Genome | None:
 
 
 class _Source(NamedTuple):
-    """What a part of the donation reads in the host.
+    """The component that a part of the donation reads in the host.
 
     Attributes:
-        name: The component.
-        homologous: Whether it is the one that the part read in the donor.
+        name: The name of the component.
+        homologous: Whether it is homologous to the component that the part read in the donor.
     """
 
     name: str
@@ -162,9 +171,9 @@ def _outside(donor: VALP, donated: list[str], output: str) -> Iterator[tuple[str
 def _sources(
     host: VALP, child: Draft, donor: VALP, output: str, donated: list[str]
 ) -> dict[str, _Source] | None:
-    """Return, for each provider outside the donation, what the child reads instead.
+    """Return, for each provider outside the donation, the component that is read instead.
 
-    None where one of them finds nothing.
+    The result is None if there is no such component for one of them.
     """
     by_id = {child.component(name).id: name for name in child.networks}
     ports = set(child.outputs)
@@ -182,7 +191,7 @@ def _sources(
         fitting = [name for name in nearest if child.component(name).gives == gives]
         if not fitting:
             fitting = [name for name in nearest if child.component(name).gives in takes]
-        if receiver == output:  # which no input feeds
+        if receiver == output:  # an output must not read an input
             fitting = [name for name in fitting if name not in child.inputs]
         if not fitting:
             return None
@@ -191,9 +200,9 @@ def _sources(
 
 
 def _nearest(graph: nx.DiGraph, output: str) -> list[str]:
-    """Return all components by distance from an output, the nearest first.
+    """Return all components, those nearest to an output first.
 
-    Those that are not upstream of it come last.
+    Components from which the output cannot be reached come last.
     """
     upstream = nx.single_source_shortest_path_length(graph.reverse(copy=False), output)
     return sorted(graph, key=lambda name: (upstream.get(name, len(graph)), len(name), name))
@@ -205,6 +214,7 @@ def _nearest(graph: nx.DiGraph, output: str) -> list[str]:
 def _attach(
     child: Draft, donor: VALP, output: str, donated: list[str], sources: dict[str, _Source]
 ) -> None:
+    """Add the donated sub-networks to the child, with their connections and weights."""
     names = _add_networks(child, donor, donated) | {output: output}
     handed_on = donor.inherited()
     child.weights[child.entry_bias(output)] = handed_on.weights[donor.entry_bias(output)]
@@ -226,13 +236,14 @@ def _attach(
 
 
 def _add_networks(child: Draft, donor: VALP, donated: list[str]) -> dict[str, str]:
-    """Add the donated sub-networks without connections; return their new names by the old ones."""
+    """Add the donated sub-networks without connections, and return the new name of each."""
     handed_on = donor.inherited()
     taken = {child.component(name).id for name in child.networks}
     names = {}
     for network in donated:
         component = donor.component(network)
-        if component.id in taken:  # homologous to one that stays, but its own from here on
+        if component.id in taken:
+            # The child keeps a homologous one. Two components of a VALP have different ids.
             component = replace(component, id=new_id())
         names[network] = child.add_network(component, handed_on.tensors_of(network))
         child.ages[names[network]] = handed_on.ages[network]
@@ -243,14 +254,12 @@ def _add_networks(child: Draft, donor: VALP, donated: list[str]) -> dict[str, st
 
 
 def receive(individual: VALP, output: str, donor: VALP) -> tuple[VALP]:
-    """Replace the exclusive subgraph of an output by a donor's, with its trained weights.
-
-    The donor stays as it is.
-    """
+    """Replace the exclusive subgraph of an output by a donor's; the donor stays as it is."""
     return (cxExclusiveSubgraph(individual, donor, output, reciprocal=False)[0],)
 
 
 def _receive_by(individual: VALP, move: Move) -> tuple[VALP]:
+    """Apply a move that is a donation."""
     donor = move.donor
     if donor is None:
         raise PlaceError(f"{NAME} needs a Move with a donor, got {move}")
@@ -267,7 +276,7 @@ register(
         effect="neutral",
         versions=("aggressive",),
         place="output",
-        legal=lambda individual, gentle: [],  # only a selection that knows a donor can choose it
+        legal=lambda individual, gentle: [],  # without a donor, it has no legal place
         receive=_receive_by,
     )
 )

@@ -1,4 +1,4 @@
-"""Operators on hyperparameters (paper V-C)."""
+"""Operators that change hyperparameters, not the network (paper V-C)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ def _rate_range(individual: VALP | Draft, output: str) -> list[tuple[float, floa
 
 
 def _log_ranges(value: float, limits: tuple[float, float]) -> list[tuple[float, float]]:
-    """Return the log-ranges, below and above a value, from which another may be drawn."""
+    """Return the ranges below and above a value, as logarithms, to draw a new value from.
+
+    The new value is the old one times or divided by 1.5 to 4, within the limits.
+    """
     low, high = limits
     if value <= 0:
         return []
@@ -36,7 +39,7 @@ def _outputs_with_rate(individual: VALP, gentle: bool) -> list[Place]:
 def mutChangeLR(draft: Draft, output: Place) -> None:
     """Multiply or divide the learning rate of an output by 1.5 to 4, within the limits.
 
-    A rate of 0 stays.
+    An output with a learning rate of 0 is not offered.
 
     References:
         Paper V-C, change_lr.
@@ -63,7 +66,7 @@ def _all_outputs(individual: VALP, gentle: bool) -> list[Place]:
 def mutChangeSGD(draft: Draft, output: Place) -> None:
     """Train an output with another SGD algorithm.
 
-    The learning rate keeps its ratio to the algorithm's usual one, within the limits.
+    The learning rate keeps its ratio to the usual rate of the algorithm, within the limits.
 
     References:
         Paper V-C, change_sgd.
@@ -96,7 +99,8 @@ def _batch_size_place(individual: VALP, gentle: bool) -> list[Place]:
 def mutChangeDecay(draft: Draft, output: Place) -> None:
     """Multiply or divide the weight decay of an output by 1.5 to 4, within the limits.
 
-    A decay of 0 stays, so an individual without decay is not given any.
+    An output with a weight decay of 0 is not offered, so an individual without weight decay never
+    gets one.
     """
     start, end = random.choice(_decay_range(draft, output))
     decay = math.exp(random.uniform(start, end))
@@ -105,7 +109,7 @@ def mutChangeDecay(draft: Draft, output: Place) -> None:
 
 @operator(scope="hyperparameter", effect="neutral", versions=("gentle",), places=_batch_size_place)
 def mutChangeBS(draft: Draft, hyperparameter: Place) -> None:
-    """Halve or double the batch size, within the limits; its only place is ``"batch_size"``.
+    """Halve or double the batch size, within the limits; the only place is ``"batch_size"``.
 
     References:
         Paper V-C, change_bs.

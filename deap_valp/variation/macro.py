@@ -1,8 +1,10 @@
-"""Macro operators: between sub-networks (paper V-B)."""
+"""Macro operators, which change sub-networks and the connections between them (paper V-B)."""
 
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
+from itertools import product
 
 import torch
 from torch import Tensor
@@ -12,14 +14,19 @@ from ..genome import (
     VALP,
     Connection,
     Draft,
+    Join,
     Place,
+    Route,
     Structure,
     SubNetwork,
+    independent_pairs,
     kinds_between,
     type_valid,
 )
 from ..genome.weights import new_generator, read_pair, relu_pair, split
 from .operators import operator
+
+Kind = type[SubNetwork]
 
 
 def _room_for_network(individual: VALP) -> bool:
@@ -30,7 +37,7 @@ def _room_for_network(individual: VALP) -> bool:
 
 
 def absent_connections(individual: VALP, gentle: bool) -> list[Connection]:
-    """Return the connections that could be added; gentle ones leave every loss as it is."""
+    """Return the connections that can be added. Gentle ones leave every loss as it is."""
     above = individual.ancestors()
     places = []
     for receiver in (*individual.networks, *individual.outputs):
@@ -45,6 +52,10 @@ def absent_connections(individual: VALP, gentle: bool) -> list[Connection]:
 def _could_read(
     individual: VALP, above: dict[str, frozenset[str]], provider: str, receiver: str
 ) -> bool:
+    """Return whether two components can be linked: no cycle, not linked yet, and of fitting types.
+
+    ``above`` holds the components from which each component can be reached.
+    """
     if provider == receiver or receiver in above[provider]:
         return False
     graph = individual.graph
@@ -54,7 +65,10 @@ def _could_read(
 def _brings_latent(
     individual: VALP, above: dict[str, frozenset[str]], provider: str, receiver: str
 ) -> bool:
-    """Return whether an output would gain a KL part: a latent reaches it that had not before."""
+    """Return whether a link would let a latent reach a generation output that it did not reach.
+
+    The KL divergence of the latent would then be added to the loss of that output.
+    """
     brought = {
         name
         for name in (above[provider] | {provider}) & set(individual.networks)
@@ -77,9 +91,11 @@ def _brings_latent(
 def mutAddConnection(draft: Draft, connection: Connection, gentle: bool) -> None:
     """Link two components that are not linked, where types allow it and no cycle arises.
 
-    Gentle: the new block is zero; it receives gradient, since what it reads is not zero. Not
-    offered where it would bring a latent to a generation output that had not read it: the output
-    would stay, but its loss would gain a KL part.
+    Gentle: the new weights are zero. They can be trained, because their gradient is not zero. A
+    place is not offered if it would bring a latent to a generation output that did not read it:
+    the output would stay the same, but the KL divergence of the latent would be added to its loss.
+
+    Aggressive: the new weights are random.
 
     References:
         Paper V-B, add_connection.
@@ -103,21 +119,40 @@ def _spare_connections(individual: VALP, gentle: bool) -> list[Connection]:
 
 @operator(scope="macro", effect="reducer", versions=("aggressive",), places=_spare_connections)
 def mutDeleteConnection(draft: Draft, connection: Connection) -> None:
-    """Remove a connection that is neither its receiver's only provider nor its provider's only consumer.
+    """Remove a connection whose provider and receiver both have another one.
+
+    So no component is left without a provider or without a consumer.
+
+    If the diagnosis measured ``connection_intervention``, it knows the mean result of the provider.
+    The product of the block with this mean is then added to the receiver's bias. So the loss
+    changes as that metric predicted.
 
     References:
         Paper V-B, delete_connection.
     """
-    draft.disconnect(connection.provider, connection.receiver)
+    provider, receiver = connection.provider, connection.receiver
+    _fold_mean(draft, provider, receiver)
+    draft.disconnect(provider, receiver)
 
 
-# ---- insertion and removal -----------------------------------------------------------------------
+def _fold_mean(draft: Draft, provider: str, receiver: str) -> None:
+    """Add to the receiver's bias what a connection adds on average, if that is known."""
+    if provider not in draft.means:
+        return
+    key = draft.entry_bias(receiver)
+    bias = draft.weights[key]
+    mean = torch.from_numpy(draft.means[provider])
+    draft.weights[key] = bias + draft.block(provider, receiver) @ mean
+    draft.follow(draft.weights[key], bias)
+
+
+# ---- insertion -----------------------------------------------------------------------------------
 
 
 def _divided(structure: Structure, connection: Connection) -> tuple[Tensor, Tensor]:
-    """Return weights into and out of a relu layer that together carry the block of a connection.
+    """Return the weights into and out of a relu layer that together equal a connection's block.
 
-    Of the exact ways it is the one with the fewest units.
+    There are several such layers; this is the one with the fewest units.
     """
     provider, receiver = connection.provider, connection.receiver
     block = structure.block(provider, receiver)
@@ -129,8 +164,8 @@ def _divided(structure: Structure, connection: Connection) -> tuple[Tensor, Tens
     return relu_pair(torch.eye(width)), read_pair(block)
 
 
-def _carriers(structure: Structure, connection: Connection) -> list[type[SubNetwork]]:
-    """Return the kinds that can pass on what a connection carries."""
+def _carriers(structure: Structure, connection: Connection) -> list[Kind]:
+    """Return the kinds of sub-network that can pass on a connection's signal unchanged."""
     kinds = kinds_between(structure.graph, connection.provider, connection.receiver)
     return [kind for kind in kinds if kind.carries]
 
@@ -152,7 +187,7 @@ def _divisible_connections(individual: VALP, gentle: bool) -> list[Connection]:
 
 
 def _carrier_units(individual: VALP, connection: Connection) -> int:
-    """Return the units that ``_divided`` needs."""
+    """Return the number of units of the relu layer of ``_divided``."""
     provider = individual.component(connection.provider)
     signs = 1 if provider.nonnegative else 2
     return min(signs * provider.width, 2 * individual.rows(connection.receiver))
@@ -165,12 +200,15 @@ def _carrier_units(individual: VALP, connection: Connection) -> int:
     places=_divisible_connections,
 )
 def mutInsertNetwork(draft: Draft, connection: Connection, gentle: bool) -> None:
-    """Put a new sub-network on a connection ("divide connection").
+    """Put a new sub-network on a connection (the paper's "divide connection").
 
-    Gentle: one relu layer carries both signs, ``relu([A; -A] x)`` read by ``[B, -B]`` with ``B A``
-    the old block; one sign where what it reads is never negative. Of ``A = block`` and ``B =
-    block`` the narrower is taken, and where neither keeps the limit of width the connection is not
-    offered. Aggressive: a random sub-network of any kind that types allow.
+    Gentle: the new sub-network is one relu layer. It computes ``relu([A; -A] x)``, the positive
+    and the negative part of ``A x``, and is read through ``[B, -B]``, where ``B A`` is the old
+    block. If ``x`` is never negative, ``A`` and ``B`` alone will do. ``A`` or ``B`` is the old
+    block and the other one the identity, whichever needs fewer units. A connection for which both
+    ways exceed the limit of width is not offered.
+
+    Aggressive: the new sub-network is random, of any kind that types allow.
 
     References:
         Paper V-B, insert_network; Fig. 3.
@@ -192,6 +230,93 @@ def mutInsertNetwork(draft: Draft, connection: Connection, gentle: bool) -> None
     draft.connect_at_random([(provider, name), (name, receiver)], generator)
 
 
+# ---- more paths ----------------------------------------------------------------------------------
+
+UNITS = 64
+"""The number of relu units of a sub-network on a new path, unless the limit of width is lower."""
+
+
+def _bridges(structure: Structure, providers: Sequence[str], receiver: str) -> list[Kind]:
+    """Return the kinds with a ``carrier`` that can stand between the providers and the receiver."""
+    kinds = _carriers(structure, Connection(providers[0], receiver))
+    given = {structure.component(provider).gives for provider in providers}
+    return [kind for kind in kinds if given <= kind.takes]
+
+
+def _parallel_places(individual: VALP, gentle: bool) -> list[Connection]:
+    if not _room_for_network(individual):
+        return []
+    above = individual.ancestors()
+    places = []
+    for receiver in (*individual.networks, *individual.outputs):
+        for provider in (*individual.inputs, *individual.networks):
+            if _could_be_bridged(individual, above, [provider], receiver):
+                places.append(Connection(provider, receiver))
+    return places
+
+
+def _could_be_bridged(
+    individual: VALP, above: dict[str, frozenset[str]], providers: Sequence[str], receiver: str
+) -> bool:
+    """Return whether a new sub-network can read the providers and be read by the receiver, gently.
+
+    ``above`` holds the components from which each component can be reached.
+    """
+    for provider in providers:
+        if provider == receiver or receiver in above[provider]:
+            return False
+        if _brings_latent(individual, above, provider, receiver):
+            return False
+    return bool(_bridges(individual, providers, receiver))
+
+
+@operator(scope="macro", effect="extender", versions=("gentle",), places=_parallel_places)
+def mutParallelNetwork(draft: Draft, connection: Connection) -> None:
+    """Add a path between two components through a new sub-network; they may be linked already.
+
+    Gentle: the new sub-network is a random layer of relu units, and the receiver reads it through
+    weights of zero. These can be trained, because their gradient is not zero. A place is not
+    offered if the path would bring a latent to a generation output that did not read it.
+    """
+    _add_path(draft, [connection.provider], connection.receiver)
+
+
+def _join_places(individual: VALP, gentle: bool) -> list[Join]:
+    if not _room_for_network(individual):
+        return []
+    above = individual.ancestors()
+    places = []
+    for pair in independent_pairs(individual.graph):
+        for receiver in (*individual.networks, *individual.outputs):
+            if _could_be_bridged(individual, above, pair, receiver):
+                places.append(Join(*pair, receiver))
+    return places
+
+
+@operator(scope="macro", effect="extender", versions=("gentle",), places=_join_places)
+def mutJoinNetworks(draft: Draft, join: Join) -> None:
+    """Add a sub-network that reads two providers, each of which depends on an input of its own.
+
+    It can learn what only the two together tell, such as a product of their columns. Gentle: the
+    new sub-network and its weights are as in ``mutParallelNetwork``. A problem with one input has
+    no place.
+    """
+    _add_path(draft, [join.one, join.other], join.receiver)
+
+
+def _add_path(draft: Draft, providers: Sequence[str], receiver: str) -> None:
+    """Add a sub-network that reads the providers and is read by the receiver through zeros."""
+    generator = new_generator()
+    units = min(UNITS, draft.limits.width)
+    component = _bridges(draft, providers, receiver)[0].carrier(units)
+    name = draft.add_network(component, component.initial(generator))
+    draft.connect_at_random([(provider, name) for provider in providers], generator)
+    draft.connect(name, receiver, torch.zeros(draft.rows(receiver), component.width))
+
+
+# ---- removal -------------------------------------------------------------------------------------
+
+
 def _bypasses(structure: Structure, network: str) -> list[tuple[str, str]]:
     """Return the pairs of a provider and a consumer of a sub-network that can be linked."""
     pairs = []
@@ -207,7 +332,7 @@ def _bypassable_networks(individual: VALP, gentle: bool) -> list[Place]:
 
 
 def _leaves_all_connected(individual: VALP, network: str) -> bool:
-    """Return whether, after the bypass, every provider has a consumer and every consumer a provider."""
+    """Return whether a bypass leaves all providers with a consumer and all consumers a provider."""
     graph, pairs = individual.graph, _bypasses(individual, network)
     read = {provider for provider, _ in pairs}
     served = {receiver for _, receiver in pairs}
@@ -222,11 +347,12 @@ def _leaves_all_connected(individual: VALP, network: str) -> bool:
 
 @operator(scope="macro", effect="reducer", versions=("aggressive",), places=_bypassable_networks)
 def mutDeleteNetwork(draft: Draft, network: Place) -> None:
-    """Remove a sub-network and link its providers with its consumers ("bypass").
+    """Remove a sub-network and link its providers with its consumers (the paper's "bypass").
 
-    Every pair that types allow is linked. A pair that is linked already keeps its block, a new
-    connection starts at random. Not offered where a provider would be left without a consumer or a
-    consumer without a provider, as for the only sub-network between an input and an output.
+    Every pair that types allow is linked. A pair that is already linked keeps its weights; a new
+    connection has random ones. A sub-network is not offered if a provider would be left without a
+    consumer, or a consumer without a provider. An example is the only sub-network between an input
+    and an output.
 
     References:
         Paper V-B, delete_network.
@@ -254,10 +380,12 @@ def _clonable_networks(individual: VALP, gentle: bool) -> list[Place]:
 def mutCloneNetwork(draft: Draft, network: Place, gentle: bool) -> None:
     """Duplicate a sub-network with all its connections.
 
-    Gentle: every receiver splits the block through which it read the original between the two
-    copies, element by element at random, so every output is unchanged and the copies learn
-    different things. The clone of a decoder shares its latent, and so draws the same noise, and its
-    part in the KL divergence. Aggressive: the clone's weights are all new.
+    Gentle: each weight through which a receiver read the original is split at random between the
+    two copies. So no output changes, and the two copies learn different things, because their
+    gradients differ. The clone of a decoder shares the latent of the original: both draw the same
+    noise, and share its KL divergence.
+
+    Aggressive: all weights of the clone are new and random.
 
     References:
         Paper V-B, clone_network; Net2Net (Chen et al. 2016) for the split.
@@ -283,3 +411,36 @@ def mutCloneNetwork(draft: Draft, network: Place, gentle: bool) -> None:
         draft.follow(given, block)
         draft.connect(network, receiver, kept)
         draft.connect(clone, receiver, given)
+
+
+def _forks(individual: VALP, gentle: bool) -> list[Route]:
+    if not _room_for_network(individual):
+        return []
+    graph, places = individual.graph, []
+    for network in individual.networks:
+        # A copy that draws the latent of its original would change the KL divergence of both.
+        if len(graph.succ[network]) < 2 or individual.component(network).drawn:
+            continue
+        if len(graph.pred[network]) > 1:
+            ends = product(individual.providers(network), individual.receivers(network))
+            places += [Route(provider, network, receiver) for provider, receiver in ends]
+    return places
+
+
+@operator(scope="macro", effect="extender", versions=("aggressive",), places=_forks)
+def mutForkNetwork(draft: Draft, route: Route) -> None:
+    """Give a receiver of a sub-network a copy of its own that lacks one of the providers.
+
+    This ends a conflict in which a provider harms one output, while another output needs it. The
+    copy has the weights of the original, and its bias gets what the provider added on average, as
+    in ``mutDeleteConnection``. The other receivers keep the original. A sub-network that draws a
+    latent is not offered.
+    """
+    _, twin = draft.component(route.network).twins()
+    copy = draft.add_network(twin, draft.tensors_of(route.network))
+    for provider in draft.providers(route.network):
+        draft.connect(provider, copy, draft.block(provider, route.network))
+    _fold_mean(draft, route.provider, copy)
+    draft.disconnect(route.provider, copy)
+    draft.connect(copy, route.receiver, draft.block(route.network, route.receiver))
+    draft.disconnect(route.network, route.receiver)

@@ -1,4 +1,8 @@
-"""Micro operators: inside a sub-network (paper V-A). Its kind says where they can act, and acts."""
+"""Micro operators, which change the layers inside a sub-network (paper V-A).
+
+The class of the sub-network, its kind, says at which of its layers an operator can act, and makes
+the change.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,7 @@ from .operators import operator
 
 
 def _stages(individual: VALP, of: Callable[[SubNetwork], list[str]]) -> list[Stage]:
-    """Return the places that the kinds of the sub-networks offer."""
+    """Return the places that all sub-networks offer; ``of`` asks one sub-network for its own."""
     places: list[Stage] = []
     for name in individual.networks:
         places += [Stage(name, stage) for stage in of(individual.component(name))]
@@ -25,11 +29,15 @@ def _deepenable(individual: VALP, gentle: bool) -> list[Stage]:
 def mutAddLayer(draft: Draft, layer: Stage, gentle: bool) -> None:
     """Add a layer after a layer, or after the latent of a decoder.
 
-    Gentle: a relu layer that passes on what it reads, of the same width after a never negative
-    activation, else of twice the width with both signs; not offered where that passes the limit of
-    width. Aggressive: a random layer of the same width, so that no other weight has to change. A
-    softmax layer stays the last: the place of a discrete sub-network's only layer means the layer
-    goes before it, and deeper ones offer the layers before the softmax.
+    Gentle: the new layer is a relu layer that passes on what it reads. After an activation that is
+    never negative it has the same width; otherwise it has twice the width, for the positive and
+    the negative part. A place where this exceeds the limit of width is not offered.
+
+    Aggressive: the new layer is random and has the same width, so no other weight has to change.
+
+    A softmax layer always stays the last. So a discrete sub-network offers the layers before its
+    softmax; if the softmax is its only layer, it offers that one, and the new layer goes before
+    it.
 
     References:
         Paper V-A, add_layer; Net2Net (Chen et al. 2016) for the identity layer.
@@ -45,11 +53,11 @@ def _removable(individual: VALP, gentle: bool) -> list[Stage]:
 
 @operator(scope="micro", effect="reducer", versions=("aggressive",), places=_removable)
 def mutRemoveLayer(draft: Draft, layer: Stage) -> None:
-    """Remove a layer; the other layers stay the same.
+    """Remove a layer; the other layers stay as they are.
 
-    The layer after it (for the last layer: every receiver) reads the layer before it instead,
-    through the weights it has where the widths agree and through random ones otherwise. A softmax
-    layer and an only layer are not offered.
+    The next layer then reads the layer before the removed one. After the last layer, every
+    receiver of the sub-network does. The weights of the reader stay if the two widths are equal;
+    otherwise they are random. A softmax layer and a layer that is the only one are not offered.
 
     References:
         Paper V-A, remove_layer.
@@ -66,10 +74,13 @@ def _widenable(individual: VALP, gentle: bool) -> list[Stage]:
 def mutExtendLayer(draft: Draft, layer: Stage, gentle: bool) -> None:
     """Add units to a layer, up to half its width, or dimensions to the latent of a decoder.
 
-    Gentle: new units copy randomly chosen ones, and whatever reads them splits its weights between
-    the two, element by element at random; new dimensions of a latent have heads of zero (so no KL)
-    and are read through zero. Aggressive: new units are random. A softmax layer is not offered: one
-    more class changes all the others.
+    Gentle: each new unit copies a random unit, and every weight that reads the unit is split at
+    random between the two. A new dimension of a latent has weights of zero in both heads, so that
+    its KL divergence is zero, and it is read through weights of zero.
+
+    Aggressive: the new units are random.
+
+    A softmax layer is not offered, since one more class changes the probabilities of all others.
 
     References:
         Paper V-A, extend_layer; Net2Net (Chen et al. 2016).

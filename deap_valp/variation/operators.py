@@ -1,9 +1,10 @@
 """The operator decorator, the registry that it fills, and ``Move``, one chosen application.
 
-An operator is one decorated function that edits a draft of a VALP at a legal place. The decorator
-does what all have in common: it draws a place, refuses an illegal one, hands the function a draft
-that holds the trained weights, and lets the individual become the result. The individual stays
-untouched where nothing can be done or something fails.
+An operator is one decorated function that edits a draft, a changeable copy of a VALP, at a legal
+place. The decorator does what all operators have in common: it draws a place, or refuses one that
+is not legal; it gives the function a draft with the trained weights; and it gives the individual
+the edited genome. If there is no legal place, or if the function raises, the individual stays as
+it is.
 
 References:
     Paper IV-C (the two attributes of an operator), V (scopes).
@@ -27,11 +28,11 @@ EFFECTS = ("extender", "reducer", "neutral")
 VERSIONS = ("gentle", "aggressive")
 
 Places = Callable[[VALP, bool], Sequence[str]]
-"""``places(individual, gentle)`` gives every legal place; text is as good as a ``Place``."""
+"""``places(individual, gentle)`` returns every legal place, each a ``Place`` or a plain string."""
 
 
 class Apply(Protocol):
-    """A registered operator: changes the individual in place and returns it in a tuple."""
+    """A registered operator. It changes the individual in place and returns it in a tuple."""
 
     __name__: str
     __qualname__: str
@@ -41,19 +42,23 @@ class Apply(Protocol):
 
 @dataclass(frozen=True)
 class Operator:
-    """What an operator declares.
+    """The declaration of an operator.
 
     Attributes:
-        name: Its name in the paper, as ``add_connection``.
-        apply: The function a toolbox takes, as ``mutAddConnection``.
-        scope: ``macro``, ``micro`` or ``hyperparameter``; ``crossover`` for a donation.
-        effect: On the number of components: ``extender``, ``reducer`` or ``neutral``.
-        versions: Those of ``gentle`` (the function of the model stays exactly) and ``aggressive``
-            that it has.
-        place: What it acts on, as ``connection``; the name of its second parameter.
-        legal: The function that gives every legal place of an individual for a version.
-        edit: Changes a draft at a place, in the version asked for.
-        receive: Instead of ``edit``, for an operator that takes a donor: applies a whole move.
+        name: The name in the paper, such as ``add_connection``.
+        apply: The function for a toolbox, such as ``mutAddConnection``.
+        scope: ``macro`` (between sub-networks), ``micro`` (inside one), ``hyperparameter``, or
+            ``crossover`` for a donation.
+        effect: The effect on the number of components, connections, layers and units:
+            ``extender``, ``reducer`` or ``neutral``.
+        versions: The versions that the operator has. ``gentle`` leaves every output of the model
+            exactly as it is; ``aggressive`` need not.
+        place: The name of the second parameter, which says what the operator acts on, such as
+            ``connection``.
+        legal: The function that returns every legal place of an individual for a version.
+        edit: The function that changes a draft at a place, in the given version.
+        receive: The function of an operator that takes a donor. It applies a whole move, and
+            ``edit`` is None.
     """
 
     name: str
@@ -68,7 +73,7 @@ class Operator:
 
     @property
     def summary(self) -> str:
-        """First line of its docstring."""
+        """The first line of the operator's docstring."""
         return (inspect.getdoc(self.apply) or "").partition("\n")[0]
 
     def places(self, individual: VALP, gentle: bool) -> list[Place]:
@@ -76,18 +81,18 @@ class Operator:
         return [Place.named(place) for place in self.legal(individual, gentle)]
 
     def change(self, individual: VALP, move: Move, place: Place) -> None:
-        """Change an individual at a legal place, and record the move.
+        """Change an individual at a legal place, and record the move on it.
 
-        Where the edit raises, the individual stays as it is.
+        If the edit raises, the individual stays as it is.
         """
         assert self.edit is not None
-        draft = Draft(individual.inherited())
+        draft = Draft(individual.inherited(), individual.means)
         self.edit(draft, place, move.version == "gentle")
         individual.become(draft.genome(), Decision.about(individual, move))
 
 
 class Operators(dict[str, Operator]):
-    """The operators by their names in the paper; prints as a table in Markdown."""
+    """The operators by their names in the paper; ``print`` shows them as a table in Markdown."""
 
     def __str__(self) -> str:
         header = ("operator", "function", "scope", "effect", "versions", "place", "what it does")
@@ -103,7 +108,7 @@ _REGISTRY = Operators()
 
 
 def operators(scope: str | None = None) -> Operators:
-    """Return the registered operators, all or those of one scope, in order of registration.
+    """Return all registered operators, or those of one scope, in the order of registration.
 
     ``print`` shows them as a table.
 
@@ -123,20 +128,21 @@ def operator(
 ) -> Callable[[Callable[..., None]], Apply]:
     """Register a mutation operator.
 
-    The decorated function edits a ``Draft``: ``mutSomething(draft, place)``, and as a third
-    parameter ``gentle: bool`` where it has both versions. It is only called with a legal place. The
-    name it gives to the place is the keyword under which callers name one. What the decorator
-    returns takes an individual in the place of the draft, and changes it in place.
+    The decorated function edits a ``Draft``: ``mutSomething(draft, place)``. If the operator has
+    both versions, it takes ``gentle: bool`` as a third parameter. It is only called with a legal
+    place, and may name the second parameter as it likes: callers pass a place under this name. The
+    decorator returns the function for a toolbox, which takes an individual instead of the draft,
+    changes it in place and returns it in a tuple.
 
     Args:
         scope: ``macro`` (between sub-networks), ``micro`` (inside one) or ``hyperparameter``.
         effect: ``extender``, ``reducer`` or ``neutral``.
-        versions: Among ``gentle`` and ``aggressive``; the first is the default.
-        places: ``places(individual, gentle)`` gives every legal place.
+        versions: ``gentle``, ``aggressive`` or both. The first is the default.
+        places: ``places(individual, gentle)`` returns every legal place.
 
     Raises:
-        RegistrationError: A declaration is not one of these, or the name is taken by another
-            function.
+        RegistrationError: An argument is not one of these, the function has other parameters, or
+            another function has the name.
     """
 
     def decorate(function: Callable[..., None]) -> Apply:
@@ -170,26 +176,26 @@ def operator(
 
 
 def register(op: Operator) -> None:
-    """Add an operator, as it is."""
+    """Add an operator to the registry without any check."""
     _REGISTRY[op.name] = op
 
 
 def version_name(gentle: bool) -> str:
-    """Return ``gentle`` or ``aggressive``."""
+    """Return the name of a version, ``gentle`` or ``aggressive``."""
     return VERSIONS[0] if gentle else VERSIONS[1]
 
 
 def paper_name(function: str) -> str:
-    """Return the paper's name of a function: ``mutAddConnection`` -> ``add_connection``."""
+    """Return the paper's name of an operator: ``mutAddConnection`` -> ``add_connection``."""
     name = function.removeprefix("mut")
     return re.sub(r"(?<!^)(?=[A-Z][a-z])|(?<=[a-z])(?=[A-Z])", "_", name).lower()
 
 
 def choose_place(op: Operator, individual: VALP, place: str | None, gentle: bool) -> Place | None:
-    """Return the named place if it is legal, a random one if none is named, None if there is none.
+    """Return the given place if it is legal. If none is given, return a random legal one or None.
 
     Raises:
-        PlaceError: The named place is not legal.
+        PlaceError: The given place is not legal.
     """
     places = op.places(individual, gentle)
     if place is None:
@@ -206,6 +212,7 @@ def choose_place(op: Operator, individual: VALP, place: str | None, gentle: bool
 def _public_signature(
     function: Callable[..., None], place: str, versions: tuple[str, ...]
 ) -> inspect.Signature:
+    """Return the signature of the function for a toolbox: an individual instead of the draft."""
     parameters = list(inspect.signature(function).parameters.values())
     parameters[0] = parameters[0].replace(name="individual", annotation="VALP")
     parameters[1] = parameters[1].replace(default=None, annotation="str | None")
@@ -217,6 +224,7 @@ def _public_signature(
 def _check_declaration(
     name: str, function: Callable[..., None], scope: str, effect: str, versions: tuple[str, ...]
 ) -> None:
+    """Raise ``RegistrationError`` where an operator is declared wrongly or its name is taken."""
     for what, got, legal in (
         ("a scope", (scope,), SCOPES),
         ("an effect", (effect,), EFFECTS),
@@ -242,15 +250,17 @@ def _check_declaration(
 
 @dataclass(frozen=True)
 class Move:
-    """One application of an operator: what, in which version, where, and why.
+    """One application of an operator: which, in which version, at which place, and why.
 
     Attributes:
-        operator: Name in the paper, a key of ``operators()``.
+        operator: The operator's name in the paper, a key of ``operators()``.
         version: ``gentle`` or ``aggressive``.
-        place: A legal place of the individual it was chosen for.
-        reason: Why it was chosen, in words.
-        rule: Name of the rule that proposed it.
-        donor: For a donation, who gives.
+        place: A legal place of the individual that the move was chosen for.
+        reason: The reason for the choice, in words.
+        rule: The name of the rule that proposed the move.
+        donor: The individual that donates, if the move is a donation.
+        gain: The predicted fall of the validation loss, normalised and summed over the outputs;
+            None if there is no prediction.
     """
 
     operator: str
@@ -259,17 +269,18 @@ class Move:
     reason: str = ""
     rule: str = ""
     donor: VALP | None = field(default=None, compare=False, repr=False)
+    gain: float | None = None
 
     @property
     def key(self) -> tuple[str, str, str]:
-        """What makes two moves the same proposal, whatever proposed them."""
+        """The operator, version and place. Two moves with the same key are the same proposal."""
         return self.operator, self.version, self.place
 
     def apply(self, individual: VALP) -> tuple[VALP]:
-        """Change the individual in place, and leave on it a ``Decision`` about this move.
+        """Change the individual in place, and record the move as its ``decision``.
 
         Raises:
-            PlaceError: The place is not legal for this individual.
+            PlaceError: The place is not legal for this individual, or a donation has no donor.
         """
         op = _REGISTRY[self.operator]
         if op.receive is not None:
@@ -290,11 +301,14 @@ class Move:
 def moves(
     individual: VALP, which: str | Iterable[str] = "all"
 ) -> Iterator[tuple[Operator, bool, Sequence[Place]]]:
-    """Yield every operator and version (as ``gentle``) that has a legal place, with the places.
+    """Yield every (operator, gentle) that has a legal place, with its legal places.
 
     Args:
-        individual: Where to look for places.
-        which: A scope, ``"all"``, or names of operators.
+        individual: The individual to find places on.
+        which: The operators to try: a scope, ``"all"``, or names of operators.
+
+    Raises:
+        RegistrationError: There is no such scope or operator.
     """
     for op in _chosen(which):
         for version in op.versions:

@@ -1,0 +1,303 @@
+"""The policy ``growth``: grow where an output lacks most, and delete what harms.
+
+References:
+    Not of the paper. Growing Tiny Networks (Verbockhaven et al. 2024) and Firefly (Wu et al. 2020)
+    grow along functional gradients; here their judgement on held-out examples chooses the move.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from ..diagnosis import GROWTH_METRICS
+from ..errors import EvaluationError, RegistrationError
+from ..genome import VALP, Connection, Diagnosis, Evaluation, Gain, Place, Route
+from ..variation.operators import Move, operators
+from .policies import POLICIES, Situation, random_move
+from .rules import donations
+from .view import Thresholds, View
+
+NEGLIGIBLE = 0.001
+"""A change of every loss's logarithm up to which a connection does nothing."""
+
+WORST = 0.05
+"""A part by which no loss may rise where a connection is to count as harmful."""
+
+_LEAST = 1e-9
+
+
+@dataclass(frozen=True)
+class ByGain:
+    """Grow where the predicted fall of the loss is largest, and delete what harms or is idle.
+
+    The moves that grow, and what they promise of the fall of the normalised validation loss, summed
+    over the outputs:
+
+    - ``add_connection`` by the linear gain of ``growth_potential``, ``parallel_network`` by the
+      nonlinear one, ``join_networks`` by ``pair_potential``: the share of what the receiver gets
+      wrong that is explained, less what noise explains, times the loss of the output;
+    - ``fork_network`` by ``connection_intervention``: what one output loses by a connection that
+      another one needs;
+    - a donation, in a population: the difference to the donor's loss.
+
+    One of them is drawn, in proportion to its promise raised to ``sharpness``. In a part of the
+    draws the policy deletes instead: the connection without which the losses are lowest, if that is
+    lower than with it; else a sub-network that is irrelevant for every output and old enough. Where
+    nothing promises a gain, it deletes as well, idle connections too. Where nothing is left to
+    delete either, a random gentle macro operator explores.
+
+    Attributes:
+        deletions: Share of the draws that delete, where there is something to delete.
+        sharpness: 1 draws in proportion to the score, ``math.inf`` takes the largest.
+        noise: A share counts from ``noise`` / (validation examples) on. Pure noise explained at
+            most so much in 12 draws.
+        margin: A connection harms where the mean logarithm of the losses falls by more than this
+            without it, and no loss rises by more than a twentieth.
+        grace: Training sessions for which a new sub-network is exempt from deletion.
+        explore: Whether a random gentle move follows where nothing is left; otherwise no change is
+            made, and training goes on.
+        thresholds: When a sub-network is irrelevant.
+
+    Raises:
+        RegistrationError: A number is out of range.
+    """
+
+    deletions: float = 1 / 3
+    sharpness: float = 1.0
+    noise: float = 8.0
+    margin: float = 0.005
+    grace: int = 3
+    explore: bool = True
+    thresholds: Thresholds = Thresholds()
+
+    def __post_init__(self) -> None:
+        for name, most in (("deletions", 1.0), ("sharpness", math.inf), ("noise", math.inf)):
+            value = getattr(self, name)
+            if not 0 <= value <= most:
+                raise RegistrationError(
+                    f"ByGain needs {name} between 0 and {most:g}, got {value!r}"
+                )
+
+    def __call__(self, situation: Situation) -> Move | None:
+        """The move.
+
+        Raises:
+            EvaluationError: The evaluation did not measure what the policy needs.
+        """
+        individual = situation.individual
+        evaluation = individual.evaluation
+        if evaluation is None or evaluation.diagnosis is None:
+            return self._explored(individual, "no diagnosis of this structure")
+        lack = Lack(situation, evaluation, evaluation.diagnosis, self)
+        growing = _open(lack.growing(), situation.barred)
+        if not growing or random.random() < self.deletions:
+            for reducing in lack.reducing(idle=not growing):
+                moves = _open(reducing, situation.barred)
+                if moves:
+                    return max(moves, key=lambda move: move.gain or 0.0)
+        if growing:
+            return self._drawn(growing)
+        return self._explored(individual, "nothing promises a gain, and nothing harms")
+
+    def _drawn(self, moves: list[Move]) -> Move:
+        best = max(move.gain or 0.0 for move in moves)
+        # relative to the best, so that a large power cannot overflow; inf leaves the best alone
+        weights = [((move.gain or 0.0) / best) ** self.sharpness for move in moves]
+        return random.choices(moves, weights)[0]
+
+    def _explored(self, individual: VALP, why: str) -> Move | None:
+        if not self.explore:
+            return None
+        move = random_move(individual, gentle_only=True) or random_move(individual)
+        return move and Move(*move.key, f"{why}: gentle and random", "fallback")
+
+
+def _open(moves: Iterable[Move], barred: Collection[tuple[str, str, str]]) -> list[Move]:
+    return [move for move in moves if move.key not in barred]
+
+
+POLICIES["growth"] = ByGain
+
+
+# ---- what is lacking and what harms --------------------------------------------------------------
+
+
+class Lack:
+    """What an evaluated individual lacks, as moves that could help.
+
+    Args:
+        situation: With an individual that was evaluated as it is.
+        evaluation: The individual's.
+        diagnosis: The evaluation's.
+        policy: Says from when on a number counts.
+
+    Raises:
+        EvaluationError: The diagnosis lacks a metric.
+    """
+
+    def __init__(
+        self, situation: Situation, evaluation: Evaluation, diagnosis: Diagnosis, policy: ByGain
+    ) -> None:
+        lacking = [name for name in GROWTH_METRICS if name not in diagnosis.measured]
+        if lacking:
+            raise EvaluationError(
+                f"the policy growth needs the metrics {lacking} too, and the evaluation measured "
+                f"{list(diagnosis.measured)}: evaluate(..., metrics=deap_valp.GROWTH_METRICS)"
+            )
+        self.individual = situation.individual
+        self.diagnosis = diagnosis
+        self.policy = policy
+        self.view = View(self.individual, diagnosis, policy.thresholds, situation.population)
+        self.losses = losses_of(evaluation)
+        self.floor = policy.noise / max(diagnosis.examples, 1)
+
+    # ---- growing ---------------------------------------------------------------------------------
+
+    def growing(self) -> Iterator[Move]:
+        """Yield the legal moves that promise more than noise does."""
+        direct: dict[Place, dict[str, Gain]] = {}
+        through: dict[Place, dict[str, Gain]] = {}
+        together: dict[Place, dict[str, Gain]] = {}
+        for (place, output), growth in self.diagnosis.growth.items():
+            if growth.linear is not None:
+                direct.setdefault(Place.named(place), {})[output] = growth.linear
+            if growth.nonlinear is not None:
+                through.setdefault(Place.named(place), {})[output] = growth.nonlinear
+        for (place, output), gain in self.diagnosis.pair_growth.items():
+            together.setdefault(Place.named(place), {})[output] = gain
+        for operator, gains in (
+            ("add_connection", direct),
+            ("parallel_network", through),
+            ("join_networks", together),
+        ):
+            legal = self._legal(operator, gentle=True)
+            for place, by_output in gains.items():
+                score = self.score(by_output)
+                if score > 0 and place in legal:
+                    reason = self._explained(by_output)
+                    yield Move(operator, "gentle", place, reason, "growth", gain=score)
+        yield from self._forks()
+        yield from self._donations()
+
+    def _forks(self) -> Iterator[Move]:
+        """Yield the copies that would free an output of a provider which others need."""
+        for place in operators()["fork_network"].places(self.individual, False):
+            assert isinstance(place, Route)
+            connection = Connection(place.provider, place.network)
+            found = {}
+            for output, change in self._changes(connection).items():
+                if self.view.leads_to(place.receiver, output):
+                    found[output] = change
+            if self._harms(self._logs(found)):
+                reason = f"{connection} harms, others may need it: {self._said(found)}"
+                gain = -sum(found.values())
+                yield Move("fork_network", "aggressive", place, reason, "growth", gain=gain)
+
+    def _donations(self) -> Iterator[Move]:
+        """Yield the donation that brings the weakest output a peer's subgraph, if it gains."""
+        for move in donations(self.view, "growth"):
+            assert move.donor is not None and move.donor.evaluation is not None
+            theirs = losses_of(move.donor.evaluation)[move.place]
+            gain = self.losses[move.place] - theirs
+            if gain > 0:
+                yield replace(move, gain=gain)
+
+    def score(self, gains: Mapping[str, Gain]) -> float:
+        """Return the predicted fall of the summed losses, by the gains of one place by output."""
+        parts = (self._part(output, gain) for output, gain in gains.items())
+        return sum(parts)
+
+    def _part(self, output: str, gain: Gain) -> float:
+        return max(gain.share - self.floor, 0.0) * self.losses[output]
+
+    def _explained(self, gains: Mapping[str, Gain]) -> str:
+        """Say which outputs a move helps, the most helped first."""
+        helped = [output for output, gain in gains.items() if self._part(output, gain) > 0]
+        helped.sort(key=lambda output: -self._part(output, gains[output]))
+        shares = [f"{gains[output].share:.0%} of what {output} gets wrong" for output in helped]
+        return f"explains {', '.join(shares)}"
+
+    def _legal(self, operator: str, gentle: bool) -> frozenset[str]:
+        return frozenset(operators()[operator].places(self.individual, gentle))
+
+    # ---- reducing --------------------------------------------------------------------------------
+
+    def reducing(self, idle: bool) -> Iterator[Iterable[Move]]:
+        """Yield groups of deletions, the most urgent first.
+
+        Args:
+            idle: Whether connections that do nothing are among them.
+        """
+        rises = self._rises()
+        harmful = [place for place in rises if self._harms(rises[place])]
+        yield [self._without(place, "harms") for place in harmful]
+        yield self._irrelevant()
+        if idle:
+            neutral = [place for place in rises if self._does_nothing(rises[place])]
+            yield [self._without(place, "does nothing") for place in neutral]
+
+    def _rises(self) -> dict[str, dict[str, float]]:
+        """By deletable connection and output, the rise of the loss's logarithm without it."""
+        legal = self._legal("delete_connection", gentle=False)
+        return {place: self._logs(self._changes(place)) for place in legal}
+
+    def _changes(self, place: str) -> dict[str, float]:
+        """By output, the change of the loss without a connection."""
+        found = self.diagnosis.change_without
+        reached = (output for output in self.individual.outputs if (place, output) in found)
+        return {output: found[place, output] for output in reached}
+
+    def _logs(self, changes: Mapping[str, float]) -> dict[str, float]:
+        """Turn changes of the losses into changes of their logarithms."""
+        logs = {}
+        for output, change in changes.items():
+            before = max(self.losses[output], _LEAST)
+            logs[output] = math.log(max(before + change, _LEAST) / before)
+        return logs
+
+    def _mean(self, rise: Mapping[str, float]) -> float:
+        return sum(rise.values()) / len(self.losses)
+
+    def _harms(self, rise: Mapping[str, float]) -> bool:
+        if self._mean(rise) >= -self.policy.margin:
+            return False
+        return max(rise.values()) < math.log1p(WORST)
+
+    def _does_nothing(self, rise: Mapping[str, float]) -> bool:
+        sizes = [abs(change) for change in rise.values()]
+        return bool(sizes) and max(sizes) <= NEGLIGIBLE
+
+    def _without(self, place: str, what: str) -> Move:
+        changes = self._changes(place)
+        reason, gain = f"{what}: {self._said(changes)}", -sum(changes.values())
+        return Move("delete_connection", "aggressive", place, reason, "reduction", gain=gain)
+
+    def _said(self, changes: Mapping[str, float]) -> str:
+        shown = []
+        for output, change in sorted(changes.items(), key=lambda item: item[1]):
+            shown.append(f"{output} {change / max(self.losses[output], _LEAST):+.1%}")
+        return f"without it the loss of {', '.join(shown)}"
+
+    def _irrelevant(self) -> Iterator[Move]:
+        legal = self._legal("delete_network", gentle=False)
+        for network, outputs in self.view.reached.items():
+            if network not in legal or self.individual.age(network) <= self.policy.grace:
+                continue
+            if all(self.view.clearly_irrelevant(network, output) for output in outputs):
+                values = [f"{self.view.relevance(network, output):.2f}" for output in outputs]
+                reason = f"irrelevant for every output (relevance {', '.join(values)})"
+                yield Move("delete_network", "aggressive", network, reason, "reduction")
+
+
+def losses_of(evaluation: Evaluation) -> dict[str, float]:
+    """Return the normalised loss of every output: the validation loss, where it was looked at.
+
+    A session that keeps no weights does not look; then it is the mean training loss of its end.
+    """
+    if evaluation.losses:
+        return evaluation.losses
+    recent = {name: losses[-evaluation.window :] for name, losses in evaluation.history.items()}
+    return {name: float(losses.mean()) for name, losses in recent.items()}
