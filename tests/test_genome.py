@@ -15,8 +15,7 @@ from deap import base, creator, tools
 
 import deap_valp as valp
 from deap_valp.errors import StructureError
-from deap_valp.genome import Genome, build_graph, check
-from deap_valp.genome.kinds import Generic, Layer
+from deap_valp.genome import Generic, Genome, Layer, build_graph, check
 
 
 def figure_2():

@@ -13,7 +13,7 @@ from plotting import assert_inside, legend_of
 
 import deap_valp as valp
 from deap_valp import plots
-from deap_valp.genome.kinds import KINDS, Layer, SubNetwork
+from deap_valp.genome import KINDS, Layer, SubNetwork
 from deap_valp.genome.ports import OUTPUT_KINDS
 
 closed_figures = plotting.closed_figures

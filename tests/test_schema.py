@@ -12,8 +12,8 @@ from parts import assembled, contents, saved_and_loaded, taken_apart
 
 import deap_valp as valp
 from deap_valp.errors import FileFormatError
+from deap_valp.genome import KINDS, Generic, Layer
 from deap_valp.genome.files import load, save
-from deap_valp.genome.kinds import KINDS, Generic, Layer
 
 
 @pytest.fixture

@@ -14,8 +14,7 @@ import zoo
 
 import deap_valp as valp
 from deap_valp import device as devices
-from deap_valp.genome import Place
-from deap_valp.genome.kinds import ACTIVATIONS, Generic, Layer
+from deap_valp.genome import ACTIVATIONS, Generic, Layer, Place
 from deap_valp.genome.optimizers import OPTIMIZERS, SQUARE
 from deap_valp.problem.outputs import OUTPUT_KINDS
 from deap_valp.training import batch_starts, sub_losses, train

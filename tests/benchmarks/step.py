@@ -33,8 +33,7 @@ sys.path[:0] = [str(TESTS), str(TESTS.parent)]
 import zoo
 
 import deap_valp as valp
-from deap_valp.genome import Connection
-from deap_valp.genome.kinds import Decoder, Dense
+from deap_valp.genome import Connection, Decoder, Dense
 from deap_valp.training import train
 from deap_valp.training.tape import Tape
 

@@ -1,0 +1,34 @@
+"""The kinds of sub-network. A kind is a class that says how a sub-network computes and changes.
+
+An instance describes one sub-network and never changes. The tensors of the sub-network belong to
+the individual, under the names that ``shapes`` returns. To add a kind, subclass ``SubNetwork`` (or
+``Dense``, for a stack of fully connected layers) in any module and give the class a ``kind``. It
+registers itself in ``KINDS``, and is then drawn, changed, trained, diagnosed, saved and plotted
+like the others.
+
+References:
+    Paper III; the type table of the model.
+"""
+
+from .base import KINDS, Calculator, Latent, Part, SubNetwork, Value, new_id
+from .dense import Dense
+from .settings import Layout, Limits
+from .shipped import LATENT, Decoder, Discrete, Generic, Refiner
+
+__all__ = [
+    "KINDS",
+    "LATENT",
+    "Calculator",
+    "Decoder",
+    "Dense",
+    "Discrete",
+    "Generic",
+    "Latent",
+    "Layout",
+    "Limits",
+    "Part",
+    "Refiner",
+    "SubNetwork",
+    "Value",
+    "new_id",
+]

@@ -1,0 +1,225 @@
+"""What every kind of sub-network has: its description, its arithmetic, its surgery."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
+
+import torch
+from torch import Generator, Tensor
+
+from ..activations import Layer
+from ..weights import initial
+from .settings import Layout, Limits
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+KINDS: dict[str, type[SubNetwork]] = {}
+"""The kinds by name, in the order in which they were defined."""
+
+
+@dataclass(frozen=True)
+class Latent:
+    """A latent variable of ``dim`` dimensions. Sub-networks with one ``id`` draw the same noise."""
+
+    id: int
+    dim: int
+
+
+def new_id() -> int:
+    """Return a random number that identifies a new sub-network or latent."""
+    return random.getrandbits(63)
+
+
+Value = TypeVar("Value")
+
+
+class Calculator(Protocol[Value]):
+    """The operations that a sub-network computes with.
+
+    There are two implementations: one computes on tensors (a decoded model), the other records a
+    tape (training).
+    """
+
+    def activate(self, pre: Value, layer: Layer) -> Value:
+        """Apply the activation of a layer."""
+
+    def dense(self, hidden: Value, stage: int | str) -> Value:
+        """Apply the tensors ``"stage.weight"`` and ``"stage.bias"`` of the sub-network."""
+
+    def add(self, first: Value, second: Value) -> Value:
+        """Add two signals of the same width."""
+
+    def draw(self, heads: Value, latent: Latent) -> Value:
+        """Draw the latent, width ``dim``, from its mean and log-variance, width ``2 * dim``."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """A sub-network with its tensors and the blocks of its connections, to be changed together.
+
+    A part itself never changes; a method returns another one. A block that is None in the result
+    is drawn at random.
+
+    Attributes:
+        component: The description of the sub-network.
+        tensors: Its own tensors, by their names in ``component.shapes``.
+        entering: The block through which the sub-network reads each provider, shape (rows, width
+            of the provider).
+        leaving: The block through which each receiver reads the sub-network, shape (rows of the
+            receiver, width).
+    """
+
+    component: Any
+    tensors: Mapping[str, Tensor]
+    entering: Mapping[str, Tensor | None]
+    leaving: Mapping[str, Tensor | None]
+
+
+@dataclass(frozen=True)
+class SubNetwork:
+    """The description of a sub-network, and the base class of all kinds.
+
+    A kind must define ``kind``, ``takes``, ``gives``, ``width``, ``rows``, ``shapes``, ``compute``
+    and ``draw``. The rest has a default, which is right for a kind whose layers no operator can
+    change.
+
+    Attributes:
+        id: A random number, drawn when the sub-network is created. Sub-networks of different
+            individuals with the same id are homologous. A copy by ``clone_network`` gets an id of
+            its own.
+        kind: The name of the kind.
+        takes: The types of result that a provider of the sub-network may give.
+        gives: The type of its own result.
+    """
+
+    id: int
+
+    kind: ClassVar[str]
+    takes: ClassVar[frozenset[str]]
+    gives: ClassVar[str]
+    entry_bias: ClassVar[str] = "0.bias"
+    """The name, in ``shapes``, of the bias that is added to what the sub-network reads."""
+    carries: ClassVar[bool] = False
+    """Whether the kind has a ``carrier``, which gentle insertion puts on a connection."""
+
+    def __init_subclass__(cls) -> None:
+        if "kind" in vars(cls):
+            KINDS[cls.kind] = cls
+
+    # -- being
+
+    @property
+    def width(self) -> int:
+        """The number of columns of the result."""
+        raise NotImplementedError
+
+    @property
+    def rows(self) -> int:
+        """The number of rows of every block through which the sub-network reads a provider."""
+        raise NotImplementedError
+
+    @property
+    def entry_gain(self) -> float:
+        """The gain of the initialiser of the blocks."""
+        return 1.0
+
+    @property
+    def nonnegative(self) -> bool:
+        """Whether the result is never negative."""
+        return False
+
+    @property
+    def drawn(self) -> tuple[Latent, float] | None:
+        """The latent variable that it draws, with its share in the KL divergence; or None."""
+        return None
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Return the shapes of its own tensors by name, without the blocks of its providers."""
+        raise NotImplementedError
+
+    def compute(self, pre: Value, calculator: Calculator[Value]) -> Value:
+        """Compute the result.
+
+        Args:
+            pre: The sum of the products with all blocks and of the bias, width ``rows``.
+            calculator: The operations to compute with.
+        """
+        raise NotImplementedError
+
+    def widths(self) -> tuple[int, ...]:
+        """Return the widths of its layers from first to last, for pictures."""
+        return (self.width,)
+
+    def __str__(self) -> str:
+        return f"{self.kind} {'-'.join(str(width) for width in self.widths())}"
+
+    def fault(self) -> str:
+        """Return the rule that the description breaks, and what it has; an empty text if none."""
+        return ""
+
+    # -- becoming
+
+    @classmethod
+    def draw(cls, layout: Layout) -> Self:
+        """Return a random sub-network of this kind with a new id."""
+        raise NotImplementedError
+
+    def initial(self, generator: Generator) -> dict[str, Tensor]:
+        """Return initial tensors by name: biases of zero, and random weights."""
+        tensors = {}
+        for name, shape in self.shapes().items():
+            if len(shape) == 1:
+                tensors[name] = torch.zeros(shape)
+            else:
+                tensors[name] = initial(shape[0], shape[1], shape[1], self.gain_of(name), generator)
+        return tensors
+
+    def gain_of(self, tensor: str) -> float:
+        """Return the gain of the initialiser of one of its weights."""
+        return 1.0
+
+    @classmethod
+    def carrier(cls, units: int) -> Self:
+        """Return a sub-network whose result is ``relu`` of the sum of its blocks' products.
+
+        This holds if its own tensors are zero. The method is only called if the kind ``carries``.
+        """
+        raise NotImplementedError
+
+    # -- changes: each method returns another part or component, and says where that is possible
+
+    def twins(self) -> tuple[Self, Self]:
+        """Return the original and the copy after a gentle clone."""
+        return self, replace(self, id=new_id())
+
+    def renewed(self) -> Self:
+        """Return a component like this one that shares no id with it (an aggressive clone)."""
+        return replace(self, id=new_id())
+
+    def wide_places(self, limits: Limits) -> list[str]:
+        """Return the stages that can get more units within the limits."""
+        return []
+
+    def widened(self, part: Part, stage: str, limits: Limits, gentle: bool) -> Part:
+        """Return the part with more units at a stage of ``wide_places``."""
+        raise NotImplementedError
+
+    def deep_places(self, limits: Limits, gentle: bool) -> list[str]:
+        """Return the stages after which a layer can be added within the limits."""
+        return []
+
+    def deepened(self, part: Part, stage: str, layout: Layout, gentle: bool) -> Part:
+        """Return the part with a new layer after a stage of ``deep_places``."""
+        raise NotImplementedError
+
+    def spare_places(self) -> list[str]:
+        """Return the stages that can be removed."""
+        return []
+
+    def shortened(self, part: Part, stage: str) -> Part:
+        """Return the part without a stage of ``spare_places``."""
+        raise NotImplementedError
