@@ -243,31 +243,22 @@ def _bridges(structure: Structure, providers: Sequence[str], receiver: str) -> l
     return [kind for kind in kinds if given <= kind.takes]
 
 
+def _free_pairs(individual: VALP) -> list[tuple[str, str]]:
+    """Return the pairs of components that a new path may join without a cycle or a new latent."""
+    above, pairs = individual.ancestors(), []
+    for receiver in (*individual.networks, *individual.outputs):
+        for provider in (*individual.inputs, *individual.networks):
+            upstream = provider != receiver and receiver not in above[provider]
+            if upstream and not _brings_latent(individual, above, provider, receiver):
+                pairs.append((provider, receiver))
+    return pairs
+
+
 def _parallel_places(individual: VALP, gentle: bool) -> list[Connection]:
     if not _room_for_network(individual):
         return []
-    above = individual.ancestors()
-    places = []
-    for receiver in (*individual.networks, *individual.outputs):
-        for provider in (*individual.inputs, *individual.networks):
-            if _could_be_bridged(individual, above, [provider], receiver):
-                places.append(Connection(provider, receiver))
-    return places
-
-
-def _could_be_bridged(
-    individual: VALP, above: dict[str, frozenset[str]], providers: Sequence[str], receiver: str
-) -> bool:
-    """Return whether a new sub-network can read the providers and be read by the receiver, gently.
-
-    ``above`` holds the components from which each component can be reached.
-    """
-    for provider in providers:
-        if provider == receiver or receiver in above[provider]:
-            return False
-        if _brings_latent(individual, above, provider, receiver):
-            return False
-    return bool(_bridges(individual, providers, receiver))
+    pairs = _free_pairs(individual)
+    return [Connection(*pair) for pair in pairs if _bridges(individual, pair[:1], pair[1])]
 
 
 @operator(scope="macro", effect="extender", versions=("gentle",), places=_parallel_places)
@@ -284,12 +275,15 @@ def mutParallelNetwork(draft: Draft, connection: Connection) -> None:
 def _join_places(individual: VALP, gentle: bool) -> list[Join]:
     if not _room_for_network(individual):
         return []
-    above = individual.ancestors()
+    receivers: dict[str, list[str]] = {}
+    for provider, receiver in _free_pairs(individual):
+        receivers.setdefault(provider, []).append(receiver)
     places = []
-    for pair in independent_pairs(individual.graph):
-        for receiver in (*individual.networks, *individual.outputs):
-            if _could_be_bridged(individual, above, pair, receiver):
-                places.append(Join(*pair, receiver))
+    for one, other in independent_pairs(individual.graph):
+        theirs = set(receivers.get(other, ()))
+        for receiver in receivers.get(one, ()):
+            if receiver in theirs and _bridges(individual, (one, other), receiver):
+                places.append(Join(one, other, receiver))
     return places
 
 
