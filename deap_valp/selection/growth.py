@@ -21,10 +21,10 @@ from .rules import donations
 from .view import Thresholds, View
 
 NEGLIGIBLE = 0.001
-"""A change of every loss's logarithm up to which a connection does nothing."""
+"""A connection does nothing if each loss's logarithm changes by at most this without it."""
 
 WORST = 0.05
-"""A part by which no loss may rise where a connection is to count as harmful."""
+"""A connection is harmful only if no loss rises by this part (0.05: 5 %) without it."""
 
 _LEAST = 1e-9
 
@@ -82,7 +82,7 @@ class ByGain:
                 )
 
     def __call__(self, situation: Situation) -> Move | None:
-        """The move.
+        """Return the move for an individual, or None if nothing should change.
 
         Raises:
             EvaluationError: The evaluation did not measure what the policy needs.
@@ -183,7 +183,7 @@ class Lack:
         yield from self._donations()
 
     def _forks(self) -> Iterator[Move]:
-        """Yield the copies that would free an output of a provider which others need."""
+        """Yield the forks that would free one output of a provider that other outputs need."""
         for place in operators()["fork_network"].places(self.individual, False):
             assert isinstance(place, Route)
             connection = Connection(place.provider, place.network)
@@ -240,12 +240,12 @@ class Lack:
             yield [self._without(place, "does nothing") for place in neutral]
 
     def _rises(self) -> dict[str, dict[str, float]]:
-        """By deletable connection and output, the rise of the loss's logarithm without it."""
+        """Return how much each loss's logarithm rises without each deletable connection."""
         legal = self._legal("delete_connection", gentle=False)
         return {place: self._logs(self._changes(place)) for place in legal}
 
     def _changes(self, place: str) -> dict[str, float]:
-        """By output, the change of the loss without a connection."""
+        """Return the change of each output's loss without a connection."""
         found = self.diagnosis.change_without
         reached = (output for output in self.individual.outputs if (place, output) in found)
         return {output: found[place, output] for output in reached}
@@ -293,9 +293,10 @@ class Lack:
 
 
 def losses_of(evaluation: Evaluation) -> dict[str, float]:
-    """Return the normalised loss of every output: the validation loss, where it was looked at.
+    """Return the normalised loss of every output.
 
-    A session that keeps no weights does not look; then it is the mean training loss of its end.
+    It is the validation loss. A session that keeps no weights does not look at the validation loss;
+    then it is the mean training loss at the end of the session.
     """
     if evaluation.losses:
         return evaluation.losses
