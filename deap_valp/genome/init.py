@@ -46,7 +46,7 @@ def initVALP(
 
     There are two ways to make one.
 
-    ``start="shared"`` gives the VALP that trains best (docs/starts.md). One sub-network of two
+    ``start="shared"`` gives the VALP that trains best (docs/training.md). One sub-network of two
     relu layers, the trunk, and one without an activation, the linear path, read every input, and
     every output that takes values reads both. Every output that takes samples gets an encoder and
     a decoder. The weights are random, but the heads of the outputs that take values are zero.
@@ -119,7 +119,7 @@ def usual_decay(problem: Ports) -> float:
     """Return the weight decay that suits the number of training examples.
 
     With fewer examples a network overfits more. A decay of 3 was best on tables of 100 to 400
-    rows, and 0.3 on artificial problems of 3,000 rows (docs/starts.md).
+    rows, and 0.3 on artificial problems of 3,000 rows (docs/training.md).
     """
     return min(3.0, 1000 / problem.training_size)
 

@@ -1,7 +1,7 @@
 """The start that trains best: a shared trunk, a linear path beside it, and heads that are zero.
 
 On tables and artificial problems, this graph is as good after training as a hand-made network for
-several outputs. Random graphs of the same size have 1.4 times its errors (docs/starts.md).
+several outputs. Random graphs of the same size have 1.4 times its errors (docs/training.md).
 
 References:
     Not of the paper, whose start is random (``draw``).
