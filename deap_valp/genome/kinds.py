@@ -13,16 +13,26 @@ References:
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, TypeVar
 
 import torch
 from torch import Generator, Tensor
 
 from .activations import ACTIVATIONS, SOFTMAX, Layer
 from .ports import DISCRETE, FEATURES, SAMPLES, VALUES
-from .weights import initial, more_columns, more_rows, new_generator, read_pair, relu_pair
+from .weights import (
+    Selection,
+    added,
+    initial,
+    more_columns,
+    more_rows,
+    new_generator,
+    paired,
+    read_pair,
+    relu_pair,
+)
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -129,12 +139,28 @@ class Calculator(Protocol[Value]):
 # ---- what every kind has -------------------------------------------------------------------------
 
 
+class Made(NamedTuple):
+    """A new tensor, the one it was made of, and how its rows or columns come from that one's."""
+
+    new: Tensor
+    old: Tensor
+    selection: Selection
+
+
+Change = Callable[[Tensor], Made]
+"""Make a new tensor of an old one."""
+
+
 @dataclass(frozen=True)
 class Part:
     """A sub-network with its tensors and the blocks of its connections, to be changed together.
 
     A part itself never changes; a method returns another one. A block that is None in the result
     is drawn at random.
+
+    A tensor that stays in the part keeps the state of the optimizer, under another name too. A
+    tensor that ``with_tensor``, ``with_entering`` or ``with_leaving`` makes of another one takes
+    that one's state over, row by row or column by column. Any other tensor starts without a state.
 
     Attributes:
         component: The description of the sub-network.
@@ -143,12 +169,38 @@ class Part:
             of the provider).
         leaving: The block through which each receiver reads the sub-network, shape (rows of the
             receiver, width).
+        made: The tensors that were made of others, in the order in which they were made.
     """
 
     component: Any
     tensors: Mapping[str, Tensor]
     entering: Mapping[str, Tensor | None]
     leaving: Mapping[str, Tensor | None]
+    made: tuple[Made, ...] = ()
+
+    def with_tensor(self, name: str, change: Change) -> Part:
+        """Return the part with one of its own tensors changed."""
+        made = change(self.tensors[name])
+        tensors = {**self.tensors, name: made.new}
+        return replace(self, tensors=tensors, made=(*self.made, made))
+
+    def with_entering(self, change: Change) -> Part:
+        """Return the part with every block changed through which it reads a provider."""
+        entering, made = _changed(self.entering, change)
+        return replace(self, entering=entering, made=self.made + made)
+
+    def with_leaving(self, change: Change) -> Part:
+        """Return the part with every block changed through which a receiver reads it."""
+        leaving, made = _changed(self.leaving, change)
+        return replace(self, leaving=leaving, made=self.made + made)
+
+
+def _changed(
+    blocks: Mapping[str, Tensor | None], change: Change
+) -> tuple[dict[str, Tensor | None], tuple[Made, ...]]:
+    made = {name: change(block) for name, block in blocks.items() if block is not None}
+    new = {name: each.new for name, each in made.items()}
+    return {**blocks, **new}, tuple(made.values())
 
 
 @dataclass(frozen=True)
@@ -439,7 +491,7 @@ class Dense(SubNetwork):
             new = Layer(width, random.choice(layout.activations))
             weight = initial(width, width, width, new.gain, new_generator())
         if gentle and signs == 2:
-            part = self._with_columns(part, index - 1, read_pair)
+            part = self._with_columns(part, index - 1, _read_pair)
         tensors = _renumbered(part.tensors, index, 1)
         tensors |= {f"{index}.weight": weight, f"{index}.bias": torch.zeros(new.width)}
         layers = (*self.layers[:index], new, *self.layers[index:])
@@ -485,22 +537,18 @@ class Dense(SubNetwork):
     def _index(self, stage: str) -> int:
         return int(stage)
 
-    def _with_rows(self, part: Part, index: int, change: Any) -> Part:
+    def _with_rows(self, part: Part, index: int, change: Change) -> Part:
         """Change every tensor whose rows are the units of a layer, with the bias."""
-        tensors = dict(part.tensors)
         if index >= self.first:
-            for name in (f"{index}.weight", f"{index}.bias"):
-                tensors[name] = change(tensors[name])
-            return replace(part, tensors=tensors)
-        tensors[self.entry_bias] = change(tensors[self.entry_bias])
-        return replace(part, tensors=tensors, entering=_changed(part.entering, change))
+            part = part.with_tensor(f"{index}.weight", change)
+            return part.with_tensor(f"{index}.bias", change)
+        return part.with_tensor(self.entry_bias, change).with_entering(change)
 
-    def _with_columns(self, part: Part, index: int, change: Any) -> Part:
+    def _with_columns(self, part: Part, index: int, change: Change) -> Part:
         """Change every tensor whose columns are the units of a layer."""
         if index == len(self.layers) - 1:
-            return replace(part, leaving=_changed(part.leaving, change))
-        name = f"{index + 1}.weight"
-        return replace(part, tensors={**part.tensors, name: change(part.tensors[name])})
+            return part.with_leaving(change)
+        return part.with_tensor(f"{index + 1}.weight", change)
 
 
 class _Wider:
@@ -511,17 +559,47 @@ class _Wider:
         self.gentle, self.generator = gentle, new_generator()
         self.copied = torch.randperm(width, generator=self.generator)[: self.added]
 
-    def rows(self, tensor: Tensor) -> Tensor:
-        """Return a weight or bias with rows for the new units."""
-        return more_rows(tensor, self.copied, self.gentle, self.generator)
+    def rows(self, tensor: Tensor) -> Made:
+        """Make a weight or bias with rows for the new units."""
+        new = more_rows(tensor, self.copied, self.gentle, self.generator)
+        return Made(new, tensor, added(0, len(tensor), self.copied, float(self.gentle)))
 
-    def columns(self, tensor: Tensor) -> Tensor:
-        """Return a weight with columns through which the new units are read."""
-        return more_columns(tensor, self.copied, self.gentle, self.generator)
+    def columns(self, tensor: Tensor) -> Made:
+        """Make a weight with columns through which the new units are read."""
+        new = more_columns(tensor, self.copied, self.gentle, self.generator)
+        return Made(new, tensor, added(1, tensor.shape[1], self.copied, float(self.gentle)))
 
 
-def _changed(blocks: Mapping[str, Tensor | None], change: Any) -> dict[str, Tensor | None]:
-    return {name: change(block) for name, block in blocks.items()}
+class _WiderLatent(_Wider):
+    """The new dimensions of a decoder's latent, which have weights of zero if gentle."""
+
+    def rows(self, tensor: Tensor) -> Made:
+        """Make a weight or bias of the two heads, with a row in each for a new dimension."""
+        # The first half of the rows is the head of the mean, the second of the log-variance.
+        dim = len(tensor) // 2
+        head = added(0, dim, self.copied, 0.0)
+        source = torch.cat([head.source, head.source + dim])
+        both = Selection(0, source, head.factor.repeat(2))
+        if self.gentle:
+            return Made(both(tensor), tensor, both)
+        mean, log_variance = tensor.chunk(2)
+        new = torch.cat([super().rows(mean).new, super().rows(log_variance).new])
+        return Made(new, tensor, both)
+
+    def columns(self, tensor: Tensor) -> Made:
+        """Make a weight with columns through which the new dimensions are read."""
+        if not self.gentle:
+            return super().columns(tensor)
+        selection = added(1, tensor.shape[1], self.copied, 0.0)
+        return Made(selection(tensor), tensor, selection)
+
+
+def _relu_pair(tensor: Tensor) -> Made:
+    return Made(relu_pair(tensor), tensor, paired(0, len(tensor)))
+
+
+def _read_pair(tensor: Tensor) -> Made:
+    return Made(read_pair(tensor), tensor, paired(1, tensor.shape[1]))
 
 
 def _renumbered(tensors: Mapping[str, Tensor], first: int, by: int) -> dict[str, Tensor]:
@@ -592,7 +670,7 @@ class Discrete(Dense):
         softmax = self.layers[0]
         if gentle:
             new = Layer(2 * softmax.width, "relu")
-            part = self._with_rows(part, 0, relu_pair)
+            part = self._with_rows(part, 0, _relu_pair)
             weight = read_pair(torch.eye(softmax.width))
         else:
             new = Layer(softmax.width, random.choice(layout.activations))
@@ -695,22 +773,8 @@ class Decoder(Dense):
         """
         if stage != LATENT:
             return super().widened(part, stage, limits, gentle)
-        wider = _Wider(self.latent.dim, limits.latent, gentle)
-
-        def rows(tensor: Tensor) -> Tensor:
-            # The first half of the rows is the head of the mean, the second of the log-variance.
-            parts: list[Tensor] = []
-            for half in tensor.chunk(2):
-                new = wider.rows(half)[len(half) :]
-                parts += [half, torch.zeros_like(new) if gentle else new]
-            return torch.cat(parts)
-
-        def columns(tensor: Tensor) -> Tensor:
-            if not gentle:
-                return wider.columns(tensor)
-            return torch.cat([tensor, tensor.new_zeros(len(tensor), wider.added)], 1)
-
-        part = self._with_columns(self._with_rows(part, -1, rows), -1, columns)
+        wider = _WiderLatent(self.latent.dim, limits.latent, gentle)
+        part = self._with_columns(self._with_rows(part, -1, wider.rows), -1, wider.columns)
         latent = replace(self.latent, dim=self.latent.dim + wider.added)
         return replace(part, component=replace(self, latent=latent))
 
