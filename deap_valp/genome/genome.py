@@ -16,11 +16,11 @@ import torch
 from torch import Generator, Tensor
 
 from .kinds import Layout, Limits, Part, SubNetwork
-from .optimizers import BlockState, State, pack_state, unpack_state
+from .optimizers import OPTIMIZERS, BlockState, State, pack_state, unpack_state
 from .places import Connection
 from .ports import DISCRETE
 from .structure import Structure, build_graph, copy_graph, same_structure
-from .weights import initial, pack, unpack
+from .weights import Selection, initial, pack, unpack
 
 
 @dataclass(frozen=True)
@@ -172,11 +172,26 @@ class Draft(Structure):
         for key, state in genome.optimizer_state.items():
             self._states[id(genome.weights[key])] = state
 
-    def follow(self, new: Tensor, old: Tensor) -> None:
-        """Give a new tensor the optimizer state of an old one of the same shape, if it has any."""
-        if id(old) in self._states:
-            self._holding.append(new)
-            self._states[id(new)] = self._states[id(old)]
+    def follow(self, new: Tensor, old: Tensor, selection: Selection | None = None) -> None:
+        """Give a new tensor the optimizer state of an old one, if it has any.
+
+        Args:
+            new: The new tensor.
+            old: The tensor that the new one was made of.
+            selection: How its rows or columns come from those of the old one. None means that the
+                two have the same shape, and that each element comes from the one in its place.
+        """
+        if new is old or id(old) not in self._states:
+            return
+        states = self._states[id(old)]
+        if selection is not None:
+            states = {
+                name: block.selected(selection, OPTIMIZERS[name])
+                for name, block in states.items()
+                if name in OPTIMIZERS
+            }
+        self._holding.append(new)
+        self._states[id(new)] = states
 
     def genome(self) -> Genome:
         """Return the genome that the draft describes now."""
@@ -241,6 +256,8 @@ class Draft(Structure):
             part: The changed sub-network, with its tensors and blocks.
             generator: The generator of the blocks that are None in the part.
         """
+        for made in part.made:
+            self.follow(*made)
         self._drop_tensors(name)
         self.set_component(name, part.component)
         self._set_tensors(name, part.tensors)

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from .weights import pack, unpack
+from .weights import Selection, pack, unpack
 
 
 class BlockState(NamedTuple):
@@ -34,6 +34,11 @@ class BlockState(NamedTuple):
     def map(self, change: Callable[[Tensor], Tensor]) -> BlockState:
         """Return a state with every moment changed in the same way, such as moved to a device."""
         return BlockState(self.steps, tuple(change(moment) for moment in self.moments))
+
+    def selected(self, selection: Selection, algorithm: Algorithm) -> BlockState:
+        """Return the state of this algorithm for a tensor that the selection made of the tensor."""
+        powers = zip(self.moments, algorithm.powers, strict=True)
+        return BlockState(self.steps, tuple(selection.moment(m, power) for m, power in powers))
 
 
 State = Mapping[str, Mapping[str, BlockState]]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -46,6 +46,60 @@ def split(weight: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     smaller = weight - larger
     first_larger = share >= 0.5
     return torch.where(first_larger, larger, smaller), torch.where(first_larger, smaller, larger)
+
+
+class Selection(NamedTuple):
+    """How the rows or columns of a new tensor come from those of an old one.
+
+    The operators copy, split and pair the units of a layer. What an optimizer remembers about a
+    unit then goes to the units that come from it.
+
+    Attributes:
+        dim: 0 for rows, 1 for columns.
+        source: For each row or column of the new tensor, the one of the old tensor it comes from.
+        factor: For each of them, 1 if it pulls in the same direction as the old one, -1 if in the
+            opposite direction, and 0 if it is new.
+    """
+
+    dim: int
+    source: Tensor
+    factor: Tensor
+
+    def __call__(self, tensor: Tensor) -> Tensor:
+        """Return the rows or columns, each times its factor."""
+        return tensor.index_select(self.dim, self.source) * self._along(tensor)
+
+    def moment(self, moment: Tensor, power: int) -> Tensor:
+        """Return a running mean of a power of the gradient for the new tensor.
+
+        A new row or column has no mean gradient yet. For the mean square, it takes that of the
+        one in ``source``, so that the size of its first steps fits its layer.
+        """
+        selected = moment.index_select(self.dim, self.source)
+        return selected * self._along(moment) if power % 2 else selected
+
+    def _along(self, tensor: Tensor) -> Tensor:
+        if self.dim == tensor.dim() - 1:
+            return self.factor
+        return self.factor[:, None]
+
+
+def added(dim: int, size: int, copied: Tensor, factor: float) -> Selection:
+    """Return the selection of all rows or columns, followed by further ones.
+
+    Args:
+        dim: 0 for rows, 1 for columns.
+        size: The number of old ones.
+        copied: The index of an old one for each further one.
+        factor: The factor of the further ones, as for ``Selection``.
+    """
+    factors = torch.cat([torch.ones(size), torch.full((len(copied),), factor)])
+    return Selection(dim, torch.cat([torch.arange(size), copied]), factors)
+
+
+def paired(dim: int, size: int) -> Selection:
+    """Return the selection of all rows or columns, followed by their negatives."""
+    return added(dim, size, torch.arange(size), -1.0)
 
 
 def more_rows(tensor: Tensor, copied: Tensor, copy: bool, generator: torch.Generator) -> Tensor:
@@ -92,7 +146,7 @@ def relu_pair(weight: Tensor) -> Tensor:
     A relu layer with these weights keeps all of ``weight @ x``: its positive part in the first half
     of the units, its negative part in the second half. ``read_pair`` gives the weights to read it.
     """
-    return torch.cat([weight, -weight])
+    return paired(0, len(weight))(weight)
 
 
 def read_pair(weight: Tensor) -> Tensor:
@@ -100,7 +154,7 @@ def read_pair(weight: Tensor) -> Tensor:
 
     It applies ``weight`` to the vector that a relu layer with the weights of ``relu_pair`` kept.
     """
-    return torch.cat([weight, -weight], 1)
+    return paired(1, weight.shape[1])(weight)
 
 
 def pack(tensors: Mapping[str, Tensor]) -> Packed:

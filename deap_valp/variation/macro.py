@@ -23,7 +23,7 @@ from ..genome import (
     kinds_between,
     type_valid,
 )
-from ..genome.weights import new_generator, read_pair, relu_pair, split
+from ..genome.weights import new_generator, paired, read_pair, relu_pair, split
 from .operators import operator
 
 Kind = type[SubNetwork]
@@ -149,19 +149,24 @@ def _fold_mean(draft: Draft, provider: str, receiver: str) -> None:
 # ---- insertion -----------------------------------------------------------------------------------
 
 
-def _divided(structure: Structure, connection: Connection) -> tuple[Tensor, Tensor]:
+def _divided(draft: Draft, connection: Connection) -> tuple[Tensor, Tensor]:
     """Return the weights into and out of a relu layer that together equal a connection's block.
 
-    There are several such layers; this is the one with the fewest units.
+    There are several such layers; this is the one with the fewest units. The weights that are made
+    of the block take over its optimizer state.
     """
     provider, receiver = connection.provider, connection.receiver
-    block = structure.block(provider, receiver)
+    block = draft.block(provider, receiver)
     rows, width = block.shape
-    if structure.component(provider).nonnegative and width <= 2 * rows:
+    if draft.component(provider).nonnegative and width <= 2 * rows:
         return torch.eye(width), block
     if rows <= width:
-        return relu_pair(block), read_pair(torch.eye(rows))
-    return relu_pair(torch.eye(width)), read_pair(block)
+        entering = relu_pair(block)
+        draft.follow(entering, block, paired(0, rows))
+        return entering, read_pair(torch.eye(rows))
+    leaving = read_pair(block)
+    draft.follow(leaving, block, paired(1, width))
+    return relu_pair(torch.eye(width)), leaving
 
 
 def _carriers(structure: Structure, connection: Connection) -> list[Kind]:

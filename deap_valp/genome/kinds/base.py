@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, TypeVar
 
 import torch
 from torch import Generator, Tensor
 
 from ..activations import Layer
-from ..weights import initial
+from ..weights import Selection, initial
 from .settings import Layout, Limits
 
 if TYPE_CHECKING:
@@ -57,12 +57,28 @@ class Calculator(Protocol[Value]):
         """Draw the latent, width ``dim``, from its mean and log-variance, width ``2 * dim``."""
 
 
+class Made(NamedTuple):
+    """A new tensor, the one it was made of, and how its rows or columns come from that one's."""
+
+    new: Tensor
+    old: Tensor
+    selection: Selection
+
+
+Change = Callable[[Tensor], Made]
+"""Make a new tensor of an old one."""
+
+
 @dataclass(frozen=True)
 class Part:
     """A sub-network with its tensors and the blocks of its connections, to be changed together.
 
     A part itself never changes; a method returns another one. A block that is None in the result
     is drawn at random.
+
+    A tensor that stays in the part keeps the state of the optimizer, under another name too. A
+    tensor that ``with_tensor``, ``with_entering`` or ``with_leaving`` makes of another one takes
+    that one's state over, row by row or column by column. Any other tensor starts without a state.
 
     Attributes:
         component: The description of the sub-network.
@@ -71,12 +87,38 @@ class Part:
             of the provider).
         leaving: The block through which each receiver reads the sub-network, shape (rows of the
             receiver, width).
+        made: The tensors that were made of others, in the order in which they were made.
     """
 
     component: Any
     tensors: Mapping[str, Tensor]
     entering: Mapping[str, Tensor | None]
     leaving: Mapping[str, Tensor | None]
+    made: tuple[Made, ...] = ()
+
+    def with_tensor(self, name: str, change: Change) -> Part:
+        """Return the part with one of its own tensors changed."""
+        made = change(self.tensors[name])
+        tensors = {**self.tensors, name: made.new}
+        return replace(self, tensors=tensors, made=(*self.made, made))
+
+    def with_entering(self, change: Change) -> Part:
+        """Return the part with every block changed through which it reads a provider."""
+        entering, made = _changed(self.entering, change)
+        return replace(self, entering=entering, made=self.made + made)
+
+    def with_leaving(self, change: Change) -> Part:
+        """Return the part with every block changed through which a receiver reads it."""
+        leaving, made = _changed(self.leaving, change)
+        return replace(self, leaving=leaving, made=self.made + made)
+
+
+def _changed(
+    blocks: Mapping[str, Tensor | None], change: Change
+) -> tuple[dict[str, Tensor | None], tuple[Made, ...]]:
+    made = {name: change(block) for name, block in blocks.items() if block is not None}
+    new = {name: each.new for name, each in made.items()}
+    return {**blocks, **new}, tuple(made.values())
 
 
 @dataclass(frozen=True)

@@ -5,14 +5,23 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from torch import Tensor
 
 from ..activations import ACTIVATIONS, Layer
-from ..weights import initial, more_columns, more_rows, new_generator, read_pair, relu_pair
-from .base import Calculator, Part, SubNetwork, Value, new_id
+from ..weights import (
+    added,
+    initial,
+    more_columns,
+    more_rows,
+    new_generator,
+    paired,
+    read_pair,
+    relu_pair,
+)
+from .base import Calculator, Change, Made, Part, SubNetwork, Value, new_id
 from .settings import Layout, Limits
 
 if TYPE_CHECKING:
@@ -158,7 +167,7 @@ class Dense(SubNetwork):
             new = Layer(width, random.choice(layout.activations))
             weight = initial(width, width, width, new.gain, new_generator())
         if gentle and signs == 2:
-            part = self._with_columns(part, index - 1, read_pair)
+            part = self._with_columns(part, index - 1, _read_pair)
         tensors = _renumbered(part.tensors, index, 1)
         tensors |= {f"{index}.weight": weight, f"{index}.bias": torch.zeros(new.width)}
         layers = (*self.layers[:index], new, *self.layers[index:])
@@ -204,22 +213,18 @@ class Dense(SubNetwork):
     def _index(self, stage: str) -> int:
         return int(stage)
 
-    def _with_rows(self, part: Part, index: int, change: Any) -> Part:
+    def _with_rows(self, part: Part, index: int, change: Change) -> Part:
         """Change every tensor whose rows are the units of a layer, with the bias."""
-        tensors = dict(part.tensors)
         if index >= self.first:
-            for name in (f"{index}.weight", f"{index}.bias"):
-                tensors[name] = change(tensors[name])
-            return replace(part, tensors=tensors)
-        tensors[self.entry_bias] = change(tensors[self.entry_bias])
-        return replace(part, tensors=tensors, entering=_changed(part.entering, change))
+            part = part.with_tensor(f"{index}.weight", change)
+            return part.with_tensor(f"{index}.bias", change)
+        return part.with_tensor(self.entry_bias, change).with_entering(change)
 
-    def _with_columns(self, part: Part, index: int, change: Any) -> Part:
+    def _with_columns(self, part: Part, index: int, change: Change) -> Part:
         """Change every tensor whose columns are the units of a layer."""
         if index == len(self.layers) - 1:
-            return replace(part, leaving=_changed(part.leaving, change))
-        name = f"{index + 1}.weight"
-        return replace(part, tensors={**part.tensors, name: change(part.tensors[name])})
+            return part.with_leaving(change)
+        return part.with_tensor(f"{index + 1}.weight", change)
 
 
 class Wider:
@@ -230,17 +235,19 @@ class Wider:
         self.gentle, self.generator = gentle, new_generator()
         self.copied = torch.randperm(width, generator=self.generator)[: self.added]
 
-    def rows(self, tensor: Tensor) -> Tensor:
-        """Return a weight or bias with rows for the new units."""
-        return more_rows(tensor, self.copied, self.gentle, self.generator)
+    def rows(self, tensor: Tensor) -> Made:
+        """Make a weight or bias with rows for the new units."""
+        new = more_rows(tensor, self.copied, self.gentle, self.generator)
+        return Made(new, tensor, added(0, len(tensor), self.copied, float(self.gentle)))
 
-    def columns(self, tensor: Tensor) -> Tensor:
-        """Return a weight with columns through which the new units are read."""
-        return more_columns(tensor, self.copied, self.gentle, self.generator)
+    def columns(self, tensor: Tensor) -> Made:
+        """Make a weight with columns through which the new units are read."""
+        new = more_columns(tensor, self.copied, self.gentle, self.generator)
+        return Made(new, tensor, added(1, tensor.shape[1], self.copied, float(self.gentle)))
 
 
-def _changed(blocks: Mapping[str, Tensor | None], change: Any) -> dict[str, Tensor | None]:
-    return {name: change(block) for name, block in blocks.items()}
+def _read_pair(tensor: Tensor) -> Made:
+    return Made(read_pair(tensor), tensor, paired(1, tensor.shape[1]))
 
 
 def _renumbered(tensors: Mapping[str, Tensor], first: int, by: int) -> dict[str, Tensor]:

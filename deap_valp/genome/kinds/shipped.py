@@ -15,8 +15,8 @@ from torch import Tensor
 
 from ..activations import SOFTMAX, Layer
 from ..ports import DISCRETE, FEATURES, SAMPLES, VALUES
-from ..weights import initial, new_generator, read_pair, relu_pair
-from .base import Calculator, Latent, Part, Value, new_id
+from ..weights import Selection, added, initial, new_generator, paired, read_pair, relu_pair
+from .base import Calculator, Latent, Made, Part, Value, new_id
 from .dense import Dense, Wider
 from .settings import Layout, Limits
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 LATENT = "latent"
-"""The stage of a decoder that comes before its layers."""
+"""The name of a decoder's stage before its layers."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class Discrete(Dense):
         softmax = self.layers[0]
         if gentle:
             new = Layer(2 * softmax.width, "relu")
-            part = self._with_rows(part, 0, relu_pair)
+            part = self._with_rows(part, 0, _relu_pair)
             weight = read_pair(torch.eye(softmax.width))
         else:
             new = Layer(softmax.width, random.choice(layout.activations))
@@ -93,6 +93,10 @@ class Discrete(Dense):
         further = {"1.weight": weight, "1.bias": torch.zeros(softmax.width)}
         component = replace(self, layers=(new, softmax))
         return replace(part, component=component, tensors={**part.tensors, **further})
+
+
+def _relu_pair(tensor: Tensor) -> Made:
+    return Made(relu_pair(tensor), tensor, paired(0, len(tensor)))
 
 
 @dataclass(frozen=True)
@@ -187,22 +191,8 @@ class Decoder(Dense):
         """
         if stage != LATENT:
             return super().widened(part, stage, limits, gentle)
-        wider = Wider(self.latent.dim, limits.latent, gentle)
-
-        def rows(tensor: Tensor) -> Tensor:
-            # The first half of the rows is the head of the mean, the second of the log-variance.
-            parts: list[Tensor] = []
-            for half in tensor.chunk(2):
-                new = wider.rows(half)[len(half) :]
-                parts += [half, torch.zeros_like(new) if gentle else new]
-            return torch.cat(parts)
-
-        def columns(tensor: Tensor) -> Tensor:
-            if not gentle:
-                return wider.columns(tensor)
-            return torch.cat([tensor, tensor.new_zeros(len(tensor), wider.added)], 1)
-
-        part = self._with_columns(self._with_rows(part, -1, rows), -1, columns)
+        wider = _WiderLatent(self.latent.dim, limits.latent, gentle)
+        part = self._with_columns(self._with_rows(part, -1, wider.rows), -1, wider.columns)
         latent = replace(self.latent, dim=self.latent.dim + wider.added)
         return replace(part, component=replace(self, latent=latent))
 
@@ -219,6 +209,30 @@ class Decoder(Dense):
 
     def _signs(self, stage: str) -> int:
         return 2 if stage == LATENT else super()._signs(stage)
+
+
+class _WiderLatent(Wider):
+    """The new dimensions of a decoder's latent, which have weights of zero if gentle."""
+
+    def rows(self, tensor: Tensor) -> Made:
+        """Make a weight or bias of the two heads, with a row in each for a new dimension."""
+        # The first half of the rows is the head of the mean, the second of the log-variance.
+        dim = len(tensor) // 2
+        head = added(0, dim, self.copied, 0.0)
+        source = torch.cat([head.source, head.source + dim])
+        both = Selection(0, source, head.factor.repeat(2))
+        if self.gentle:
+            return Made(both(tensor), tensor, both)
+        mean, log_variance = tensor.chunk(2)
+        new = torch.cat([super().rows(mean).new, super().rows(log_variance).new])
+        return Made(new, tensor, both)
+
+    def columns(self, tensor: Tensor) -> Made:
+        """Make a weight with columns through which the new dimensions are read."""
+        if not self.gentle:
+            return super().columns(tensor)
+        selection = added(1, tensor.shape[1], self.copied, 0.0)
+        return Made(selection(tensor), tensor, selection)
 
 
 @dataclass(frozen=True)
