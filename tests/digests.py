@@ -60,6 +60,7 @@ def _feed_valp(update, individual) -> None:
         ],
     )
     _feed_tensors(update, individual.weights)
+    _feed_state(update, individual.genome.optimizer_state)
     _feed(update, tuple(individual.fitness.values))
     evaluation = individual.evaluation
     if evaluation is not None:
@@ -68,8 +69,16 @@ def _feed_valp(update, individual) -> None:
             [tuple(evaluation), evaluation.sessions, evaluation.status, str(evaluation.diagnosis)],
         )
         _feed_tensors(update, evaluation.weights)
+        _feed_state(update, evaluation.optimizer_state)
         for name, losses in sorted(evaluation.history.items()):
             update(name.encode() + losses.tobytes())
+
+
+def _feed_state(update, state) -> None:
+    for key, by_algorithm in sorted(state.items()):
+        for name, block in sorted(by_algorithm.items()):
+            _feed(update, [str(key), name, block.steps])
+            _feed_tensors(update, {str(index): m for index, m in enumerate(block.moments)})
 
 
 def _feed_tensors(update, tensors) -> None:
