@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import itertools
 import pickle
+import random
 from dataclasses import replace
 
 import numpy as np
@@ -15,7 +17,7 @@ import zoo
 import deap_valp as valp
 from deap_valp.genome import Place
 from deap_valp.genome.optimizers import OPTIMIZERS, Stretch
-from deap_valp.training import PLAIN, Latents, batch_starts, sub_losses, train
+from deap_valp.training import PLAIN, Latents, Training, batch_starts, sub_losses, train
 
 SIZE = 40
 NAMESAKES = {
@@ -355,3 +357,58 @@ def test_weights_shrink_by_rate_times_decay_and_biases_do_not(mixture):
         ]
         shrunk = 0.0 if key.endswith("bias") else sum(lost) / len(lost)
         torch.testing.assert_close(plain[key] - weights[key], shrunk * tensor, atol=3e-6, rtol=2e-3)
+
+
+# ---- change_sgd ----------------------------------------------------------------------------------
+
+
+def changed_to(individual, output, name):
+    """The individual after ``change_sgd`` gave an output this algorithm."""
+    for _ in range(200):
+        changed = copy.deepcopy(individual)
+        valp.mutChangeSGD(changed, output)
+        if changed.optimizers[output].name == name:
+            return changed
+    raise AssertionError(f"{name} was never drawn")
+
+
+@each_algorithm
+def test_weights_shrink_at_the_same_pace_under_another_algorithm(name):
+    individual = zoo.fan_out()
+    first = "adagrad" if name == "adam" else "adam"
+    with zoo.editing(individual) as draft:
+        draft.optimizers = dict.fromkeys(
+            draft.outputs, valp.Optimizer(first, OPTIMIZERS[first].usual_rate, decay=0.5)
+        )
+    now = changed_to(individual, "label", name).optimizers["label"]
+    assert now.learning_rate == pytest.approx(OPTIMIZERS[name].usual_rate)
+    assert now.learning_rate * now.decay == pytest.approx(0.5 * OPTIMIZERS[first].usual_rate)
+
+
+def test_without_decay_another_algorithm_brings_none_and_limits_hold():
+    individual = zoo.fan_out()
+    assert changed_to(individual, "label", "adagrad").optimizers["label"].decay == 0
+    with zoo.editing(individual) as draft:
+        draft.optimizers = dict.fromkeys(draft.outputs, valp.Optimizer("adagrad", 1e-2, decay=9.0))
+    assert changed_to(individual, "label", "adam").optimizers["label"].decay == 10.0
+
+
+def validation_losses(individual):
+    problem = valp.problems.digits()
+    data, latents = problem.split("validation"), Latents("reconstruct")
+    model = valp.decode(individual)
+    results = model.run(data.inputs, latents)
+    return sub_losses(model, problem)(results, data.targets, latents).detach()
+
+
+@pytest.mark.parametrize("start", ["shared", "random"])
+def test_plain_sgd_takes_a_trained_model_on(start):
+    problem, training = valp.problems.digits(), Training(keep=False, average=0.0, patience=None)
+    random.seed(1)
+    individual = valp.initVALP(zoo.individual_class(problem.weights), problem, start=start)
+    individual.fitness.values = valp.evaluate(individual, problem, 500, 500, training=training)
+    before = validation_losses(individual)
+    for output in individual.outputs:
+        changed = changed_to(individual, output, "sgd")
+        changed.fitness.values = valp.evaluate(changed, problem, 100, 100, training=training)
+        assert (validation_losses(changed) / before).max() < 1.2, output

@@ -66,7 +66,9 @@ def _all_outputs(individual: VALP, gentle: bool) -> list[Place]:
 def mutChangeSGD(draft: Draft, output: Place) -> None:
     """Train an output with another SGD algorithm.
 
-    The learning rate keeps its ratio to the usual rate of the algorithm, within the limits.
+    The learning rate keeps its ratio to the usual rate of the algorithm, within the limits. A
+    weight shrinks by rate times decay at each step, so the decay is divided by what the rate is
+    multiplied by, again within the limits: the weights go on shrinking at the same pace.
 
     References:
         Paper V-C, change_sgd.
@@ -74,10 +76,17 @@ def mutChangeSGD(draft: Draft, output: Place) -> None:
     now = draft.optimizers[output]
     name = random.choice([other for other in OPTIMIZERS if other != now.name])
     rate = now.learning_rate * OPTIMIZERS[name].usual_rate / OPTIMIZERS[now.name].usual_rate
-    low, high = draft.limits.learning_rate
+    decay = now.decay
     if rate > 0:
-        rate = min(max(rate, low), high)
-    draft.optimizers[output] = replace(now, name=name, learning_rate=rate)
+        rate = _within(rate, draft.limits.learning_rate)
+        if decay > 0:
+            decay = _within(decay * now.learning_rate / rate, draft.limits.decay)
+    draft.optimizers[output] = replace(now, name=name, learning_rate=rate, decay=decay)
+
+
+def _within(value: float, limits: tuple[float, float]) -> float:
+    low, high = limits
+    return min(max(value, low), high)
 
 
 def _batch_sizes(individual: VALP | Draft) -> list[int]:
