@@ -124,3 +124,40 @@ def test_an_activation_of_ones_own_is_drawn_trained_and_saved(monkeypatch, tmp_p
     assert_same(individual, problem)
     valp.save(individual, tmp_path / "one.valp")
     assert valp.load(tmp_path / "one.valp", type(individual)) == individual
+
+
+def declare(**changed):
+    """Define a kind like ``Residual`` in which this differs."""
+    return type("Mine", (Residual,), {"kind": "mine", **changed})
+
+
+@pytest.mark.parametrize(
+    ("changed", "match"),
+    [
+        ({"kind": "generic"}, "kind of its own, got 'generic', which is deap_valp"),
+        ({"gives": "value"}, "needs gives as one of .*, got 'value'"),
+        ({"takes": frozenset({"value"})}, "needs takes as a frozenset of some of"),
+        ({"takes": {"values"}}, "needs takes as a frozenset"),
+    ],
+)
+def test_a_kind_that_cannot_be_is_refused(changed, match):
+    before = dict(KINDS)
+    with pytest.raises(valp.RegistrationError, match=match):
+        declare(**changed)
+    assert before == KINDS
+
+
+def test_a_kind_without_its_methods_is_refused():
+    before = dict(KINDS)
+    with pytest.raises(valp.RegistrationError, match=r"needs definitions of .*'compute', 'draw'"):
+        type("Mine", (valp.SubNetwork,), {"kind": "mine"})
+    assert before == KINDS
+
+
+def test_a_kind_may_be_defined_again():
+    first = declare()
+    try:
+        assert KINDS["mine"] is first
+        assert declare() is KINDS["mine"] is not first
+    finally:
+        del KINDS["mine"]

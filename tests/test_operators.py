@@ -65,8 +65,6 @@ def untouched_keys(name, place, individual):
         return set(individual.weights) - {Connection(place.network, place.receiver)}
     if name == "delete_connection":  # what it added on average goes into the bias
         return set(individual.weights) - {place, individual.entry_bias(place.receiver)}
-    if name == "delete_connection":  # its mean goes to the bias
-        return set(individual.weights) - {place, individual.entry_bias(place.receiver)}
     if "->" in place:
         return set(individual.weights) - {place}
     network = place.split(".")[0]
@@ -451,3 +449,12 @@ def test_structure_apart_from_hyperparameters(zoo_member):
         assert changed.weights == zoo_member.weights or all(
             torch.equal(changed.weights[key], zoo_member.weights[key]) for key in zoo_member.weights
         )
+
+
+def test_every_operator_is_exported():
+    missing = [
+        op.apply.__name__
+        for op in valp.operators().values()
+        if op.apply.__module__.startswith("deap_valp.") and not hasattr(valp, op.apply.__name__)
+    ]
+    assert not missing, f"export {missing} in variation/__init__.py and deap_valp/__init__.py"

@@ -45,6 +45,10 @@ class Gate(SubNetwork):
     def compute(self, pre, calculator):
         return calculator.activate(pre, Layer(self.units, "tanh"))
 
+    @classmethod
+    def draw(cls, layout):
+        return cls(zoo.generic(1).id, layout.draw_layer().width)
+
 
 class Counts(valp.Regression):
     """An output kind with a score of its own."""

@@ -4,16 +4,22 @@ An instance describes one sub-network and never changes. The tensors of the sub-
 the individual, under the names that ``shapes`` returns. To add a kind, subclass ``SubNetwork`` (or
 ``Dense``, for a stack of fully connected layers) in any module and give the class a ``kind``. It
 registers itself in ``KINDS``, and is then drawn, changed, trained, diagnosed, saved and plotted
-like the others.
+like the others. A new file in this folder is found by itself.
 
 References:
     Paper III; the type table of the model.
 """
 
+from importlib import import_module
+from pkgutil import iter_modules
+
 from .base import KINDS, Calculator, Latent, Part, SubNetwork, Value, new_id
-from .dense import Dense
+from .dense import Dense, Wider
 from .settings import Layout, Limits
 from .shipped import LATENT, Decoder, Discrete, Generic, Refiner
+
+for _module in iter_modules(__path__):
+    import_module(f"{__name__}.{_module.name}")
 
 __all__ = [
     "KINDS",
@@ -30,5 +36,6 @@ __all__ = [
     "Refiner",
     "SubNetwork",
     "Value",
+    "Wider",
     "new_id",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -10,7 +11,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, TypeVar
 import torch
 from torch import Generator, Tensor
 
+from ...errors import RegistrationError
 from ..activations import Layer
+from ..ports import DISCRETE, FEATURES, SAMPLES, VALUES
 from ..weights import Selection, initial
 from .settings import Layout, Limits
 
@@ -136,6 +139,10 @@ class SubNetwork:
         kind: The name of the kind.
         takes: The types of result that a provider of the sub-network may give.
         gives: The type of its own result.
+
+    Raises:
+        RegistrationError: A class with a ``kind`` takes the name of another, lacks a definition, or
+            takes or gives a type that does not exist.
     """
 
     id: int
@@ -150,6 +157,7 @@ class SubNetwork:
 
     def __init_subclass__(cls) -> None:
         if "kind" in vars(cls):
+            _check_declaration(cls)
             KINDS[cls.kind] = cls
 
     # -- being
@@ -265,3 +273,32 @@ class SubNetwork:
     def shortened(self, part: Part, stage: str) -> Part:
         """Return the part without a stage of ``spare_places``."""
         raise NotImplementedError
+
+
+def _check_declaration(cls: type[SubNetwork]) -> None:
+    """Raise where a class with a ``kind`` cannot be a kind of sub-network."""
+    who = f"kind of sub-network {cls.__name__}"
+    known = KINDS.get(cls.kind)
+    if known is not None and _place_of(known) != _place_of(cls):
+        raise RegistrationError(
+            f"{who} needs a kind of its own, got {cls.kind!r}, which is {_place_of(known)}'s"
+        )
+    missing = [
+        name
+        for name in ("width", "rows", "shapes", "compute", "draw")
+        if inspect.getattr_static(cls, name) is vars(SubNetwork)[name]
+    ]
+    if missing:
+        raise RegistrationError(f"{who} needs definitions of {missing}, got none")
+    takes, readable = getattr(cls, "takes", None), {FEATURES, VALUES, DISCRETE, SAMPLES}
+    if not isinstance(takes, frozenset) or not takes or not takes <= readable:
+        raise RegistrationError(
+            f"{who} needs takes as a frozenset of some of {sorted(readable)}, got {takes!r}"
+        )
+    gives, given = getattr(cls, "gives", None), [VALUES, DISCRETE, SAMPLES]
+    if gives not in given:
+        raise RegistrationError(f"{who} needs gives as one of {given}, got {gives!r}")
+
+
+def _place_of(cls: type) -> str:
+    return f"{cls.__module__}.{cls.__qualname__}"
