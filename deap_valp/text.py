@@ -1,4 +1,4 @@
-"""Tables as text."""
+"""What several rooms write as text: tables, and where a class is defined."""
 
 from __future__ import annotations
 
@@ -17,3 +17,8 @@ def table(rows: Sequence[Sequence[str]]) -> str:
         cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
         lines.append("  ".join(cells).rstrip())
     return "\n".join(lines)
+
+
+def place_of(cls: type) -> str:
+    """Return the module and the name of a class, which tell a second definition from a clash."""
+    return f"{cls.__module__}.{cls.__qualname__}"

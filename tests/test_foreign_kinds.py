@@ -95,6 +95,66 @@ def test_the_tape_computes_what_autograd_does(individual):
     assert_same(individual, zoo.mixed_problem())
 
 
+def skip_before_activation(self, pre, calculator):
+    return calculator.add(pre, calculator.activate(pre, valp.Layer(self.units, "tanh")))
+
+
+def two_activations(self, pre, calculator):
+    first = calculator.activate(pre, valp.Layer(self.units, "tanh"))
+    return calculator.add(first, calculator.activate(pre, valp.Layer(self.units, "sigmoid")))
+
+
+def activated_and_dense(self, pre, calculator):
+    first = calculator.activate(pre, valp.Layer(self.units, "tanh"))
+    return calculator.add(first, calculator.dense(pre, "step0"))
+
+
+def result_activated_again(self, pre, calculator):
+    hidden = calculator.activate(pre, valp.Layer(self.units, "tanh"))
+    again = calculator.activate(hidden, valp.Layer(self.units, "sigmoid"))
+    return calculator.add(again, calculator.dense(hidden, "step0"))
+
+
+def twice_the_same(self, pre, calculator):
+    return calculator.add(pre, pre)
+
+
+def an_unused_activation(self, pre, calculator):
+    calculator.activate(pre, valp.Layer(self.units, "tanh"))
+    return calculator.dense(pre, "step0")
+
+
+@pytest.mark.parametrize(
+    "compute",
+    [
+        skip_before_activation,
+        two_activations,
+        activated_and_dense,
+        result_activated_again,
+        twice_the_same,
+        an_unused_activation,
+    ],
+)
+def test_a_signal_may_be_read_in_any_way_and_number(individual, compute, monkeypatch):
+    monkeypatch.setattr(Residual, "compute", compute)
+    assert_same(individual, zoo.mixed_problem())
+
+
+@pytest.mark.parametrize("first", ["draw", "activate"])
+def test_what_a_latent_is_drawn_from_may_be_read_again(individual, first, monkeypatch):
+    def compute(self, pre, calculator):
+        heads = calculator.activate(pre, valp.Layer(2 * self.latent.dim, "tanh"))
+        if first == "activate":
+            calculator.activate(heads, valp.Layer(2 * self.latent.dim, "tanh"))
+        drawn = calculator.draw(heads, self.latent)
+        if first == "draw":
+            calculator.activate(heads, valp.Layer(2 * self.latent.dim, "tanh"))
+        return self._pass_layers(drawn, calculator)
+
+    monkeypatch.setattr(type(individual.component("n2")), "compute", compute)
+    assert_same(individual, zoo.mixed_problem())
+
+
 def test_it_is_trained_diagnosed_saved_donated_and_drawn(individual, tmp_path):
     problem = zoo.mixed_problem()
     individual.fitness.values = valp.evaluate(

@@ -15,6 +15,7 @@ from torch import Tensor
 from ..device import one_thread
 from ..errors import ProblemError, RegistrationError
 from ..genome.ports import DISCRETE, OUTPUT_KINDS, SAMPLES, VALUES, Output
+from ..text import place_of
 from .data.splits import Rows, refuse_unknown_split
 from .losses import LossFunction, LossWithGradient, with_gradient
 
@@ -278,10 +279,10 @@ def _check_declaration(cls: type[OutputKind]) -> None:
             f"output kind {cls.__name__} needs a kind that is an identifier, got {cls.kind!r}"
         )
     known = OUTPUT_KINDS.get(cls.kind)
-    if known is not None and _place_of(known) != _place_of(cls):
+    if known is not None and place_of(known) != place_of(cls):
         raise RegistrationError(
             f"output kind {cls.__name__} needs a kind of its own, got {cls.kind!r}, which is "
-            f"{_place_of(known)}'s"
+            f"{place_of(known)}'s"
         )
     takes = getattr(cls, "takes", None)
     types = [VALUES, DISCRETE, SAMPLES]
@@ -305,7 +306,3 @@ def _check_inheritance(cls: type[OutputKind]) -> None:
             f"output kind {cls.__name__} needs a kind of its own to change {changed}: a VALP looks "
             f"them up under {cls.kind!r}"
         )
-
-
-def _place_of(cls: type) -> str:
-    return f"{cls.__module__}.{cls.__qualname__}"

@@ -41,7 +41,18 @@ class Signal:
 
 
 class Stage(Protocol):
-    """One computation on the tape: forward to its result, and backward to the gradients."""
+    """One computation on the tape: forward to its result, and backward to the gradients.
+
+    Attributes:
+        keeps: One number for each signal that it reads. Several stages may read one signal and
+            write its gradient. With 1, this stage adds to the gradient; with 0, it overwrites it.
+    """
+
+    keeps: list[int]
+
+    @property
+    def reads(self) -> tuple[Signal, ...]:
+        """The signals that it reads."""
 
     def forward(self) -> None: ...
 
@@ -49,19 +60,14 @@ class Stage(Protocol):
 
 
 class Product:
-    """``into = bias + weight @ read``; without a bias, ``into += weight @ read``.
-
-    Attributes:
-        keeps: Several stages may read one signal and write its gradient. With 1, this stage adds
-            to the gradient of ``read``; with 0, it overwrites it.
-    """
+    """``into = bias + weight @ read``; without a bias, ``into += weight @ read``."""
 
     def __init__(self, read: Signal, into: Signal, weight: Slot, bias: Slot | None) -> None:
         self.read, self.into = read, into
+        self.reads, self.keeps = (read,), [0]
         self.weight, self.turned = weight, weight.value.t()
         self.bias, self.column = bias, None if bias is None else bias.value[:, None]
         self.ones = into.value.new_ones(into.value.shape[1])
-        self.keeps = 0
 
     def forward(self) -> None:
         if self.column is None:
@@ -76,19 +82,15 @@ class Product:
         if self.bias is not None:
             self.bias.gradient.addmv_(gradient, self.ones, beta=0, alpha=factor)
         if self.read.gradient is not None:
-            self.read.gradient.addmm_(self.turned, gradient, beta=self.keeps, alpha=factor)
+            self.read.gradient.addmm_(self.turned, gradient, beta=self.keeps[0], alpha=factor)
 
 
 class Add:
-    """``into = first + second``.
-
-    Attributes:
-        keeps: As for ``Product``, one number for each of the two.
-    """
+    """``into = first + second``."""
 
     def __init__(self, first: Signal, second: Signal, into: Signal) -> None:
-        self.reads, self.into = (first, second), into
-        self.keeps = [0, 0]
+        self.reads, self.keeps = (first, second), [0, 0]
+        self.into = into
 
     def forward(self) -> None:
         first, second = self.reads
@@ -109,15 +111,20 @@ class Activate:
 
     def __init__(self, read: Signal, into: Signal, layer: Layer) -> None:
         self.read, self.into, self.layer = read, into, layer
+        self.reads, self.keeps = (read,), [0]
 
     def forward(self) -> None:
         self.into.value = self.layer.activate(self.read.value, units=0)
 
     def backward(self) -> None:
-        assert self.into.gradient is not None and self.read.gradient is not None
-        self.layer.backward(
-            self.into.gradient, self.read.value, self.into.value, self.read.gradient, units=0
-        )
+        gradient, out = self.into.gradient, self.read.gradient
+        assert gradient is not None and out is not None
+        if not self.keeps[0]:
+            self.layer.backward(gradient, self.read.value, self.into.value, out, units=0)
+            return
+        added = torch.empty_like(out)
+        self.layer.backward(gradient, self.read.value, self.into.value, added, units=0)
+        out.add_(added)
 
 
 class Draw:
@@ -133,12 +140,10 @@ class Draw:
     loss: Tensor
 
     def __init__(self, heads: Signal, into: Signal, latent: Latent) -> None:
-        assert heads.gradient is not None
-        self.latent, self.into = latent, into
-        self.mean, self.raw = heads.value.chunk(2)
-        self.of_mean, self.of_raw = heads.gradient.chunk(2)
+        self.heads, self.latent, self.into = heads, latent, into
+        self.reads, self.keeps = (heads,), [0]
         self.each = 1 / heads.value.shape[1]
-        self.pull, self.rest = 0.0, self.mean.new_zeros(())
+        self.pull, self.rest = 0.0, heads.value.new_zeros(())
 
     def weigh(self, weight: float) -> None:
         """Set the weight of the divergence in the sum that is differentiated next."""
@@ -148,6 +153,7 @@ class Draw:
             self.rest.fill_(-0.5 * self.pull)
 
     def forward(self) -> None:
+        self.mean, self.raw = self.heads.value.chunk(2)
         log_variance = posterior.log_variance_of(self.raw)
         variance = log_variance.exp()
         self.deviation = variance.sqrt()
@@ -156,8 +162,10 @@ class Draw:
         self.loss = posterior.divergence(self.mean, log_variance, variance, examples)
 
     def backward(self) -> None:
-        gradient = self.into.gradient
-        assert gradient is not None
+        gradient, out = self.into.gradient, self.heads.gradient
+        assert gradient is not None and out is not None
+        written = torch.empty_like(out) if self.keeps[0] else out
+        of_mean, of_raw = written.chunk(2)
         posterior.write_gradients(
             gradient,
             self.noise,
@@ -166,9 +174,11 @@ class Draw:
             self.raw,
             self.pull,
             self.rest,
-            self.of_mean,
-            self.of_raw,
+            of_mean,
+            of_raw,
         )
+        if self.keeps[0]:
+            out.add_(written)
 
 
 class Loss:
@@ -184,6 +194,7 @@ class Loss:
 
     def __init__(self, head: Signal, measure: Measure) -> None:
         self.head, self.measure = head, measure
+        self.reads, self.keeps = (head,), [0]
         self.factor, self.weight = 1.0, 0.0
 
     def weigh(self, weight: float) -> None:

@@ -6,6 +6,7 @@ arithmetic alone: the stages are run forward for the losses, and backward for th
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -62,6 +63,7 @@ class Tape:
         self.flat = Flat(model, self._layout()) if flat is None else flat
         self.matrix = self.flat.gradient.new_tensor(self.weights.rows)
         self.stages: list[Stage] = []
+        self.activations: list[Activate] = []
         self.signals: dict[str, Signal] = {}
         self.entries: dict[str, Signal] = {}
         self.draws: dict[str, Draw] = {}
@@ -118,7 +120,8 @@ class Tape:
 
     def signal(self, width: int) -> Signal:
         """Return a new signal with memory for its value and its gradient."""
-        return Signal(self._empty(width), self._empty(width))
+        # A result that no stage reads has the gradient zero.
+        return Signal(self._empty(width), self._empty(width).zero_())
 
     def _layout(self) -> list[str]:
         """Return the order of the parameters in ``flat``: the parts of a stack are adjacent."""
@@ -170,16 +173,21 @@ class Tape:
         self.stages.append(self.losses[name])
 
     def _share_gradients(self) -> None:
-        """Let the first reader of a signal, on the way back, write its gradient, the others add."""
+        """Let the first reader of a signal, on the way back, write its gradient, the others add.
+
+        The gradients of an activation's result and of what it reads share one memory if nothing
+        else reads that, since the first is not needed any more when the second is written.
+        """
+        readers = Counter(id(read) for stage in self.stages for read in stage.reads)
+        for activate in self.activations:
+            read = activate.read
+            alone = readers[id(read)] == 1
+            activate.into.gradient = read.gradient if alone else torch.zeros_like(read.value)
         written: set[int] = set()
         for stage in reversed(self.stages):
-            if isinstance(stage, Product):
-                stage.keeps = int(id(stage.read) in written)
-                written.add(id(stage.read))
-            elif isinstance(stage, Add):
-                for index, read in enumerate(stage.reads):
-                    stage.keeps[index] = int(id(read) in written)
-                    written.add(id(read))
+            for index, read in enumerate(stage.reads):
+                stage.keeps[index] = int(id(read) in written)
+                written.add(id(read))
 
 
 def stacks(model: Model) -> dict[str, tuple[str, ...]]:
@@ -205,10 +213,10 @@ class OnTape:
 
     def activate(self, pre: Signal, layer: Layer) -> Signal:
         """Apply the activation of a layer."""
-        # Both gradients share one memory, since that of the result is not needed any more.
-        into = Signal(pre.value, pre.gradient)
-        self.tape.stages.append(Activate(pre, into, layer))
-        return into
+        activate = Activate(pre, Signal(pre.value), layer)
+        self.tape.activations.append(activate)
+        self.tape.stages.append(activate)
+        return activate.into
 
     def add(self, first: Signal, second: Signal) -> Signal:
         """Add two signals of the same width, each the result of a layer or of a latent."""

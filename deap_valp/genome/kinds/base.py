@@ -12,6 +12,7 @@ import torch
 from torch import Generator, Tensor
 
 from ...errors import RegistrationError
+from ...text import place_of
 from ..activations import Layer
 from ..ports import DISCRETE, FEATURES, SAMPLES, VALUES
 from ..weights import Selection, initial
@@ -279,9 +280,9 @@ def _check_declaration(cls: type[SubNetwork]) -> None:
     """Raise where a class with a ``kind`` cannot be a kind of sub-network."""
     who = f"kind of sub-network {cls.__name__}"
     known = KINDS.get(cls.kind)
-    if known is not None and _place_of(known) != _place_of(cls):
+    if known is not None and place_of(known) != place_of(cls):
         raise RegistrationError(
-            f"{who} needs a kind of its own, got {cls.kind!r}, which is {_place_of(known)}'s"
+            f"{who} needs a kind of its own, got {cls.kind!r}, which is {place_of(known)}'s"
         )
     missing = [
         name
@@ -298,7 +299,3 @@ def _check_declaration(cls: type[SubNetwork]) -> None:
     gives, given = getattr(cls, "gives", None), [VALUES, DISCRETE, SAMPLES]
     if gives not in given:
         raise RegistrationError(f"{who} needs gives as one of {given}, got {gives!r}")
-
-
-def _place_of(cls: type) -> str:
-    return f"{cls.__module__}.{cls.__qualname__}"
