@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
@@ -99,6 +100,16 @@ class Genome(Structure):
         )
 
     __hash__ = None  # type: ignore[assignment]  # equal tensors have different hashes
+
+    @cached_property
+    def _roles(self) -> dict[type, tuple[str, ...]]:
+        """The names by role, as far as they were asked for: the graph never changes."""
+        return {}
+
+    def _named(self, role: type) -> tuple[str, ...]:
+        if role not in self._roles:
+            self._roles[role] = super()._named(role)
+        return self._roles[role]
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Genome:
         return self  # it never changes

@@ -87,6 +87,9 @@ class VALP(Structure):
         """The ranges from which operators draw new sub-networks."""
         return self.genome.layout
 
+    def _named(self, role: type) -> tuple[str, ...]:
+        return self.genome._named(role)
+
     # ---- evaluation and inheritance --------------------------------------------------------------
 
     @property

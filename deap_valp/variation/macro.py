@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import product
 
 import torch
@@ -36,50 +36,48 @@ def _room_for_network(individual: VALP) -> bool:
 # ---- connections ---------------------------------------------------------------------------------
 
 
+class _Paths:
+    """The paths of an individual, to tell what a new one would bring.
+
+    Attributes:
+        above: The components from which each component can be reached.
+    """
+
+    def __init__(self, individual: VALP) -> None:
+        self.above = individual.ancestors()
+        networks, outputs = individual.networks, individual.outputs
+        self.receivers, self.providers = (*networks, *outputs), (*individual.inputs, *networks)
+        self.drawing = {name for name in networks if individual.component(name).drawn}
+        self.generating = [name for name in outputs if SAMPLES in individual.component(name).takes]
+
+    def pairs(self) -> Iterator[tuple[str, str]]:
+        """Yield the pairs of components, linked or not, between which a path closes no cycle."""
+        for receiver, provider in product(self.receivers, self.providers):
+            if provider != receiver and receiver not in self.above[provider]:
+                yield provider, receiver
+
+    def bring_latent(self, provider: str, receiver: str) -> bool:
+        """Return whether a path would let a latent reach a generation output for the first time.
+
+        The KL divergence of the latent would then be added to the loss of that output.
+        """
+        brought = (self.above[provider] | {provider}) & self.drawing
+        for output in self.generating:
+            served = output == receiver or receiver in self.above[output]
+            if served and not brought <= self.above[output]:
+                return True
+        return False
+
+
 def absent_connections(individual: VALP, gentle: bool) -> list[Connection]:
     """Return the connections that can be added. Gentle ones leave every loss as it is."""
-    above = individual.ancestors()
-    places = []
-    for receiver in (*individual.networks, *individual.outputs):
-        for provider in (*individual.inputs, *individual.networks):
-            if not _could_read(individual, above, provider, receiver):
-                continue
-            if not gentle or not _brings_latent(individual, above, provider, receiver):
-                places.append(Connection(provider, receiver))
+    graph, paths, places = individual.graph, _Paths(individual), []
+    for provider, receiver in paths.pairs():
+        if graph.has_edge(provider, receiver) or not type_valid(graph, provider, receiver):
+            continue
+        if not gentle or not paths.bring_latent(provider, receiver):
+            places.append(Connection(provider, receiver))
     return places
-
-
-def _could_read(
-    individual: VALP, above: dict[str, frozenset[str]], provider: str, receiver: str
-) -> bool:
-    """Return whether two components can be linked: no cycle, not linked yet, and of fitting types.
-
-    ``above`` holds the components from which each component can be reached.
-    """
-    if provider == receiver or receiver in above[provider]:
-        return False
-    graph = individual.graph
-    return not graph.has_edge(provider, receiver) and type_valid(graph, provider, receiver)
-
-
-def _brings_latent(
-    individual: VALP, above: dict[str, frozenset[str]], provider: str, receiver: str
-) -> bool:
-    """Return whether a link would let a latent reach a generation output that it did not reach.
-
-    The KL divergence of the latent would then be added to the loss of that output.
-    """
-    brought = {
-        name
-        for name in (above[provider] | {provider}) & set(individual.networks)
-        if individual.component(name).drawn
-    }
-    for output in individual.outputs:
-        served = output == receiver or receiver in above[output]
-        generates = SAMPLES in individual.component(output).takes
-        if served and generates and not brought <= above[output]:
-            return True
-    return False
 
 
 @operator(
@@ -250,13 +248,8 @@ def _bridges(structure: Structure, providers: Sequence[str], receiver: str) -> l
 
 def _free_pairs(individual: VALP) -> list[tuple[str, str]]:
     """Return the pairs of components that a new path may join without a cycle or a new latent."""
-    above, pairs = individual.ancestors(), []
-    for receiver in (*individual.networks, *individual.outputs):
-        for provider in (*individual.inputs, *individual.networks):
-            upstream = provider != receiver and receiver not in above[provider]
-            if upstream and not _brings_latent(individual, above, provider, receiver):
-                pairs.append((provider, receiver))
-    return pairs
+    paths = _Paths(individual)
+    return [pair for pair in paths.pairs() if not paths.bring_latent(*pair)]
 
 
 def _parallel_places(individual: VALP, gentle: bool) -> list[Connection]:

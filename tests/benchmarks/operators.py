@@ -66,6 +66,18 @@ def diagnosed(individual):
     return individual
 
 
+def evaluated(individual, problem):
+    """With the diagnosis that the default policy reads, after one batch."""
+    individual.fitness.values = valp.evaluate(
+        individual, problem, 1, 1, metrics=valp.GROWTH_METRICS
+    )
+    return individual
+
+
+def selection_cost(individual, policy):
+    return f"{milliseconds(lambda: valp.selMutation(individual, policy=policy)):.2f}"
+
+
 def net_cost(op, options, member):
     """Of the operator alone, without the clone that it is applied to."""
     both = milliseconds(lambda: op.apply(copy.deepcopy(member), **options))
@@ -95,10 +107,9 @@ def costs(problem):
         ),
     )
     known = [diagnosed(copy.deepcopy(member)) for member in members]
-    row(
-        "selMutation, guidelines",
-        *(f"{milliseconds(lambda m=m: valp.selMutation(m)):.2f}" for m in known),
-    )
+    row("selMutation, guidelines", *(selection_cost(member, "guidelines") for member in known))
+    measured = [evaluated(copy.deepcopy(member), problem) for member in members]
+    row("selMutation, growth", *(selection_cost(member, "growth") for member in measured))
     row("clone", *(f"{milliseconds(lambda m=m: copy.deepcopy(m)):.2f}" for m in members))
     row("pickle", *(f"{milliseconds(lambda m=m: pickle.dumps(m)):.2f}" for m in members))
     row(
