@@ -187,7 +187,6 @@ def with_edges(individual, add=(), remove=()):
             lambda: with_edges(zoo.smallest(), remove=[("n0", "y")]),
             r"n0 \(generic\) has no consumer",
         ),
-        (lambda: with_edges(zoo.smallest(), remove=[("x", "n0")]), r"x \(input\) has no consumer"),
         (
             lambda: with_edges(zoo.one_discrete(), remove=[("n0", "n1")]),
             r"has no (provider|consumer)",

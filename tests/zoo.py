@@ -295,7 +295,7 @@ def assert_valid(individual, problem) -> None:
     assert set(components) == set(problem.inputs) | set(problem.outputs) | sub_networks
     for name in sub_networks | set(problem.outputs):
         assert list(graph.predecessors(name)), f"{name} has no provider"
-    for name in sub_networks | set(problem.inputs):
+    for name in sub_networks:
         assert list(graph.successors(name)), f"{name} has no consumer"
     for provider, receiver in graph.edges:
         assert receiver not in problem.inputs and provider not in problem.outputs
