@@ -193,11 +193,12 @@ def check_first_order(subject, receiver, output, shift, gain):
 def may_join(individual, provider, receiver):
     """Whether the type table lets a connection be, and whether there is no cycle."""
     graph = individual.graph
-    kinds = {name: getattr(graph.nodes[name]["component"], "kind", "input") for name in graph}
-    if (kinds[provider] == "input" and receiver in individual.outputs) or provider == receiver:
+    reads_input = provider in individual.inputs
+    if (reads_input and receiver in individual.outputs) or provider == receiver:
         return False
-    gives = "features" if kinds[provider] == "input" else zoo.GIVES[kinds[provider]]
-    return gives in zoo.TAKES[kinds[receiver]] and not nx.has_path(graph, receiver, provider)
+    given = "features" if reads_input else zoo.gives(individual.component(provider))
+    taken = zoo.takes(individual.component(receiver))
+    return given in taken and not nx.has_path(graph, receiver, provider)
 
 
 def test_the_linear_gain_is_of_every_pair_that_may_be_joined(zoo_member, problem):
