@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..arguments import need_many
 from ..errors import ValpError
 from ..problem import Problem
 from .parallel import START, draw_parallel, prefix_of
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 Points = Iterable[Any]
 
+_POINTS = "a sequence of individuals, entries, evaluations or rows of numbers"
 _MOST_PAIRED = 3  # objectives that are drawn in pairs by default
 _MOST_NUMBERED = 20  # points of a front whose numbers still can be read
 
@@ -104,7 +106,9 @@ def pareto_data(
     values, starts, left_out = {}, {}, {}
     for name, some in methods.items():
         drawn = [point for point in some if succeeded(point)]
-        values[name] = np.array([values_of(p) for p in drawn], dtype=float).reshape(-1, len(names))
+        values[name] = np.array([values_of(p) for p in drawn], dtype=float).reshape(
+            len(drawn), len(names)
+        )
         begun = [name == START or getattr(point, "step", None) == 0 for point in drawn]
         starts[name] = np.array(begun, dtype=bool)
         left_out[name] = len(some) - len(drawn)
@@ -116,10 +120,10 @@ def pareto_data(
 
 def _methods(points: Points | Mapping[str, Points], start: Points) -> dict[str, list[Any]]:
     if isinstance(points, Mapping):
-        methods = {name: list(some) for name, some in points.items()}
+        methods = {name: need_many(some, "this plot", _POINTS) for name, some in points.items()}
     else:
-        methods = {"": list(points)}
-    begun = list(start)
+        methods = {"": need_many(points, "this plot", _POINTS)}
+    begun = need_many(start, "this plot", f"start as {_POINTS}")
     if begun:
         methods[START] = begun
     return methods
@@ -181,9 +185,15 @@ def plot_pareto(
         parallel: Whether to draw parallel coordinates; by default beyond three objectives.
 
     Raises:
-        ValpError: There are fewer than two objectives, or another number of axes than of panels.
+        ValpError: No point was evaluated successfully, there are fewer than two objectives, or another number of axes than of panels.
     """
     data = pareto_data(points, objectives, start)
+    if not len(data.all_values):
+        left = sum(data.left_out.values())
+        raise ValpError(
+            "plot_pareto needs a point that was evaluated and did not fail, got "
+            f"{f'{left} without' if left else 'none'}"
+        )
     count = len(data.objectives)
     if count < 2:
         raise ValpError(f"plot_pareto needs two objectives or more, got {list(data.objectives)}")
