@@ -443,10 +443,7 @@ BAD = {
             lambda name=name: getattr(plots, name)(PROBLEM),
             "needs .*got Problem",
         )
-        for name in (
-            "plot_valp plot_losses plot_relevance plot_slopes plot_dependency plot_diagnosis "
-            "plot_pareto plot_genealogy plot_decisions plot_search"
-        ).split()
+        for name in ["plot_valp", "plot_losses", "plot_relevance", "plot_slopes", "plot_dependency", "plot_diagnosis", "plot_pareto", "plot_genealogy", "plot_decisions", "plot_search"]
     },
     "plot_diagnosis: failed": (
         lambda: plots.plot_diagnosis(failed()),

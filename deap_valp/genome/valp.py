@@ -226,7 +226,8 @@ def warn_untrained(individual: VALP, who: str) -> None:
     from, so that the weights they were measured with are lost.
     """
     fitness = getattr(individual, "fitness", None)
-    if individual.evaluation is None and fitness is not None and fitness.valid:
+    kept = getattr(fitness, "evaluation", None)
+    if kept is None and fitness is not None and fitness.valid:
         logger.warning(
             "%s: the fitness of %r has values but not the weights that they were measured with, "
             "so the weights from before that training are used. Let toolbox.evaluate return the "

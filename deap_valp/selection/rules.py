@@ -33,7 +33,6 @@ def rule(rule_set: str) -> Callable[[Rule], Rule]:
     Raises:
         RegistrationError: The name is not a string, or the rule set has another rule of this name.
     """
-
     if not isinstance(rule_set, str):
         raise RegistrationError(
             f"rule needs the name of a rule set, as in @rule('guidelines'), got {got(rule_set)}"

@@ -117,6 +117,8 @@ def _by_promise(host: VALP, donor: VALP) -> list[str]:
     if ours is None or theirs is None:
         return outputs
     mine, its = ours.named, theirs.named
+    if not mine.keys() & its.keys() >= set(outputs):  # values of one's own, under other names
+        return outputs
     return sorted(outputs, key=lambda name: mine[name] / max(its[name], 1e-12), reverse=True)
 
 

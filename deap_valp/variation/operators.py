@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from functools import wraps
 from typing import Any, Protocol
 
-from ..arguments import got
+from ..arguments import got as named
 from ..errors import PlaceError, RegistrationError
 from ..genome import VALP, Decision, Draft, Place
 from ..genome.valp import need_valp
@@ -333,7 +333,7 @@ def _chosen(which: str | Iterable[str]) -> list[Operator]:
         return list(operators(None if which == "all" else which).values())
     if not isinstance(which, Iterable):
         raise RegistrationError(
-            f"operators are chosen by a scope, 'all' or names, got {got(which)}"
+            f"operators are chosen by a scope, 'all' or names, got {named(which)}"
         )
     names = list(which)
     unknown = [name for name in names if name not in _REGISTRY]
