@@ -1,6 +1,7 @@
 """Every public function, called with the wrong type, value, order or state, says what it needs.
 
-Data and problems are in ``test_bad_input``, searches and fitnesses in ``test_bad_searches``.
+Data and problems are in ``test_bad_input``, searches and fitnesses in ``test_bad_searches``, plots
+in ``test_bad_plots``.
 """
 
 from __future__ import annotations
@@ -12,12 +13,9 @@ import pytest
 import torch
 import zoo
 from deap import base, creator, tools
-from plotting import closed_figures, evaluated, individuals
+from plotting import evaluated
 
 import deap_valp as valp
-from deap_valp import plots
-
-__all__ = ["closed_figures"]
 
 PROBLEM, OTHER = zoo.mixed_problem(), zoo.plain_problem()
 CLASS = zoo.individual_class(PROBLEM.weights)
@@ -38,11 +36,6 @@ def changed():
     """An individual that was changed after its evaluation."""
     individual = base.Toolbox().clone(evaluated())
     return valp.mutAddLayer(individual)[0]
-
-
-def failed():
-    [individual] = individuals([(valp.PENALTY,) * 4])
-    return individual
 
 
 def images():
@@ -430,74 +423,6 @@ BAD = {
         lambda: valp.scoopSubmit([fresh()]),
         "scoopSubmit needs a function to call, got",
     ),
-    # plots
-    **{
-        f"{name}: an individual without an evaluation": (
-            lambda name=name: getattr(plots, name)(fresh()),
-            "this plot needs an individual that was evaluated since it was last changed",
-        )
-        for name in ("plot_losses", "plot_relevance", "plot_slopes", "plot_dependency")
-    },
-    **{
-        f"{name}: a problem": (
-            lambda name=name: getattr(plots, name)(PROBLEM),
-            "needs .*got Problem",
-        )
-        for name in ["plot_valp", "plot_losses", "plot_relevance", "plot_slopes", "plot_dependency", "plot_diagnosis", "plot_pareto", "plot_genealogy", "plot_decisions", "plot_search"]
-    },
-    "plot_diagnosis: failed": (
-        lambda: plots.plot_diagnosis(failed()),
-        "needs a diagnosis",
-    ),
-    "plot_metric: an unknown metric": (
-        lambda: plots.plot_metric(evaluated(), metric="slope"),
-        "needs a diagnosis with the metric slope",
-    ),
-    "plot_losses: window=0.5": (
-        lambda: plots.plot_losses(evaluated(), window=0.5),
-        "window as a whole number from 1 on, got 0.5",
-    ),
-    "plot_pareto: not evaluated": (
-        lambda: plots.plot_pareto([fresh(), fresh()]),
-        "plot_pareto needs a point that was evaluated and did not fail, got 2 without",
-    ),
-    "plot_pareto: nothing": (
-        lambda: plots.plot_pareto([]),
-        "plot_pareto needs a point that was evaluated and did not fail, got none",
-    ),
-    "plot_pareto: one individual": (
-        lambda: plots.plot_pareto(evaluated()),
-        "this plot needs .*got Zoo4",
-    ),
-    "plot_search: an archive": (
-        lambda: plots.plot_search([]),
-        "this plot needs the Logbook of a search, got list",
-    ),
-    "plot_search: another objective": (
-        lambda: plots.plot_search(tools.Logbook()),
-        "needs chapters with min and avg",
-    ),
-    "plot_decisions: an empty archive": (
-        lambda: plots.plot_decisions([]),
-        "needs the archive of a search",
-    ),
-    "plot_genealogy: a logbook": (
-        lambda: plots.plot_genealogy([{"gen": 0}]),
-        "needs the entries of an archive .*got dict",
-    ),
-    "plot_samples: words": (lambda: plots.plot_samples("images"), "samples need images"),
-    "plot_samples: of two shapes": (
-        lambda: plots.plot_samples([[1, 2], [3]]),
-        "samples need images",
-    ),
-    "plot_valp: two axes": (
-        lambda: plots.plot_valp(fresh(), ax=[None, None]),
-        "this plot needs 1 axes, one for each panel, got",
-    ),
-    "plot_relevance: thresholds of another output": (
-        lambda: plots.plot_relevance(evaluated(), thresholds={"x": valp.Thresholds()}),
-        r"thresholds for the output .*, got .*\['x'\]",
-    ),
 }
 
 
@@ -511,7 +436,7 @@ def test_cuda_without_a_gpu_is_refused_before_training():
     if torch.cuda.is_available():
         pytest.skip("there is a GPU")
     for function in (valp.evaluate, valp.score, valp.diagnose):
-        with pytest.raises(valp.EvaluationError, match="needs device as .*got 'cuda'"):
+        with pytest.raises(valp.EvaluationError, match=r"needs device as .*got 'cuda'"):
             function(evaluated(), PROBLEM, device="cuda")
 
 
@@ -525,8 +450,6 @@ def test_every_public_function_was_tried():
     harmless = {"move_key", "operator"}  # test_call
     tried = {name.partition(":")[0] for name in BAD}
     assert functions - elsewhere - harmless <= tried
-    drawn = {name for name in plots.__all__ if name.startswith("plot_")}
-    assert drawn <= tried
 
 
 def test_creator_class_of_a_list_is_named():

@@ -7,7 +7,6 @@ import random
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import zoo
@@ -292,32 +291,42 @@ def named_problem(output="y", cost="size"):
     return valp.Problem({"x": x}, outputs, costs={cost: size_of})
 
 
-NAMES = ["step", "seed", "graph", "values", "decision", "accepted_", "objectives", "status", "loss", "weight_count", "place", "reason", "version", "operator", "operators_", "donor", "gain", "before", "after", "parents", "population", "candidates", "evaluated", "columns", "search", "archive", "stats", "min", "avg", "max", "std", "applied", "failed", "objective0", "start", "nsteps", "none"]
+NAMES = """
+    step seed graph values decision accepted_ objectives status loss weight_count place reason
+    version operator gain before after parents population candidates evaluated columns search
+    archive stats min avg max std applied failed objective0 start no
+"""
+
+
+def problem_of_names(role):
+    """A problem with an objective of each name."""
+    x = np.random.default_rng(1).normal(size=(60, 3))
+    names = NAMES.split()
+    if role == "cost":
+        return valp.Problem(
+            {"x": x}, {"y": valp.Regression(x)}, costs=dict.fromkeys(names, size_of)
+        )
+    return valp.Problem({"x": x}, {name: valp.Regression(x[:, :1]) for name in names})
 
 
 @each_search
 @pytest.mark.parametrize("role", ["output", "cost"])
 def test_a_name_that_is_allowed_hides_nothing_and_is_drawn(name, role):
-    for chosen in NAMES:
-        problem = named_problem(**{role: chosen})
-        archive, box = [], toolbox(partial(quick, problem=problem))
-        start = population(2, problem)
-        start = start[0] if name == "hillClimbing" else start
-        sizes = {"hillClimbing": {"nsteps": 1}, "eaGuided": {"mu": 2, "lambda_": 2, "ngen": 1}}
-        sizes |= {"eaAging": {"ngen": 1}, "eaSteadyState": {"nevals": 1}}
-        stats = valp.statistics(problem)
-        _, logbook = SEARCHES[name](start, box, stats=stats, archive=archive, **sizes[name])
-        assert all(entry.named == dict(zip(problem.objectives, entry.values)) for entry in archive)
-        if name == "hillClimbing":
-            for record, entry in zip(logbook, archive, strict=True):
-                assert record[chosen] == entry.named[chosen]
-                assert record["accepted"] == entry.accepted
-        lowest = logbook.chapters[chosen].select("min")
-        assert np.isfinite(lowest).all()
-        plots.plot_search(logbook, problem=problem)
-        str(valp.decisions(archive)), str(valp.payoff(archive))
-        plots.plot_pareto(archive, problem=problem)
-        plt.close("all")
+    problem = problem_of_names(role)
+    archive, box = [], toolbox(partial(quick, problem=problem))
+    start = population(4, problem)
+    start = start[0] if name == "hillClimbing" else start
+    _, logbook = SEARCHES[name](start, box, stats=valp.statistics(problem), archive=archive)
+    assert {tuple(entry.named) for entry in archive} == {problem.objectives}
+    if name == "hillClimbing":
+        for record, entry in zip(logbook, archive, strict=True):
+            assert {objective: record[objective] for objective in problem.objectives} == entry.named
+            assert record["accepted"] == entry.accepted
+    for objective in problem.objectives:
+        assert np.isfinite(logbook.chapters[objective].select("min")).all()
+    assert len(plots.plot_search(logbook, ["values", "step"], problem=problem).axes) == 2
+    assert plots.plot_pareto(archive, problem=problem).axes
+    assert all(objective in str(valp.payoff(archive)) for objective in problem.objectives)
 
 
 @each_search
@@ -475,3 +484,13 @@ def test_the_length_of_an_individual_is_the_number_of_its_sub_networks():
     individual = zoo.fan_out()
     assert len(individual) == len(individual.networks) > 0
     assert tools.Statistics(len).compile([individual]) == {}
+
+
+@each_search
+def test_verbose_prints_lines_that_fit_with_the_objectives_first(name, capsys):
+    SEARCHES[name](box=toolbox(quick), stats=valp.statistics(PROBLEM), verbose=True)
+    header, *lines = capsys.readouterr().out.splitlines()
+    _, logbook = SEARCHES[name](box=toolbox(quick), stats=valp.statistics(PROBLEM))
+    assert len(lines) == len(logbook) and max(map(len, [header, *lines])) <= 100
+    first = "label" if name == "hillClimbing" else "label min"
+    assert header.startswith(f"gen  nevals  {first}") and "texture" in header

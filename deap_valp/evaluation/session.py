@@ -70,8 +70,8 @@ def evaluate(
 
     Raises:
         ValpError: An argument has the wrong type, the budget is not positive, the individual is not
-            a VALP of this problem, or a metric or the device does not exist. These are mistakes of the caller, so they are
-            raised and do not count as a failed evaluation.
+            a VALP of this problem, or a metric or the device does not exist. These are mistakes of
+            the caller, so they are raised and do not count as a failed evaluation.
 
     References:
         Paper VI-C.

@@ -79,9 +79,9 @@ def initVALP(
             training examples, but at most 3; for a random start it is 0.
 
     Raises:
-        StructureError: ``icls`` is not a class of VALPs, ``problem`` is not a problem, a bound is not a range of positive numbers or exceeds a limit, ``networks``
-            starts below the number that the problem's outputs need, or an activation or the start
-            is unknown.
+        StructureError: ``icls`` is not a class of VALPs, ``problem`` is not a problem, a bound
+            is not a range of positive numbers or exceeds a limit, ``networks`` starts below the
+            number that the problem's outputs need, or an activation or the start is unknown.
 
     References:
         Paper VI-C, random_VALP.

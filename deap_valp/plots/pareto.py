@@ -185,7 +185,8 @@ def plot_pareto(
         parallel: Whether to draw parallel coordinates; by default beyond three objectives.
 
     Raises:
-        ValpError: No point was evaluated successfully, there are fewer than two objectives, or another number of axes than of panels.
+        ValpError: No point was evaluated successfully, there are fewer than two objectives,
+            or another number of axes than of panels.
     """
     data = pareto_data(points, objectives, start)
     if not len(data.all_values):

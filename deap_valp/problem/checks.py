@@ -89,8 +89,8 @@ def _check_indexes(inputs: Mapping[str, Any], outputs: Mapping[str, OutputKind])
             row = int((frame.index != reference.index).argmax())
             raise ProblemError(
                 "frames are matched row by row and need equal indexes, got "
-                f"{reference.index[row]!r} in {first!r} and {frame.index[row]!r} in {name!r} at row "
-                f"{row}: align them (frame.loc[...]), or use reset_index(drop=True) where their "
+                f"{reference.index[row]!r} in {first!r} and {frame.index[row]!r} in {name!r} "
+                f"at row {row}: align them (frame.loc[...]), or use reset_index(drop=True) where their "
                 "order is the same"
             )
 

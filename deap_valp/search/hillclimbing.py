@@ -57,7 +57,7 @@ def hillClimbing(
         archive: A list to which the search appends an ``Entry`` of every structure evaluated.
         checkpoint: The file to save the search in, and to go on from after a kill.
         progress: Whether to show a progress bar with the expected end.
-        verbose: Whether to print each record.
+        verbose: Whether to print a line for each record, the objectives first.
 
     Returns:
         The last incumbent, and a logbook with one record a step: ``gen`` (the step), ``nevals``,

@@ -65,7 +65,7 @@ def eaGuided(
         ngen: Number of generations.
         stats: Statistics of the population, compiled for every record.
         halloffame: Updated with all children.
-        verbose: Whether to print each record.
+        verbose: Whether to print a line for each record, the objectives first.
         archive: A list to which the search appends an ``Entry`` of every individual evaluated.
         checkpoint: The file to save the search in, and to go on from after a kill.
         progress: Whether to show a progress bar with the expected end.
@@ -128,7 +128,7 @@ def eaAging(
         ngen: Number of generations.
         stats: Statistics of the population, compiled for every record.
         halloffame: Updated with all children.
-        verbose: Whether to print each record.
+        verbose: Whether to print a line for each record, the objectives first.
         lambda_: Number of children in each generation; ``toolbox.map`` evaluates them together.
             The published method has 1.
         sample_size: Number of individuals drawn for each child, with replacement. The default is a
@@ -200,7 +200,7 @@ def eaSteadyState(
         nevals: Number of candidates, beside the population at the start.
         stats: Statistics of the population, compiled for every record.
         halloffame: Updated with all candidates.
-        verbose: Whether to print each record.
+        verbose: Whether to print a line for each record, the objectives first.
         cxpb: Probability that a candidate is made by mating; otherwise it is mutated.
         workers: Number of evaluations that run at the same time.
         archive: As for ``eaGuided``.

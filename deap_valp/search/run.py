@@ -16,6 +16,7 @@ from .checkpoint import Checkpoint, restore
 from .failures import Failures
 from .genealogy import Entry
 from .needs import check_records, explain_pickling
+from .printing import printed
 
 
 @dataclass
@@ -139,7 +140,10 @@ class Run:
             individuals = candidates if self.step == 0 else evaluated
             self._archive(individuals, {id(individual) for individual in population})
         if self.verbose:
-            print(self.logbook.stream)
+            header, line = printed({**head, **columns}, compiled)
+            if len(self.logbook) == 1:
+                print(header)
+            print(line)
 
     def _archive(self, individuals: Sequence[Any], accepted: set[int]) -> None:
         """Append an entry for each individual; ``accepted`` holds the ``id`` of those accepted."""
