@@ -20,7 +20,7 @@ def got(value: Any) -> str:
     if isinstance(value, type):
         return f"the class {value.__name__}"
     plain = value is None or isinstance(value, bool | int | float | str | tuple)
-    if plain and type(value).__repr__ is not object.__repr__ and len(repr(value)) <= _LONGEST:
+    if plain and len(repr(value)) <= _LONGEST:
         return repr(value)
     return type(value).__name__
 

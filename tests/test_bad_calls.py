@@ -57,7 +57,7 @@ BAD = {
         "initVALP needs icls as a class made of VALP.*got Problem",
     ),
     "initVALP: a class of lists": (
-        lambda: valp.initVALP(Listed, PROBLEM),
+        lambda: valp.initVALP(Listed, PROBLEM),  # type: ignore[type-var]
         "initVALP needs icls as a class made of VALP, .*got the class Listed",
     ),
     "initVALP: arrays for a problem": (
@@ -263,7 +263,7 @@ BAD = {
         "operators are chosen by a scope, 'all' or names, got 3",
     ),
     "mutRandom: functions for names": (
-        lambda: valp.mutRandom(fresh(), [valp.mutAddLayer]),
+        lambda: valp.mutRandom(fresh(), [valp.mutAddLayer]),  # type: ignore[list-item]
         r"operators are chosen among .*mutAddLayer",
     ),
     "mutGuided: a list": (
@@ -275,7 +275,7 @@ BAD = {
         "mutGuided needs select as a function from an individual to a Move or None, got 'growth'",
     ),
     "mutGuided: a selection of individuals": (
-        lambda: valp.mutGuided(fresh(), lambda individual: [individual]),
+        lambda: valp.mutGuided(fresh(), lambda individual: [individual]),  # type: ignore[return-value]
         "mutGuided needs select to return a Move or None, got list",
     ),
     "selMutation: as a selection of individuals": (

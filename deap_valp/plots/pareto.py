@@ -95,10 +95,15 @@ def pareto_data(
             method of their own, ``start``, and count for the front.
 
     Raises:
-        ValpError: Points differ in the number of objectives, or that is not the number of names.
+        ValpError: No point was evaluated, points differ in the number of objectives, or that is not
+            the number of names.
     """
     methods = _methods(points, start)
     given = [point for some in methods.values() for point in some]
+    if given and not any(values_of(point) for point in given):
+        raise ValpError(
+            f"this plot needs points that were evaluated, got {len(given)} without any value"
+        )
     names = tuple(names_of(given) if objectives is None else objectives)
     lengths = {len(values_of(point)) for point in given} - {0}
     if lengths - {len(names)}:
@@ -185,16 +190,10 @@ def plot_pareto(
         parallel: Whether to draw parallel coordinates; by default beyond three objectives.
 
     Raises:
-        ValpError: No point was evaluated successfully, there are fewer than two objectives,
+        ValpError: No point was evaluated, there are fewer than two objectives,
             or another number of axes than of panels.
     """
     data = pareto_data(points, objectives, start)
-    if not len(data.all_values):
-        left = sum(data.left_out.values())
-        raise ValpError(
-            "plot_pareto needs a point that was evaluated and did not fail, got "
-            f"{f'{left} without' if left else 'none'}"
-        )
     count = len(data.objectives)
     if count < 2:
         raise ValpError(f"plot_pareto needs two objectives or more, got {list(data.objectives)}")

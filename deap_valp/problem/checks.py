@@ -86,12 +86,13 @@ def _check_indexes(inputs: Mapping[str, Any], outputs: Mapping[str, OutputKind])
     for name, frame in frames[1:]:
         first, reference = frames[0]
         if not frame.index.equals(reference.index):
-            row = int((frame.index != reference.index).argmax())
+            pairs = enumerate(zip(reference.index, frame.index, strict=True))
+            row = next((row for row, (ours, theirs) in pairs if ours != theirs), 0)
             raise ProblemError(
                 "frames are matched row by row and need equal indexes, got "
                 f"{reference.index[row]!r} in {first!r} and {frame.index[row]!r} in {name!r} "
-                f"at row {row}: align them (frame.loc[...]), or use reset_index(drop=True) where their "
-                "order is the same"
+                f"at row {row}: align them (frame.loc[...]), or use reset_index(drop=True) where "
+                "their order is the same"
             )
 
 

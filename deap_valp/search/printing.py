@@ -27,10 +27,10 @@ def printed(record: Mapping[str, Any], statistics: Mapping[str, Any]) -> tuple[s
     for name, value in {**statistics, **record}.items():
         if isinstance(value, Mapping):
             _add_chapter(name, value, numbers, texts)
-        elif isinstance(value, Real) and not isinstance(value, bool):
-            numbers[name] = value
-        else:
+        elif isinstance(value, str | bool) or not isinstance(value, Real):
             texts[name] = str(value)
+        else:
+            numbers[name] = value
     first = [name for name in ("gen", "nevals") if name in numbers]
     objectives = [name for name in record if name in numbers and name not in first]
     rest = [name for name in numbers if name not in record]
