@@ -46,7 +46,10 @@ def _usable(device: str | torch.device) -> torch.device:
     """Return the device of this name, if this process can put a tensor there."""
     try:
         found = torch.device(device)
-        torch.empty(0, device=found)
+        if found.type != "cuda":
+            torch.empty(0, device=found)
+        elif not torch.cuda.is_available() or (found.index or 0) >= torch.cuda.device_count():
+            raise RuntimeError(f"torch sees no {found}")
     # torch raises a TypeError, a RuntimeError or an AssertionError, and its builds differ.
     except Exception as error:
         names = [f"cuda:{index}" for index in range(torch.cuda.device_count())]
