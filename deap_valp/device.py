@@ -29,16 +29,36 @@ def choose(device: str | torch.device) -> torch.device:
     that the fewest processes have taken. Any other device is returned as it is.
 
     Raises:
-        EvaluationError: ``DEAP_VALP_WORKERS_PER_GPU`` is no number from 1 on.
+        EvaluationError: There is no such device here, or ``DEAP_VALP_WORKERS_PER_GPU`` is no number
+            from 1 on.
     """
     if device != "auto":
-        return torch.device(device)
+        return _usable(device)
     if not torch.cuda.is_available():
         return torch.device("cpu")
     index = _slot_of(os.getpid())
     if index is None:
         return torch.device("cpu")
     return torch.device(f"cuda:{index}")
+
+
+def _usable(device: str | torch.device) -> torch.device:
+    """Return the device of this name, if this process can put a tensor there."""
+    try:
+        found = torch.device(device)
+        if found.type != "cuda":
+            torch.empty(0, device=found)
+        elif not torch.cuda.is_available() or (found.index or 0) >= torch.cuda.device_count():
+            raise RuntimeError(f"torch sees no {found}")
+    # torch raises a TypeError, a RuntimeError or an AssertionError, and its builds differ.
+    except Exception as error:
+        names = [f"cuda:{index}" for index in range(torch.cuda.device_count())]
+        here = ", ".join(names) if names else "no GPU"
+        raise EvaluationError(
+            f"deap_valp needs device as 'auto', 'cpu' or a device of torch that is here ({here}), "
+            f"got {device!r}"
+        ) from error
+    return found
 
 
 @functools.cache

@@ -55,6 +55,12 @@ def _built_in(build: Callable[..., Problem]) -> Callable[..., Problem]:
 
     @functools.wraps(build)
     def opened(**options: Any) -> Problem:
+        unknown = [name for name in options if name not in signature.parameters]
+        if unknown:
+            raise ProblemError(
+                f"{build.__name__} takes the options {list(signature.parameters)}, "
+                f"got {unknown[0]!r}"
+            )
         bound = signature.bind(**options)
         bound.apply_defaults()
         return open_once(f"{__name__}:{build.__name__}", bound.arguments, lambda: build(**options))

@@ -311,6 +311,10 @@ BAD = {
     ),
     "missing input": (lambda: problem().prepare({}), r"with the inputs \['x'\], got \[\]"),
     "input without a name": (lambda: problem().prepare(table()), "got ndarray"),
+    "indexes that differ": (
+        lambda: problem({"x": frame()}, {"y": Classification(pd.Series(labels())[::-1])}),
+        r"need equal indexes, got 0 in 'x' and 119 in 'y' at row 0: align them",
+    ),
     "width of an input": (
         lambda: problem().prepare({"x": table(3)}),
         r"port 'x' needs examples of shape \(4,\), got \(3,\)",

@@ -21,6 +21,7 @@ PACKAGE = Path(deap_valp.__file__).parent
 # keeps its row.
 LEVELS = (
     {"errors", "text", "atomic"},
+    {"arguments"},
     {"device"},
     {"genome"},
     {"problem"},

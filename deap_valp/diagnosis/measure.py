@@ -8,10 +8,11 @@ import torch
 
 from .. import device as devices
 from ..errors import EvaluationError, ProblemError
-from ..genome import VALP
+from ..genome import VALP, check
 from ..genome.diagnosis import Diagnosis
+from ..genome.valp import need_valp
 from ..problem import Problem
-from ..training.model import decode
+from ..training.model import Model
 from .registry import ALL_METRICS, METRICS, known_metrics
 from .subject import Subject
 
@@ -53,21 +54,24 @@ def diagnose(
         device: As for ``evaluate``.
 
     Raises:
+        StructureError: The individual is not a VALP of this problem.
         EvaluationError: The individual was not evaluated since it was last changed, or its
             evaluation failed.
         ProblemError: ``features`` names an input or a column that the problem does not have.
         RegistrationError: A metric is unknown.
     """
+    need_valp(individual, "diagnose")
     evaluation = individual.evaluation
     if evaluation is None or not evaluation.ok:
         state = "none" if evaluation is None else evaluation.status
         raise EvaluationError(
             f"diagnose needs an individual with a successful evaluation of its own, got {state}"
         )
+    check(individual, problem)
     features = features or {}
     _check_features(problem, features)
     with devices.one_thread():
-        model = decode(individual, device=devices.choose(device))
+        model = Model(individual, torch.float32, devices.choose(device))
         recent = {name: losses[-evaluation.window :] for name, losses in evaluation.history.items()}
         subject = Subject(model, problem, recent, individual.seed, features)
         return measure(subject, metrics)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from ..arguments import got
 from ..errors import RegistrationError
 from .subject import Subject
 
@@ -61,8 +62,11 @@ def metric(function: Metric) -> Metric:
             The component may be a connection, ``"u->v"``.
 
     Raises:
-        RegistrationError: The name is taken by a function of another module.
+        RegistrationError: The argument is not a function, or its name is taken by a function of
+            another module.
     """
+    if not callable(function) or not hasattr(function, "__name__"):
+        raise RegistrationError(f"metric needs a function, got {got(function)}")
     known = METRICS.get(function.__name__)
     if known is not None and known.__module__ != function.__module__:
         raise RegistrationError(
@@ -79,6 +83,10 @@ def known_metrics(metrics: Iterable[str]) -> tuple[str, ...]:
     Raises:
         RegistrationError: A metric is unknown.
     """
+    if not isinstance(metrics, Iterable):
+        raise RegistrationError(
+            f"diagnosis needs metrics among {list(ALL_METRICS)}, got {got(metrics)}"
+        )
     names = (metrics,) if isinstance(metrics, str) else tuple(metrics)
     unknown = [name for name in names if name not in METRICS]
     if unknown:

@@ -10,6 +10,8 @@ from typing import Any
 
 from tqdm.auto import tqdm
 
+from ..arguments import need_type
+from ..errors import DistributedError
 from . import backend
 from .call import Submitted
 from .task import TaskOutcome, TasksFailed, attempt, pack
@@ -47,8 +49,14 @@ def scoopMap(
         Exception: The first exception, in the order of the tasks, that a task raised. It is raised
             when all the other tasks have ended. Its cause is a ``TasksFailed`` that says how many
             tasks failed, with the traceback, and keeps the other results.
-        DistributedError: The function or an argument does not pickle, or SCOOP is shutting down.
+        DistributedError: The function or an argument does not pickle, there is nothing to call or
+            to map over, or SCOOP is shutting down.
     """
+    _need_function(function, "scoopMap")
+    if not iterables:
+        raise DistributedError("scoopMap needs a list of arguments for the function, got none")
+    for arguments in iterables:
+        need_type(arguments, Iterable, "scoopMap", "lists of arguments", DistributedError)
     tasks = list(zip(*iterables, strict=False))
     with _bar(len(tasks), evaluations, progress) as count:
         if _has_workers():
@@ -73,10 +81,16 @@ def scoopSubmit(function: Callable[..., Any], *arguments: Any) -> Submitted:
     Raises:
         DistributedError: The function or an argument does not pickle.
     """
+    _need_function(function, "scoopSubmit")
     if _has_workers():
         return backend.submit(pack(function, arguments))
     outcome = attempt(function, arguments)
     return Submitted(lambda seconds: outcome)
+
+
+def _need_function(function: object, who: str) -> None:
+    if not callable(function):
+        raise DistributedError(f"{who} needs a function to call, got {function!r:.60}")
 
 
 def _has_workers() -> bool:

@@ -11,8 +11,10 @@ from torch import Tensor
 
 from .. import device as devices
 from ..genome import VALP, check
+from ..genome.valp import need_valp, warn_untrained
 from ..problem import Problem
-from ..training.model import Latents, Model, decode
+from ..problem.data.splits import refuse_unknown_split
+from ..training.model import Latents, Model
 
 GENERATED = 5000
 """The number of samples generated to score a generation output, from the same noise each time."""
@@ -60,10 +62,18 @@ def score(
     The individual is not trained and not changed. The fitness is measured on the validation split,
     so a final report should use ``"test"``.
 
+    If the individual was never trained, the log of ``deap_valp`` has a warning: the score is then
+    that of random weights.
+
     Raises:
         StructureError: The individual is not a VALP of this problem.
+        EvaluationError: The device does not exist.
         ProblemError: The problem has no such split.
     """
+    need_valp(individual, "score")
     check(individual, problem)
+    refuse_unknown_split(split)
+    place = devices.choose(device)
+    warn_untrained(individual, "score")
     with devices.one_thread():
-        return score_model(decode(individual, device=devices.choose(device)), problem, split)
+        return score_model(Model(individual, torch.float32, place), problem, split)

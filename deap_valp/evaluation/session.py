@@ -16,12 +16,14 @@ import numpy as np
 import torch
 
 from .. import device as devices
+from ..arguments import is_whole, need_type
 from ..diagnosis import DEFAULT_METRICS, Subject, known_metrics, measure
 from ..errors import EvaluationError, ValpError
 from ..genome import PENALTY, VALP, Evaluation, check
 from ..genome.optimizers import State, on_cpu
+from ..genome.valp import need_valp
 from ..problem import Problem
-from ..training import Model, Session, Training, decode, train
+from ..training import Model, Session, Training, train
 from .scoring import CHUNK, score_model
 
 logger = logging.getLogger("deap_valp")
@@ -67,13 +69,16 @@ def evaluate(
         One minimised number per output, then one per cost of the problem.
 
     Raises:
-        ValpError: The budget is not positive, the individual is not a VALP of this problem, or a
-            metric or the device does not exist. These are mistakes of the caller, so they are
-            raised and do not count as a failed evaluation.
+        ValpError: An argument has the wrong type, the budget is not positive, the individual is not
+            a VALP of this problem, or a metric or the device does not exist. These are mistakes of
+            the caller, so they are raised and do not count as a failed evaluation.
 
     References:
         Paper VI-C.
     """
+    need_valp(individual, "evaluate")
+    need_type(problem, Problem, "evaluate", "problem as a Problem", EvaluationError)
+    need_type(training, Training, "evaluate", "training as a Training", EvaluationError)
     _check_budget(batches=batches, first_batches=first_batches)
     check(individual, problem)
     usual_first, usual = usual_budgets(problem, individual.batch_size)
@@ -111,8 +116,7 @@ def usual_budgets(problem: Problem, batch_size: int) -> tuple[int, int]:
 
 def _check_budget(**budgets: int | None) -> None:
     for name, batches in budgets.items():
-        whole = isinstance(batches, int) and not isinstance(batches, bool)
-        if batches is not None and (not whole or batches < 1):
+        if batches is not None and (not is_whole(batches) or batches < 1):
             raise EvaluationError(
                 f"evaluate needs {name} as a whole number from 1 on, or None for the usual one, "
                 f"got {batches!r}"
@@ -190,7 +194,7 @@ def _evaluate(task: _Task, micro_batches: int) -> Evaluation:
     """Train, score and diagnose an individual, with each batch in so many parts."""
     start = perf_counter()
     individual, problem = task.individual, task.problem
-    model = decode(individual, device=task.device)
+    model = Model(individual, torch.float32, task.device)
     session = _trained(task, model, micro_batches)
     # One synchronisation with the device for the whole history, not one for each batch.
     history = dict(zip(model.outputs, session.history.T.cpu().numpy(), strict=True))

@@ -36,6 +36,7 @@ import torch
 from msgspec import Meta
 from torch import Tensor
 
+from ..arguments import need_path
 from ..atomic import write_atomically
 from ..errors import FileFormatError, StructureError
 from .activations import ACTIVATIONS
@@ -45,7 +46,7 @@ from .places import Connection
 from .ports import OUTPUT_KINDS, Input, Output
 from .schema import SIZE, from_json, parse, to_json
 from .structure import Component, build_graph
-from .valp import VALP
+from .valp import VALP, need_class, need_valp, warn_untrained
 
 Individual = TypeVar("Individual", bound=VALP)
 
@@ -115,17 +116,22 @@ def save(individual: VALP, path: str | os.PathLike[str]) -> None:
 
     The weights are those after the last training, as ``decode`` takes them. So if the individual
     was trained since its last change, the loaded one holds what it would hand on (``inherited``).
-    The fitness, the last move and the seed are not written.
+    The fitness, the last move and the seed are not written. If the individual was never trained,
+    the log of ``deap_valp`` has a warning.
 
     The file is written under another name beside ``path`` and then renamed. Readers see the old
     file or all of the new one, and a failure leaves the old file as it was. ``save`` writes nothing
     that ``load`` would refuse.
 
     Raises:
+        StructureError: ``individual`` is not a VALP.
         FileFormatError: ``load`` would refuse the file, for instance because a weight is NaN or a
             tensor is not float32.
         OSError: The file cannot be written.
     """
+    need_valp(individual, "save")
+    need_path(path, "save")
+    warn_untrained(individual, "save")
     with _naming(path):
         data = _serialized(individual)
         # With a seed given, building the individual draws nothing from ``random``.
@@ -150,10 +156,13 @@ def load(path: str | os.PathLike[str], icls: type[Individual]) -> Individual:
         An instance of ``icls`` with an empty fitness and a new seed.
 
     Raises:
+        StructureError: ``icls`` is not a class made of ``VALP``.
         FileFormatError: The file was not written by ``save``, has another version, or is damaged;
             the message says where, what the rule is, and what it got.
         OSError: The file cannot be read; ``FileNotFoundError`` if there is none.
     """
+    need_path(path, "load")
+    need_class(icls, "load")
     regular = stat.S_ISREG(os.stat(path).st_mode)
     with _naming(path):
         if not regular:  # opening a pipe would wait for ever

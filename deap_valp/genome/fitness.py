@@ -7,6 +7,9 @@ operator finds the weights there, in any algorithm of DEAP and under any map.
 
 from __future__ import annotations
 
+import functools
+import logging
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -14,9 +17,13 @@ import numpy as np
 from deap import base
 from torch import Tensor
 
+from ..arguments import got, is_number
+from ..errors import EvaluationError
 from .diagnosis import Diagnosis
 from .optimizers import State, pack_state, unpack_state
 from .weights import pack, unpack
+
+logger = logging.getLogger("deap_valp")
 
 PENALTY = 1e6
 """The value of every objective of an individual whose evaluation failed.
@@ -26,6 +33,14 @@ It is finite, since DEAP's selections and archives give wrong results with NaN o
 
 OK = "ok"
 """The status of an evaluation that succeeded."""
+
+RESERVED = ("gen", "nevals", "move", "rule", "accepted", "operators", "self")
+"""Names that no objective may have.
+
+The logbooks of DEAP and of this package have columns and chapters of these names, and ``self`` is
+an argument of DEAP's ``Logbook.record``. An objective of such a name would be hidden, or end the
+search with an error, after the first training.
+"""
 
 
 class Evaluation(tuple[float, ...]):
@@ -53,6 +68,10 @@ class Evaluation(tuple[float, ...]):
         seconds: The wall time of each part: ``train``, ``score`` and ``diagnose``.
         status: ``"ok"``, or the reason why the evaluation failed. Every objective is then
             ``PENALTY``, and the weights are those that the evaluation started from.
+
+    Raises:
+        EvaluationError: There is another number of names than of values, or a name is in
+            ``RESERVED``.
     """
 
     objectives: tuple[str, ...]
@@ -89,6 +108,7 @@ class Evaluation(tuple[float, ...]):
     ) -> Evaluation:
         evaluation = super().__new__(cls, (float(value) for value in values))
         evaluation.objectives = tuple(objectives)
+        _check_names(evaluation)
         evaluation.seed = seed
         evaluation.weights = dict(weights)
         evaluation.history = dict(history or {})
@@ -118,6 +138,51 @@ class Evaluation(tuple[float, ...]):
         """The values by the names of the objectives."""
         return dict(zip(self.objectives, self, strict=True))
 
+    def with_values(self, values: Mapping[str, float] | Iterable[float]) -> Evaluation:
+        """Return the same evaluation with values of one's own, for an ``evaluate`` of one's own.
+
+        Weights, history, diagnosis and status stay, so the next operator finds them, and
+        ``score``, ``decode`` and ``save`` see the trained model. A bare tuple would lose them.
+
+        >>> def evaluate_with_depth(individual):  # doctest: +SKIP
+        ...     evaluation = evaluate(individual, problem)
+        ...     return evaluation.with_values({**evaluation.named, "depth": depth(individual)})
+
+        Args:
+            values: The values by name, in the order of the fitness's weights; or as many numbers
+                as the evaluation has, which keep its names.
+
+        Raises:
+            EvaluationError: A value is not a finite number, there is another number of values
+                without names, or a name is in ``RESERVED``.
+        """
+        named = self._named_anew(values)
+        for name, value in named.items():
+            if not is_number(value) or not math.isfinite(value):
+                raise EvaluationError(
+                    f"with_values needs finite numbers, got {value!r} for {name!r}"
+                )
+        state = dict(self.__dict__)
+        state["objectives"] = tuple(named)
+        before = self.named
+        state["resolution"] = {
+            name: step for name, step in self.resolution.items() if named.get(name) == before[name]
+        }
+        return type(self)(named.values(), **state)
+
+    def _named_anew(self, values: Any) -> dict[str, float]:
+        if isinstance(values, Mapping):
+            return dict(values)
+        given: Any = values
+        if isinstance(values, Iterable) and not isinstance(values, str):
+            given = tuple(values)
+            if len(given) == len(self):
+                return dict(zip(self.objectives, given, strict=True))
+        raise EvaluationError(
+            f"with_values needs {len(self)} values, of {list(self.objectives)}, or a mapping by "
+            f"name, got {got(given)}"
+        )
+
     def __deepcopy__(self, memo: dict[int, Any]) -> Evaluation:
         return self  # it never changes, so clones, halls of fame and histories share it
 
@@ -131,6 +196,21 @@ class Evaluation(tuple[float, ...]):
         return f"Evaluation(({values}), status={self.status!r})"
 
 
+def _check_names(evaluation: Evaluation) -> None:
+    names = evaluation.objectives
+    if len(names) != len(evaluation):
+        raise EvaluationError(
+            f"an Evaluation needs a name for each value, got {len(evaluation)} values and the "
+            f"names {list(names)}"
+        )
+    for name in names:
+        if name in RESERVED:
+            raise EvaluationError(
+                f"an Evaluation needs names of objectives that no logbook uses "
+                f"({list(RESERVED)}), got {name!r}"
+            )
+
+
 def _restore(cls: type[Evaluation], values: tuple[float, ...], state: dict[str, Any]) -> Evaluation:
     state["weights"] = unpack(state["weights"])
     state["optimizer_state"] = unpack_state(state["optimizer_state"])
@@ -142,14 +222,23 @@ class Fitness(base.Fitness):
 
     ``del fitness.values`` makes the fitness invalid but keeps the evaluation. So the trained
     weights are still there in algorithms that delete the values and evaluate again.
+
+    A plain tuple carries no weights. The first time that a fitness is given one, the log of
+    ``deap_valp`` has a warning; ``Evaluation.with_values`` is for values of one's own.
+
+    Raises:
+        EvaluationError: The values are not as many numbers as the class has objective weights.
     """
 
     evaluation: Evaluation | None = None
 
     def _set_values(self, values: Iterable[float]) -> None:
+        _check_values(values, type(self))
         self.setValues(values)
         if isinstance(values, Evaluation):
             self.evaluation = values
+        else:
+            _say_bare_tuple()
 
     # DEAP's property holds the functions of its own class, so overriding setValues has no effect.
     values = property(base.Fitness.getValues, _set_values, base.Fitness.delValues)
@@ -158,3 +247,37 @@ class Fitness(base.Fitness):
         copy_: Fitness = super().__deepcopy__(memo)
         copy_.evaluation = self.evaluation
         return copy_
+
+
+def _check_values(values: Any, cls: type[Fitness]) -> None:
+    """Raise where DEAP would fail at an assertion, or inside a multiplication."""
+    count = len(cls.weights)
+    if not isinstance(values, Iterable) or isinstance(values, str):
+        raise EvaluationError(
+            f"{cls.__name__} needs values as a tuple of {count} numbers, got {got(values)}: an "
+            "evaluate for one objective returns (value,)"
+        )
+    numbers = tuple(values)
+    if len(numbers) != count:
+        named = ""
+        if isinstance(values, Evaluation):
+            named = f" {list(values.objectives)}"
+        raise EvaluationError(
+            f"{cls.__name__} has {count} weights, {cls.weights}, but got {len(numbers)} "
+            f"values{named}: creator.create(..., weights=problem.weights) has one for each output "
+            "and cost of the problem"
+        )
+    wrong = [value for value in numbers if not is_number(value)]
+    if wrong:
+        raise EvaluationError(f"{cls.__name__} needs values that are numbers, got {got(wrong[0])}")
+
+
+@functools.cache
+def _say_bare_tuple() -> None:
+    """Warn once in a process that a plain tuple loses what an evaluation carries."""
+    logger.warning(
+        "a Fitness was given its values as a plain sequence, which keeps numbers alone: the "
+        "trained weights, the diagnosis and the history of the evaluation are lost, and the next "
+        "session starts from the weights before it. Return the Evaluation that evaluate returns; "
+        "for values of your own, return evaluation.with_values(...)."
+    )

@@ -9,14 +9,15 @@ from __future__ import annotations
 import random
 from typing import TypeVar
 
+from ..arguments import got, need_type
 from ..errors import StructureError
 from .activations import ACTIVATIONS
 from .draw import initial_weights, least_networks, random_graph
 from .genome import Genome, Optimizer
 from .kinds import Layout, Limits
-from .ports import Ports
+from .ports import Ports, need_ports
 from .start import shared_start
-from .valp import VALP
+from .valp import VALP, need_class, say_weights
 
 Individual = TypeVar("Individual", bound=VALP)
 
@@ -78,15 +79,18 @@ def initVALP(
             training examples, but at most 3; for a random start it is 0.
 
     Raises:
-        StructureError: A bound is not a range of positive numbers or exceeds a limit, ``networks``
-            starts below the number that the problem's outputs need, or an activation or the start
-            is unknown.
+        StructureError: ``icls`` is not a class of VALPs, ``problem`` is not a problem, a bound
+            is not a range of positive numbers or exceeds a limit, ``networks`` starts below the
+            number that the problem's outputs need, or an activation or the start is unknown.
 
     References:
         Paper VI-C, random_VALP.
     """
+    need_class(icls, "initVALP")
+    need_ports(problem, "initVALP")
+    need_type(limits, (Limits, type(None)), "initVALP", "limits as Limits or None", StructureError)
     limits = limits or Limits()
-    layout = Layout(layers, width, latent, tuple(activations))
+    layout = Layout(layers, width, latent, _names_of(activations))
     if start not in STARTS:
         raise StructureError(f"initVALP needs a start among {list(STARTS)}, got {start!r}")
     count = None
@@ -112,7 +116,19 @@ def initVALP(
         limits=limits,
         layout=layout,
     )
-    return icls(genome)
+    individual = icls(genome)
+    say_weights(individual, problem)
+    return individual
+
+
+def _names_of(activations: object) -> tuple[str, ...]:
+    """Return names as a tuple; a string is no sequence of names."""
+    if isinstance(activations, str) or not isinstance(activations, tuple | list | set | frozenset):
+        raise StructureError(
+            f"initVALP needs activations as a tuple of names among {list(ACTIVATIONS)}, "
+            f"got {got(activations)}"
+        )
+    return tuple(activations)
 
 
 def usual_decay(problem: Ports) -> float:
@@ -150,7 +166,7 @@ def _check_bounds(
             f"initVALP needs networks from {least} on for the outputs of {problem!r}, "
             f"got {networks}"
         )
-    unknown = sorted(set(layout.activations) - set(ACTIVATIONS))
+    unknown = [name for name in layout.activations if name not in ACTIVATIONS]
     if unknown or not layout.activations:
         raise StructureError(
             f"initVALP needs activations among {list(ACTIVATIONS)}, got {unknown or '()'}"

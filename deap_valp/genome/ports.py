@@ -12,7 +12,8 @@ from typing import Any, ClassVar, Protocol
 
 from torch import Tensor
 
-from ..errors import RegistrationError
+from ..arguments import got
+from ..errors import RegistrationError, StructureError
 
 FEATURES, VALUES, DISCRETE, SAMPLES = "features", "values", "discrete", "samples"
 """The types of result: a model input gives features, sub-networks give the other three."""
@@ -128,3 +129,13 @@ class Ports(Protocol):
 
     @property
     def training_size(self) -> int: ...
+
+
+def need_ports(problem: Any, who: str) -> None:
+    """Raise ``StructureError`` unless an argument is a problem: it has inputs and outputs by name.
+
+    A VALP has names of inputs and outputs too, but no mappings of them.
+    """
+    ports = [getattr(problem, role, None) for role in ("inputs", "outputs")]
+    if isinstance(problem, type) or not all(isinstance(port, Mapping) for port in ports):
+        raise StructureError(f"{who} needs problem as a Problem, got {got(problem)}")

@@ -12,11 +12,12 @@ from typing import Any
 import networkx as nx
 from torch import float32
 
+from ..arguments import is_number, need_type
 from ..errors import StructureError
 from .kinds import SubNetwork
 from .optimizers import OPTIMIZERS
 from .places import Connection
-from .ports import Input, Output, Ports
+from .ports import Input, Output, Ports, need_ports
 from .structure import Structure, type_valid
 
 
@@ -33,8 +34,10 @@ def check(individual: Any, problem: Ports | None = None) -> None:
     References:
         Paper III.
     """
+    need_type(individual, Structure, "check", "individual as a VALP or a Genome", StructureError)
     graph = individual.graph
     if problem is not None:
+        need_ports(problem, "check")
         _check_ports(individual, problem)
     for name, component in graph.nodes(data="component"):
         _check_component(graph, name, component)
@@ -117,11 +120,16 @@ def _check_training(individual: Any) -> None:
             raise StructureError(
                 f"{output} needs an SGD algorithm among {list(OPTIMIZERS)}, got {optimizer.name!r}"
             )
-        if not 0 <= optimizer.learning_rate < float("inf"):
+        if not _is_finite(optimizer.learning_rate):
             raise StructureError(
-                f"{output} needs a finite learning rate from 0 on, got {optimizer.learning_rate}"
+                f"{output} needs a finite learning rate from 0 on, got {optimizer.learning_rate!r}"
             )
-        if not 0 <= optimizer.decay < float("inf"):
+        if not _is_finite(optimizer.decay):
             raise StructureError(
-                f"{output} needs a finite weight decay from 0 on, got {optimizer.decay}"
+                f"{output} needs a finite weight decay from 0 on, got {optimizer.decay!r}"
             )
+
+
+def _is_finite(value: object) -> bool:
+    """Return whether a value is a finite number from 0 on."""
+    return is_number(value) and 0 <= value < float("inf")  # type: ignore[operator]

@@ -6,21 +6,27 @@ References:
 
 from __future__ import annotations
 
+import functools
+import logging
 import random
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 import networkx as nx
+from deap import base
 from torch import Tensor
 
+from ..arguments import got, need_type
 from ..errors import StructureError
 from .decision import Decision
-from .fitness import Evaluation
+from .fitness import Evaluation, Fitness
 from .genome import Genome, Optimizer, summary
 from .kinds import Layout, Limits
 from .rules import check
 from .structure import Structure
+
+logger = logging.getLogger("deap_valp")
 
 
 class VALP(Structure):
@@ -51,6 +57,9 @@ class VALP(Structure):
                 f"got {type(genome).__name__}"
             )
         check(genome)
+        fitness = getattr(self, "fitness", None)
+        if isinstance(fitness, base.Fitness) and not isinstance(fitness, Fitness):
+            _say_plain_fitness(type(self).__name__)
         self.genome = genome
         self.seed = random.getrandbits(63) if seed is None else seed
         self.decision: Decision | None = None
@@ -165,6 +174,10 @@ class VALP(Structure):
 
     # ---- Python and DEAP -------------------------------------------------------------------------
 
+    def __len__(self) -> int:
+        """Return the number of sub-networks, as DEAP's tools for bloat count the size."""
+        return len(self.networks)
+
     def __eq__(self, other: object) -> bool:
         """Return whether structure, hyperparameters and weights are the same.
 
@@ -178,3 +191,79 @@ class VALP(Structure):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {summary(self)}>"
+
+
+@functools.cache
+def _say_plain_fitness(name: str) -> None:
+    """Warn once in a process that the individuals of a class cannot keep trained weights."""
+    logger.warning(
+        "%s has a fitness of deap.base.Fitness, which keeps numbers alone: trained weights, "
+        "diagnosis and history of an evaluation are lost, and every session starts from fresh "
+        "weights. Create the fitness from deap_valp.Fitness.",
+        name,
+    )
+
+
+def need_valp(individual: Any, who: str, name: str = "individual") -> None:
+    """Raise ``StructureError`` unless an argument is a VALP."""
+    wanted = f"{name} as a VALP, as initVALP and load make it"
+    need_type(individual, VALP, who, wanted, StructureError)
+
+
+def need_class(icls: Any, who: str) -> None:
+    """Raise ``StructureError`` unless an argument is a class of VALPs."""
+    if not isinstance(icls, type) or not issubclass(icls, VALP):
+        raise StructureError(
+            f"{who} needs icls as a class made of VALP, as creator.create('Individual', "
+            f"deap_valp.VALP, fitness=...) makes it, got {got(icls)}"
+        )
+
+
+def warn_untrained(individual: VALP, who: str) -> None:
+    """Warn in the log of ``deap_valp`` if the weights of an individual are not what they seem.
+
+    Either it was never trained, or its fitness has values without the evaluation that they came
+    from, so that the weights they were measured with are lost.
+    """
+    fitness = getattr(individual, "fitness", None)
+    kept = getattr(fitness, "evaluation", None)
+    if kept is None and fitness is not None and fitness.valid:
+        logger.warning(
+            "%s: the fitness of %r has values but not the weights that they were measured with, "
+            "so the weights from before that training are used. Let toolbox.evaluate return the "
+            "Evaluation (or evaluation.with_values(...)), and use deap_valp.Fitness.",
+            who,
+            individual,
+        )
+    elif not individual.trained:
+        logger.warning(
+            "%s: %r was never trained, so its weights are random. Evaluate it first: "
+            "individual.fitness.values = evaluate(individual, problem).",
+            who,
+            individual,
+        )
+
+
+def say_weights(individual: Any, problem: Any) -> None:
+    """Warn once for each class if its fitness does not minimise the objectives of a problem.
+
+    It is no error here, as an ``evaluate`` of one's own may have other values.
+    """
+    weights = getattr(getattr(individual, "fitness", None), "weights", None)
+    objectives = getattr(problem, "objectives", None)
+    if weights is None or objectives is None:
+        return
+    if len(weights) != len(objectives) or not all(weight < 0 for weight in weights):
+        _say_weights(type(individual).__name__, tuple(weights), tuple(objectives))
+
+
+@functools.cache
+def _say_weights(name: str, weights: tuple[float, ...], objectives: tuple[str, ...]) -> None:
+    logger.warning(
+        "the fitness of %s has the weights %s, while the problem has the objectives %s, all "
+        "minimised: problem.weights fits them. Other weights are only right with an evaluate of "
+        "your own.",
+        name,
+        weights,
+        list(objectives),
+    )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+from ..arguments import need_type
 from ..genome import KINDS, VALP, Component, Connection, SubNetwork
 from .layout import Point, place
 from .style import (
@@ -70,6 +71,7 @@ class Graph:
 
 def valp_data(individual: VALP) -> Graph:
     """Return where the components of an individual stand, what they are and whom they serve."""
+    need_type(individual, VALP, "this plot", "individual as a VALP")
     positions, routes = place(individual)
     evaluation = individual.evaluation
     relevance: Mapping[tuple[str, str], float] = {}

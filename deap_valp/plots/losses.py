@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..arguments import need_many, need_whole
 from ..errors import EvaluationError
 from ..genome import VALP, Evaluation
 from .matrix import evaluation_of
@@ -37,7 +38,11 @@ def losses_data(
             failed, or the sequence is empty.
     """
     # An Evaluation is a tuple of numbers, so it must be told from a sequence of sessions.
-    sessions = [subject] if isinstance(subject, Evaluation | VALP) else list(subject)
+    sessions: list[Any] = [subject]
+    if not isinstance(subject, Evaluation | VALP):
+        sessions = need_many(subject, "this plot", "an individual, an evaluation or several")
+    if window is not None:
+        need_whole(window, 1, "this plot", "window")
     if not sessions:
         raise EvaluationError("this plot needs an individual or a sequence of them, got none")
     parts: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {}

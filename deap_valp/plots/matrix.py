@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..arguments import need_type
 from ..errors import EvaluationError
 from ..genome import VALP, Evaluation
 from ..genome.diagnosis import Diagnosis
@@ -26,6 +27,7 @@ def evaluation_of(subject: Evaluation | VALP) -> Evaluation:
     """
     if isinstance(subject, Evaluation):
         return subject
+    need_type(subject, VALP, "this plot", "an individual, an evaluation or a diagnosis")
     evaluation = subject.evaluation
     if evaluation is None:
         raise EvaluationError(

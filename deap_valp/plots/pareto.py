@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..arguments import need_many
 from ..errors import ValpError
 from ..problem import Problem
 from .parallel import START, draw_parallel, prefix_of
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 Points = Iterable[Any]
 
+_POINTS = "a sequence of individuals, entries, evaluations or rows of numbers"
 _MOST_PAIRED = 3  # objectives that are drawn in pairs by default
 _MOST_NUMBERED = 20  # points of a front whose numbers still can be read
 
@@ -93,10 +95,15 @@ def pareto_data(
             method of their own, ``start``, and count for the front.
 
     Raises:
-        ValpError: Points differ in the number of objectives, or that is not the number of names.
+        ValpError: No point was evaluated, points differ in the number of objectives, or that is not
+            the number of names.
     """
     methods = _methods(points, start)
     given = [point for some in methods.values() for point in some]
+    if given and not any(values_of(point) for point in given):
+        raise ValpError(
+            f"this plot needs points that were evaluated, got {len(given)} without any value"
+        )
     names = tuple(names_of(given) if objectives is None else objectives)
     lengths = {len(values_of(point)) for point in given} - {0}
     if lengths - {len(names)}:
@@ -104,7 +111,9 @@ def pareto_data(
     values, starts, left_out = {}, {}, {}
     for name, some in methods.items():
         drawn = [point for point in some if succeeded(point)]
-        values[name] = np.array([values_of(p) for p in drawn], dtype=float).reshape(-1, len(names))
+        values[name] = np.array([values_of(p) for p in drawn], dtype=float).reshape(
+            len(drawn), len(names)
+        )
         begun = [name == START or getattr(point, "step", None) == 0 for point in drawn]
         starts[name] = np.array(begun, dtype=bool)
         left_out[name] = len(some) - len(drawn)
@@ -116,10 +125,10 @@ def pareto_data(
 
 def _methods(points: Points | Mapping[str, Points], start: Points) -> dict[str, list[Any]]:
     if isinstance(points, Mapping):
-        methods = {name: list(some) for name, some in points.items()}
+        methods = {name: need_many(some, "this plot", _POINTS) for name, some in points.items()}
     else:
-        methods = {"": list(points)}
-    begun = list(start)
+        methods = {"": need_many(points, "this plot", _POINTS)}
+    begun = need_many(start, "this plot", f"start as {_POINTS}")
     if begun:
         methods[START] = begun
     return methods
@@ -181,7 +190,8 @@ def plot_pareto(
         parallel: Whether to draw parallel coordinates; by default beyond three objectives.
 
     Raises:
-        ValpError: There are fewer than two objectives, or another number of axes than of panels.
+        ValpError: No point was evaluated, there are fewer than two objectives,
+            or another number of axes than of panels.
     """
     data = pareto_data(points, objectives, start)
     count = len(data.objectives)

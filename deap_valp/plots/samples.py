@@ -56,7 +56,10 @@ def _pixels(images: Any, shape: Sequence[int] | None) -> np.ndarray:
     """Return images as an array (images, height, width, channels)."""
     if isinstance(images, torch.Tensor):
         images = images.detach().cpu()
-    array = np.asarray(images)
+    try:
+        array = np.asarray(images)
+    except ValueError as error:
+        raise ValpError(f"samples need images of one shape: {error}") from error
     if array.ndim not in (2, 3, 4) or not array.size:
         raise ValpError(
             "samples need images (images, pixels), (images, height, width) or either with 3 "

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..arguments import got
 from ..errors import ValpError
 from ..problem import Problem
 from .applied import START, UNCHANGED, looks_of
@@ -153,6 +154,8 @@ def plot_search(
         ValpError: The logbook is of neither sort, lacks an objective, or there is another number of
             axes than of objectives.
     """
+    if not isinstance(logbook, list) or not hasattr(logbook, "chapters"):
+        raise ValpError(f"this plot needs the Logbook of a search, got {got(logbook)}")
     if objectives is None and problem is not None:
         objectives = problem.objectives
     if logbook and "accepted" in logbook[0]:

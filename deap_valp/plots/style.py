@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..arguments import got
 from ..errors import ValpError
 from ..selection import Thresholds
 
@@ -97,6 +98,12 @@ def thresholds_of(thresholds: AllThresholds, output: str) -> Thresholds:
     """Return the thresholds of one output."""
     if isinstance(thresholds, Thresholds):
         return thresholds
+    if not isinstance(thresholds, Mapping) or output not in thresholds:
+        known = list(thresholds) if isinstance(thresholds, Mapping) else got(thresholds)
+        raise ValpError(
+            "this plot needs Thresholds, or a mapping with thresholds for the output "
+            f"{output!r}, got {known}"
+        )
     return thresholds[output]
 
 

@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ..errors import ProblemError
+from ..genome.fitness import RESERVED
 from ..genome.ports import OUTPUT_KINDS
-from .data.arrays import length_of
+from .data.arrays import is_frame, length_of
 from .outputs import OutputKind
 
 Cost = Callable[[Any], float]
@@ -39,6 +40,12 @@ def check_ports(inputs: Any, outputs: Any, costs: Mapping[str, Any]) -> None:
                 f"output {name!r} needs one of {kinds} around its target, got {type(kind).__name__}"
             )
     _check_names([*inputs, *outputs, *costs])
+    for name in (*outputs, *costs):
+        if name in RESERVED:
+            raise ProblemError(
+                "names of outputs and costs are those of objectives, and need to differ from what "
+                f"logbooks have columns for ({list(RESERVED)}), got {name!r}: {name}_ will do"
+            )
 
 
 def _check_names(names: Sequence[Any]) -> None:
@@ -58,7 +65,7 @@ def common_length(inputs: Mapping[str, Any], outputs: Mapping[str, OutputKind]) 
     """Return the number of examples that all arrays have.
 
     Raises:
-        ProblemError: The numbers differ.
+        ProblemError: The numbers differ, or the indexes of two frames do.
     """
     lengths = {name: {length_of(name, data)} for name, data in inputs.items()}
     for name, kind in outputs.items():
@@ -67,7 +74,26 @@ def common_length(inputs: Mapping[str, Any], outputs: Mapping[str, OutputKind]) 
     if len(different) != 1:
         found = [f"{name} {size}" for name, sizes in lengths.items() for size in sorted(sizes)]
         raise ProblemError(f"all ports need the same number of examples, got {', '.join(found)}")
+    _check_indexes(inputs, outputs)
     return different.pop()
+
+
+def _check_indexes(inputs: Mapping[str, Any], outputs: Mapping[str, OutputKind]) -> None:
+    """Raise where two frames have different indexes: rows are matched by their position alone."""
+    frames = [(name, data) for name, data in inputs.items() if is_frame(data)]
+    for name, kind in outputs.items():
+        frames += [(name, data) for data in kind.arrays() if is_frame(data)]
+    for name, frame in frames[1:]:
+        first, reference = frames[0]
+        if not frame.index.equals(reference.index):
+            pairs = enumerate(zip(reference.index, frame.index, strict=True))
+            row = next((row for row, (ours, theirs) in pairs if ours != theirs), 0)
+            raise ProblemError(
+                "frames are matched row by row and need equal indexes, got "
+                f"{reference.index[row]!r} in {first!r} and {frame.index[row]!r} in {name!r} "
+                f"at row {row}: align them (frame.loc[...]), or use reset_index(drop=True) where "
+                "their order is the same"
+            )
 
 
 def wishes_of(

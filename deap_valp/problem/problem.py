@@ -161,6 +161,8 @@ class Problem:
     def prepare(self, inputs: Mapping[str, Any]) -> dict[str, Tensor]:
         """Return new data as a decoded model takes it, with categories as one-hot columns.
 
+        A category that the training split does not have gets a zero in all of its columns.
+
         Args:
             inputs: Arrays or frames by input name, in the form that the problem was made from.
 
@@ -295,6 +297,10 @@ def _open_store(path: str, origin: str) -> Problem:
 
 
 def _called(loader: str, arguments: Mapping[str, Any]) -> Problem:
+    if not isinstance(loader, str):
+        raise ProblemError(
+            f"Problem.load needs an importable 'package.module:function', got {loader!r}"
+        )
     module, _, name = loader.partition(":")
     try:
         function = getattr(importlib.import_module(module), name)

@@ -10,8 +10,10 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import ValpError
+from ..arguments import is_number
+from ..errors import EvaluationError, ValpError
 from ..genome import VALP
+from ..genome.valp import need_valp
 
 _LEAST = 1e-9  # smaller objectives and losses are raised to this, so no logarithm is of 0
 
@@ -24,7 +26,11 @@ def majority(candidate: VALP, incumbent: VALP) -> bool:
 
     With two outputs, both must be lower. That is rare where an objective can only take few values,
     such as an error rate on few examples.
+
+    Raises:
+        EvaluationError: One of the two was not evaluated.
     """
+    _need_evaluated("majority", candidate, incumbent)
     outputs = len(candidate.outputs)
     ours = candidate.fitness.values[:outputs]  # type: ignore[attr-defined]
     theirs = incumbent.fitness.values[:outputs]  # type: ignore[attr-defined]
@@ -63,11 +69,17 @@ class Graded:
 
     def __post_init__(self) -> None:
         for name in ("margin", "worst", "costs"):
-            if not getattr(self, name) >= 0:
-                raise ValpError(f"Graded needs {name} from 0 on, got {getattr(self, name)!r}")
+            value = getattr(self, name)
+            if not is_number(value) or not value >= 0:
+                raise ValpError(f"Graded needs {name} from 0 on, got {value!r}")
 
     def __call__(self, candidate: Any, incumbent: Any) -> bool:
-        """Return whether the candidate becomes the incumbent."""
+        """Return whether the candidate becomes the incumbent.
+
+        Raises:
+            EvaluationError: One of the two was not evaluated.
+        """
+        _need_evaluated("Graded", candidate, incumbent)
         if candidate.failed or incumbent.failed:
             return not candidate.failed
         outputs = len(candidate.outputs)
@@ -95,6 +107,20 @@ class Graded:
 
 graded = Graded()
 """The default acceptance of ``hillClimbing``: ``Graded`` with its default numbers."""
+
+
+def _need_evaluated(who: str, *individuals: Any) -> None:
+    """Raise unless all individuals have a valid fitness of the same number of objectives."""
+    counts = []
+    for individual in individuals:
+        need_valp(individual, who)
+        fitness = getattr(individual, "fitness", None)
+        counts.append(0 if fitness is None else len(fitness.values))
+    if 0 in counts or len(set(counts)) > 1:
+        found = " and ".join(map(str, counts))
+        raise EvaluationError(
+            f"{who} needs two evaluated individuals, got fitnesses of {found} values"
+        )
 
 
 def _log_ratio(after: float, before: float) -> float:

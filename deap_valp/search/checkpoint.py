@@ -28,6 +28,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from ..arguments import is_whole, need_path
 from ..atomic import write_atomically
 from ..errors import FileFormatError, ValpError
 
@@ -75,8 +76,9 @@ class Checkpoint:
     def __init__(
         self, path: str | os.PathLike[str], every: int = 1, also: Iterable[Any] = ()
     ) -> None:
-        if every < 1:
-            raise ValpError(f"a Checkpoint needs every to be 1 or more, got {every}")
+        need_path(path, "a Checkpoint")
+        if not is_whole(every) or every < 1:
+            raise ValpError(f"a Checkpoint needs every to be 1 or more, got {every!r}")
         self.path = Path(path).absolute()  # workers may have another working directory
         self.every = every
         self.also = list(also)

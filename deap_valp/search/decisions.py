@@ -20,7 +20,7 @@ from ..errors import ValpError
 from ..genome.fitness import OK
 from ..text import table
 from ..variation.operators import Move
-from .genealogy import Entry
+from .genealogy import Entry, entries_of
 
 PARTS = ("rule", "operator", "version", "place")
 """The parts of a move by which ``payoff`` can group decisions."""
@@ -124,9 +124,9 @@ def decisions(archive: Iterable[Entry]) -> Decisions:
         archive: The list that a search filled.
 
     Raises:
-        ValpError: The archive is empty.
+        ValpError: The archive is empty, or holds something else than entries.
     """
-    entries = list(archive)
+    entries = entries_of(archive, "decisions")
     if not entries:
         raise ValpError(
             "decisions needs the archive of a search with somebody in it, got an empty one"
@@ -275,8 +275,8 @@ def payoff(archive: Iterable[Entry], by: Sequence[str] = ("rule", "operator", "v
     Raises:
         ValpError: The archive is empty, or ``by`` is empty or names another part.
     """
-    if not by or any(part not in PARTS for part in by):
-        raise ValpError(f"payoff groups by some of {list(PARTS)}, got {list(by)}")
+    if not by or isinstance(by, str) or any(part not in PARTS for part in by):
+        raise ValpError(f"payoff groups by some of {list(PARTS)}, got {by!r}")
     groups: dict[tuple[str, ...], list[Outcome]] = {}
     for outcome in decisions(archive):
         groups.setdefault(outcome.key(by), []).append(outcome)

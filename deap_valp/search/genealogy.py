@@ -12,6 +12,7 @@ from typing import Any
 
 import networkx as nx
 
+from ..arguments import need_many, need_type
 from ..genome import Decision
 from ..genome.fitness import OK
 from ..variation.operators import Move
@@ -100,6 +101,15 @@ class Entry:
         return dict(zip(self.decision.objectives, self.decision.before, strict=True))
 
 
+def entries_of(archive: Any, who: str) -> list[Entry]:
+    """Return the entries of an archive. Raise ``ValpError`` where it holds something else."""
+    wanted = "the entries of an archive that a search filled (archive=[])"
+    entries = need_many(archive, who, wanted)
+    for entry in entries:
+        need_type(entry, Entry, who, wanted)
+    return entries
+
+
 def genealogy(archive: Iterable[Entry]) -> nx.DiGraph:
     """Return the graph of parents and children of a search, from its ``archive``.
 
@@ -117,7 +127,7 @@ def genealogy(archive: Iterable[Entry]) -> nx.DiGraph:
     edges="edges")`` reads it. Reading runs no code of the file.
     """
     graph = nx.DiGraph()
-    for entry in archive:
+    for entry in entries_of(archive, "genealogy"):
         seen = graph.nodes.get(entry.seed, {})
         if "step" in seen:
             seen["values"] = entry.named

@@ -11,10 +11,13 @@ from typing import Any
 
 from deap import base, tools
 
+from ..arguments import got
+from ..errors import ValpError
 from ..variation.operators import Move
 from .acceptance import graded
 from .checkpoint import Checkpoint
 from .genealogy import Entry
+from .needs import check_individual, check_sizes, check_toolbox
 from .run import Run
 
 
@@ -54,16 +57,27 @@ def hillClimbing(
         archive: A list to which the search appends an ``Entry`` of every structure evaluated.
         checkpoint: The file to save the search in, and to go on from after a kill.
         progress: Whether to show a progress bar with the expected end.
-        verbose: Whether to print each record.
+        verbose: Whether to print a line for each record, the objectives first.
 
     Returns:
         The last incumbent, and a logbook with one record a step: ``gen`` (the step), ``nevals``,
         the objectives of the candidate by name, ``move`` (operator, place and reason), ``rule``
         and ``accepted``.
 
+    Raises:
+        ValpError: An argument has the wrong type or size, the toolbox lacks a function, or the
+            fitness does not minimise each objective. Nothing was evaluated then.
+        EvaluationError: The first five evaluations all failed for one reason, which is in the
+            message. Later failures end no search.
+
     References:
         Paper VI-C, Fig. 4, VII-D.
     """
+    check_toolbox("hillClimbing", toolbox, ("evaluate", "clone", "selMutation"))
+    check_individual("hillClimbing", individual, toolbox)
+    check_sizes("hillClimbing", nsteps=nsteps)
+    if not callable(accept):
+        raise ValpError(f"hillClimbing needs accept as a function of two, got {got(accept)}")
     run = Run("hillClimbing", toolbox, stats, halloffame, archive, verbose, progress, checkpoint)
     population, barred = [toolbox.clone(individual)], set[tuple[str, str, str]]()
     for step in run.steps(nsteps, population=population, barred=barred):
@@ -79,7 +93,7 @@ def hillClimbing(
             barred.clear()
         elif move is not None:
             barred.add(move.key)
-        run.record(population, [candidate], evaluated, **_columns(step, candidate, move, accepted))
+        run.record(population, [candidate], evaluated, _columns(step, candidate, move, accepted))
     return population[0], run.logbook
 
 
@@ -108,6 +122,7 @@ def objective_names(individual: Any) -> tuple[str, ...]:
     They are ``objective0``, ``objective1``, ... where its fitness keeps no evaluation.
     """
     evaluation = getattr(individual.fitness, "evaluation", None)
-    if evaluation is not None:
+    count = len(individual.fitness.values)
+    if evaluation is not None and len(evaluation.objectives) == count:
         return tuple(evaluation.objectives)
-    return tuple(f"objective{index}" for index in range(len(individual.fitness.values)))
+    return tuple(f"objective{index}" for index in range(count))

@@ -20,11 +20,11 @@ from typing import Any
 
 from deap import base, tools
 
-from ..errors import ValpError
 from ..selection import mutGuided
 from ..variation.operators import Move
 from .checkpoint import Checkpoint
 from .genealogy import Entry
+from .needs import check_population, check_probabilities, check_sizes, check_toolbox
 from .run import Run
 
 
@@ -65,7 +65,7 @@ def eaGuided(
         ngen: Number of generations.
         stats: Statistics of the population, compiled for every record.
         halloffame: Updated with all children.
-        verbose: Whether to print each record.
+        verbose: Whether to print a line for each record, the objectives first.
         archive: A list to which the search appends an ``Entry`` of every individual evaluated.
         checkpoint: The file to save the search in, and to go on from after a kill.
         progress: Whether to show a progress bar with the expected end.
@@ -75,9 +75,18 @@ def eaGuided(
         columns of ``stats``.
 
     Raises:
-        ValpError: A probability is not between 0 and 1, or their sum is above 1.
+        ValpError: An argument has the wrong type or size, the toolbox lacks a function, a fitness
+            does not minimise each objective, a probability is not between 0 and 1, or their sum is
+            above 1. Nothing was evaluated then.
+        EvaluationError: All evaluations failed for one reason, which is in the message, and they
+            were at least the first five. Later failures end no search.
     """
-    _check_probabilities("eaGuided", cxpb, mutpb)
+    check_probabilities("eaGuided", cxpb, mutpb)
+    aliases = ["evaluate", "clone", "map", "select", *_makers(cxpb, mutpb)]
+    check_toolbox("eaGuided", toolbox, aliases)
+    check_population("eaGuided", population, toolbox, least=2 if cxpb > 0 else 1)
+    check_sizes("eaGuided", 1, mu=mu, lambda_=lambda_)
+    check_sizes("eaGuided", ngen=ngen)
     run = Run("eaGuided", toolbox, stats, halloffame, archive, verbose, progress, checkpoint)
     run.logbook.header = ["gen", "nevals", *(stats.fields if stats is not None else ())]
     for gen in run.steps(ngen, population=population):
@@ -119,7 +128,7 @@ def eaAging(
         ngen: Number of generations.
         stats: Statistics of the population, compiled for every record.
         halloffame: Updated with all children.
-        verbose: Whether to print each record.
+        verbose: Whether to print a line for each record, the objectives first.
         lambda_: Number of children in each generation; ``toolbox.map`` evaluates them together.
             The published method has 1.
         sample_size: Number of individuals drawn for each child, with replacement. The default is a
@@ -132,15 +141,17 @@ def eaAging(
         The population, and a logbook as for ``eaGuided``.
 
     Raises:
-        ValpError: ``lambda_`` or ``sample_size`` is not positive.
+        ValpError: As for ``eaGuided``, or ``lambda_`` or ``sample_size`` is not positive.
+        EvaluationError: As for ``eaGuided``.
 
     References:
         Real et al. 2019, Algorithm 1.
     """
+    check_toolbox("eaAging", toolbox, ("evaluate", "clone", "map", "select", "selMutation"))
+    check_population("eaAging", population, toolbox)
     size = max(2, len(population) // 4) if sample_size is None else sample_size
-    for name, value in (("lambda_", lambda_), ("sample_size", size)):
-        if value < 1:
-            raise ValpError(f"eaAging needs {name} to be 1 or more, got {value}")
+    check_sizes("eaAging", 1, lambda_=lambda_, sample_size=size)
+    check_sizes("eaAging", ngen=ngen)
     run = Run("eaAging", toolbox, stats, halloffame, archive, verbose, progress, checkpoint)
     run.logbook.header = ["gen", "nevals", *(stats.fields if stats is not None else ())]
     for gen in run.steps(ngen, ceil(len(population) / lambda_), population=population):
@@ -189,7 +200,7 @@ def eaSteadyState(
         nevals: Number of candidates, beside the population at the start.
         stats: Statistics of the population, compiled for every record.
         halloffame: Updated with all candidates.
-        verbose: Whether to print each record.
+        verbose: Whether to print a line for each record, the objectives first.
         cxpb: Probability that a candidate is made by mating; otherwise it is mutated.
         workers: Number of evaluations that run at the same time.
         archive: As for ``eaGuided``.
@@ -200,11 +211,16 @@ def eaSteadyState(
         The population, and a logbook with one record a candidate.
 
     Raises:
-        ValpError: ``cxpb`` is not between 0 and 1, or ``workers`` is not positive.
+        ValpError: As for ``eaGuided``, or ``workers`` is not positive.
+        EvaluationError: As for ``eaGuided``.
     """
-    _check_probabilities("eaSteadyState", cxpb, 1 - cxpb)
-    if workers < 1:
-        raise ValpError(f"eaSteadyState needs workers to be 1 or more, got {workers}")
+    check_probabilities("eaSteadyState", cxpb, 0.0)
+    check_toolbox(
+        "eaSteadyState", toolbox, ("evaluate", "clone", "select", *_makers(cxpb, 1 - cxpb))
+    )
+    check_population("eaSteadyState", population, toolbox, least=2 if cxpb > 0 else 1)
+    check_sizes("eaSteadyState", nevals=nevals)
+    check_sizes("eaSteadyState", 1, workers=workers)
     run = Run("eaSteadyState", toolbox, stats, halloffame, archive, verbose, progress, checkpoint)
     run.logbook.header = ["gen", "nevals", *(stats.fields if stats is not None else ())]
     mu, under_way = len(population), _UnderWay(run, workers)
@@ -223,12 +239,10 @@ def eaSteadyState(
 # ---- children ------------------------------------------------------------------------------------
 
 
-def _check_probabilities(search: str, cxpb: float, mutpb: float) -> None:
-    if not (0 <= cxpb <= 1 and 0 <= mutpb <= 1 and cxpb + mutpb <= 1 + 1e-9):
-        raise ValpError(
-            f"{search} needs cxpb and mutpb from 0 on and together at most 1, "
-            f"got {cxpb} and {mutpb}"
-        )
+def _makers(cxpb: float, mutpb: float) -> list[str]:
+    """Return the functions of a toolbox that make children."""
+    needed = {"mate": cxpb, "selMutation": mutpb}
+    return [alias for alias, probability in needed.items() if probability > 0]
 
 
 def _child(population: Sequence[Any], toolbox: base.Toolbox, cxpb: float, mutpb: float) -> Any:
@@ -309,12 +323,14 @@ class _UnderWay:
         checkpoint, found = self.run.checkpoint, None
         if checkpoint is not None:
             found = checkpoint.first_finished(self.candidates)
-        index, evaluation = found or self._first_done()
+        index, evaluation = found or self.run.explained(self._first_done, self.candidates)
         candidate = self.candidates.pop(index)
         self._futures.pop(id(candidate), None)
         if checkpoint is not None and found is None:
             checkpoint.keep(candidate, evaluation)
         self.run.assign(candidate, evaluation)
+        if self.run.step > 0 or not self.candidates:
+            self.run.stop_where_all_fail()
         return candidate
 
     def _first_done(self) -> tuple[int, Any]:

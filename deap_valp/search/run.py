@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from types import FunctionType, ModuleType
@@ -13,7 +13,10 @@ from tqdm.auto import tqdm
 
 from ..errors import FileFormatError
 from .checkpoint import Checkpoint, restore
+from .failures import Failures
 from .genealogy import Entry
+from .needs import check_records, explain_pickling
+from .printing import printed
 
 
 @dataclass
@@ -38,6 +41,10 @@ class Run:
     checkpoint: Checkpoint | None = None
     step: int = 0
     logbook: tools.Logbook = field(default_factory=tools.Logbook)
+    _watch: Failures = field(default_factory=Failures)
+
+    def __post_init__(self) -> None:
+        check_records(self.search, self.stats, self.halloffame, self.archive)
 
     def steps(self, last: int, span: int = 1, **state: Any) -> Iterator[int]:
         """Yield the steps that are left to do, and save the state of the search between them.
@@ -75,14 +82,30 @@ class Run:
         map_ = map_ or self.toolbox.map
         if self.checkpoint is not None:
             map_ = partial(self.checkpoint.map, map_)
-        evaluations = map_(self.toolbox.evaluate, invalid)
+        evaluations = self.explained(lambda: list(map_(self.toolbox.evaluate, invalid)), invalid)
         for individual, evaluation in zip(invalid, evaluations, strict=True):
             self.assign(individual, evaluation)
+        self.stop_where_all_fail()
         return invalid
+
+    def explained(self, attempt: Callable[[], Any], individuals: Sequence[Any]) -> Any:
+        """Return what an attempt to evaluate returns; say what does not pickle, where it fails."""
+        try:
+            return attempt()
+        except Exception as error:
+            task = [("toolbox.evaluate", self.toolbox.evaluate)]
+            task += [("every individual", individual) for individual in individuals[:1]]
+            explain_pickling(error, self.search, task)
+            raise
+
+    def stop_where_all_fail(self) -> None:
+        """Raise if all evaluations of the run so far failed for one reason (``FIRST``)."""
+        self._watch.stop(self.search)
 
     def assign(self, individual: Any, evaluation: Any) -> None:
         """Give a candidate its evaluation, and pass it to the toolbox's ``feedback`` if any."""
         individual.fitness.values = evaluation
+        self._watch.see(evaluation)
         if self.step > 0 and hasattr(self.toolbox, "feedback"):
             self.toolbox.feedback(individual)
 
@@ -91,7 +114,7 @@ class Run:
         population: Sequence[Any],
         candidates: Sequence[Any],
         evaluated: Sequence[Any],
-        **columns: Any,
+        columns: Mapping[str, Any] | None = None,
     ) -> None:
         """Record a step in the logbook, the hall of fame and the archive.
 
@@ -99,8 +122,10 @@ class Run:
             population: The members of the population after the step.
             candidates: The individuals that were compared with it.
             evaluated: The candidates that were evaluated in this step.
-            columns: Further columns of the logbook.
+            columns: Further columns of the logbook. It is a mapping and no keywords, so that an
+                objective may have any name.
         """
+        columns = columns or {}
         compiled = self.stats.compile(population) if self.stats is not None else {}
         head = {"gen": self.step, "nevals": len(evaluated)}
         self.logbook.record(**head, **{**compiled, **columns})
@@ -115,7 +140,10 @@ class Run:
             individuals = candidates if self.step == 0 else evaluated
             self._archive(individuals, {id(individual) for individual in population})
         if self.verbose:
-            print(self.logbook.stream)
+            header, line = printed({**head, **columns}, compiled)
+            if len(self.logbook) == 1:
+                print(header)
+            print(line)
 
     def _archive(self, individuals: Sequence[Any], accepted: set[int]) -> None:
         """Append an entry for each individual; ``accepted`` holds the ``id`` of those accepted."""
@@ -151,6 +179,9 @@ class Run:
         for name, target in ours.items():
             restore(target, saved[name])
         generation: int = saved["generation"]
+        members = state.get("population", ())
+        if generation > 0 and not all(individual.failed for individual in members):
+            self._watch.hopeful = True
         return generation
 
     def _check(self, saved: dict[str, Any], ours: dict[str, Any]) -> None:

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from deap import tools
 
+from ..arguments import need_type
+from ..errors import EvaluationError, ProblemError
 from ..problem import Problem
 
 
@@ -26,8 +28,18 @@ class ObjectiveKey:
     index: int
 
     def __call__(self, individual: Any) -> float:
-        """Return the objective of the individual, or NaN."""
-        value: float = individual.fitness.values[self.index]
+        """Return the objective of the individual, or NaN.
+
+        Raises:
+            EvaluationError: The individual has no value at this position.
+        """
+        values = individual.fitness.values
+        if not self.index < len(values):
+            raise EvaluationError(
+                f"ObjectiveKey needs an evaluated individual with an objective {self.index}, got "
+                f"{individual!r} with {len(values)} values"
+            )
+        value: float = values[self.index]
         return float("nan") if individual.failed else value
 
 
@@ -63,6 +75,7 @@ def statistics(problem: Problem) -> tools.MultiStatistics:
     over the evaluations that succeeded. The chapter ``operators`` counts the individuals that each
     operator changed last.
     """
+    need_type(problem, Problem, "statistics", "problem as a Problem", ProblemError)
     chapters = {
         name: tools.Statistics(ObjectiveKey(index)) for index, name in enumerate(problem.objectives)
     }

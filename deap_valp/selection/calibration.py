@@ -10,6 +10,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from ..arguments import need_many, need_type
 from ..errors import EvaluationError
 from ..genome import Evaluation
 from .view import Thresholds
@@ -40,6 +41,9 @@ def calibrateThresholds(evaluations: Iterable[Evaluation]) -> dict[str, Threshol
     References:
         Paper VII-C: "estimated from the initial experimentation".
     """
+    evaluations = need_many(evaluations, "calibrateThresholds", "evaluations", EvaluationError)
+    for evaluation in evaluations:
+        need_type(evaluation, Evaluation, "calibrateThresholds", "evaluations", EvaluationError)
     diagnoses = [e.diagnosis for e in evaluations if e.ok and e.diagnosis is not None]
     if len(diagnoses) < _FEWEST:
         raise EvaluationError(

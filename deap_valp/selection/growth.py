@@ -12,6 +12,7 @@ import random
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
+from ..arguments import is_number
 from ..diagnosis import GROWTH_METRICS
 from ..errors import EvaluationError, RegistrationError
 from ..genome import VALP, Connection, Diagnosis, Evaluation, Gain, Place, Route
@@ -76,7 +77,7 @@ class ByGain:
     def __post_init__(self) -> None:
         for name, most in (("deletions", 1.0), ("sharpness", math.inf), ("noise", math.inf)):
             value = getattr(self, name)
-            if not 0 <= value <= most:
+            if not is_number(value) or not 0 <= value <= most:
                 raise RegistrationError(
                     f"ByGain needs {name} between 0 and {most:g}, got {value!r}"
                 )

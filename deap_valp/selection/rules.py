@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
+from ..arguments import got
 from ..errors import RegistrationError
 from ..genome import VALP, Connection, Place
 from ..variation.crossover import NAME as DONATION
@@ -30,8 +31,12 @@ def rule(rule_set: str) -> Callable[[Rule], Rule]:
         rule_set: The name of the rule set. It is made if it does not exist.
 
     Raises:
-        RegistrationError: The rule set has another rule of this name.
+        RegistrationError: The name is not a string, or the rule set has another rule of this name.
     """
+    if not isinstance(rule_set, str):
+        raise RegistrationError(
+            f"rule needs the name of a rule set, as in @rule('guidelines'), got {got(rule_set)}"
+        )
 
     def register(function: Rule) -> Rule:
         known = RULES.setdefault(rule_set, {}).setdefault(function.__name__, function)

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 
+from ..arguments import got
 from ..errors import RegistrationError
 from ..genome import VALP
+from ..genome.valp import need_valp
 from ..variation.operators import Move
 from .policies import POLICIES, ByRules, Policy, Situation, random_move
 from .rules import RULES
@@ -58,14 +60,42 @@ def selMutation(
         policy wants no change.
 
     Raises:
-        RegistrationError: The policy is unknown.
+        StructureError: The individual is not a VALP.
+        RegistrationError: The policy is unknown, or the population is not a sequence.
         EvaluationError: The evaluation did not measure what the policy needs.
 
     References:
         Paper IV-E, VII-B to VII-D; select_operator of Fig. 4.
     """
-    chosen = named_policy(policy) if isinstance(policy, str) else policy
+    need_valp(individual, "selMutation")
+    if population is not None and not isinstance(population, Sequence):
+        raise RegistrationError(
+            "selMutation needs population as a sequence of individuals or None, "
+            f"got {got(population)}"
+        )
+    chosen = _policy_of(policy)
     return chosen(Situation(individual, population or (), barred))
+
+
+def _policy_of(policy: object) -> Policy:
+    """Return a policy that was given by name or as a callable."""
+    if isinstance(policy, str):
+        return named_policy(policy)
+    if isinstance(policy, type):
+        name = policy.__name__
+        raise RegistrationError(
+            f"selMutation needs a policy among {_policies()} or a callable, got the class {name}: "
+            f"{name}() makes one"
+        )
+    if not callable(policy):
+        raise RegistrationError(
+            f"selMutation needs a policy among {_policies()} or a callable, got {got(policy)}"
+        )
+    return policy
+
+
+def _policies() -> list[str]:
+    return list(dict.fromkeys([*POLICIES, *RULES]))
 
 
 def named_policy(name: str) -> Policy:
@@ -78,9 +108,7 @@ def named_policy(name: str) -> Policy:
         return POLICIES[name]()
     if name in RULES:
         return ByRules(name)
-    raise RegistrationError(
-        f"selMutation needs a policy among {list(dict.fromkeys([*POLICIES, *RULES]))}, got {name!r}"
-    )
+    raise RegistrationError(f"selMutation needs a policy among {_policies()}, got {name!r}")
 
 
 def mutGuided(individual: VALP, select: Callable[[VALP], Move | None] = selMutation) -> tuple[VALP]:
@@ -92,9 +120,21 @@ def mutGuided(individual: VALP, select: Callable[[VALP], Move | None] = selMutat
         individual: The individual to change.
         select: The choice, called with the individual alone. In a toolbox, register it with its
             policy first: ``select=toolbox.selMutation``.
+
+    Raises:
+        RegistrationError: ``select`` cannot be called, or does not return a move or None.
     """
+    if not callable(select):
+        raise RegistrationError(
+            "mutGuided needs select as a function from an individual to a Move or None, "
+            f"got {got(select)}"
+        )
     move = select(individual)
-    return (individual,) if move is None else move.apply(individual)
+    if move is None:
+        return (individual,)
+    if not isinstance(move, Move):
+        raise RegistrationError(f"mutGuided needs select to return a Move or None, got {got(move)}")
+    return move.apply(individual)
 
 
 def mutRandom(individual: VALP, operators: str | Iterable[str] = "macro") -> tuple[VALP]:
@@ -111,5 +151,6 @@ def mutRandom(individual: VALP, operators: str | Iterable[str] = "macro") -> tup
     References:
         Paper VI-C, the common approach of the hill climbing.
     """
+    need_valp(individual, "mutRandom")
     move = random_move(individual, operators)
     return (individual,) if move is None else move.apply(individual)

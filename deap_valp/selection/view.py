@@ -13,9 +13,11 @@ from typing import Any
 
 import networkx as nx
 
+from ..arguments import need_type
 from ..errors import EvaluationError
 from ..genome import VALP, Connection
 from ..genome.diagnosis import Diagnosis, Slope
+from ..genome.valp import need_valp
 from ..variation.operators import operators
 
 LOST = 0.2
@@ -262,8 +264,11 @@ def rank(population: Sequence[VALP]) -> list[dict[str, int]]:
     References:
         Paper IV-B 5.
     """
+    wanted = "population as a sequence of individuals"
+    need_type(population, Sequence, "rank", wanted, EvaluationError)
     values: list[dict[str, float]] = []
     for individual in population:
+        need_valp(individual, "rank")
         evaluation = individual.evaluation
         if evaluation is None:
             raise EvaluationError(

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from .. import device as devices
+from ..arguments import is_number
 from ..errors import EvaluationError
 from ..genome import Optimizer
 from ..genome.optimizers import BlockState, State
@@ -70,7 +71,7 @@ class Training:
     reshuffle: bool = True
 
     def __post_init__(self) -> None:
-        if not 0 <= self.average < 1:
+        if not is_number(self.average) or not 0 <= self.average < 1:
             raise EvaluationError(
                 f"Training needs average from 0 on and below 1, got {self.average!r}"
             )

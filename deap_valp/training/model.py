@@ -17,8 +17,11 @@ import networkx as nx
 import torch
 from torch import Tensor, nn
 
+from .. import device as devices
+from ..arguments import got, need_whole
 from ..errors import ValpError
 from ..genome import VALP, Connection, Input, Latent, Layer, Output, SubNetwork
+from ..genome.valp import need_valp, warn_untrained
 from . import posterior
 
 MODES = ("train", "reconstruct", "generate")
@@ -209,8 +212,13 @@ class Model(nn.Module):
             inputs: The inputs by name, in the user's units.
 
         Raises:
-            ValpError: An input is missing or unknown, or has another width.
+            ValpError: An input is missing or unknown, or has another width or length.
         """
+        if not isinstance(inputs, Mapping):
+            raise ValpError(
+                f"a decoded VALP needs the inputs {list(self.inputs)} as a mapping, "
+                f"got {got(inputs)}"
+            )
         if set(inputs) != set(self.inputs):
             raise ValpError(
                 f"a decoded VALP needs the inputs {list(self.inputs)}, got {list(inputs)}"
@@ -226,6 +234,12 @@ class Model(nn.Module):
                     f"got {value.shape[1]}"
                 )
             features[name] = (value - value.new_tensor(port.shift)) * value.new_tensor(port.scale)
+        lengths = {name: len(value) for name, value in features.items()}
+        if len(set(lengths.values())) > 1:
+            found = ", ".join(f"{name} {length}" for name, length in lengths.items())
+            raise ValpError(
+                f"a decoded VALP needs the same number of examples of each input, got {found}"
+            )
         return features
 
     def draw_noise(self, size: int, generator: torch.Generator | None = None) -> dict[int, Tensor]:
@@ -279,6 +293,7 @@ class Model(nn.Module):
         Returns:
             The samples by output name, each of shape (size, width).
         """
+        need_whole(size, 1, "generate", "size")
         noise = self.draw_noise(size, generator)
         latents, results = Latents("generate", noise), dict[str, Tensor]()
         order = self.generative_order()
@@ -344,7 +359,19 @@ def decode(
 ) -> Model:
     """Return the trained network of an individual. It shares no memory with the individual.
 
+    If the individual was never trained, the log of ``deap_valp`` has a warning.
+
+    Raises:
+        StructureError: ``individual`` is not a VALP.
+        EvaluationError: The device does not exist.
+        ValpError: ``dtype`` is not a floating type.
+
     >>> model = decode(individual)  # doctest: +SKIP
     >>> model({"image": images}, mode="reconstruct")["label"]  # probabilities  # doctest: +SKIP
     """
-    return Model(individual, dtype, torch.device(device))
+    need_valp(individual, "decode")
+    if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
+        raise ValpError(f"decode needs dtype as a floating torch.dtype, got {dtype!r}")
+    place = devices.choose(device)
+    warn_untrained(individual, "decode")
+    return Model(individual, dtype, place)

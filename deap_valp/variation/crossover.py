@@ -19,6 +19,7 @@ import networkx as nx
 
 from ..errors import PlaceError, StructureError
 from ..genome import VALP, Connection, Decision, Draft, Genome, Place, new_id
+from ..genome.valp import need_valp
 from ..genome.weights import new_generator
 from .operators import Move, Operator, register
 
@@ -64,6 +65,8 @@ def cxExclusiveSubgraph(
     References:
         Paper IV-D, V-D (exclusive subgraph crossover).
     """
+    need_valp(host, "cxExclusiveSubgraph", "host")
+    need_valp(donor, "cxExclusiveSubgraph", "donor")
     _check_pair(host, donor, output)
     host_before, donor_before = copy(host), copy(donor)  # shallow, since a genome never changes
     _receive(host, donor_before, output)
@@ -114,6 +117,8 @@ def _by_promise(host: VALP, donor: VALP) -> list[str]:
     if ours is None or theirs is None:
         return outputs
     mine, its = ours.named, theirs.named
+    if not mine.keys() & its.keys() >= set(outputs):  # values of one's own, under other names
+        return outputs
     return sorted(outputs, key=lambda name: mine[name] / max(its[name], 1e-12), reverse=True)
 
 

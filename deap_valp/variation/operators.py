@@ -20,8 +20,10 @@ from dataclasses import dataclass, field
 from functools import wraps
 from typing import Any, Protocol
 
+from ..arguments import got as named
 from ..errors import PlaceError, RegistrationError
 from ..genome import VALP, Decision, Draft, Place
+from ..genome.valp import need_valp
 
 SCOPES = ("macro", "micro", "hyperparameter", "crossover")
 EFFECTS = ("extender", "reducer", "neutral")
@@ -195,8 +197,10 @@ def choose_place(op: Operator, individual: VALP, place: str | None, gentle: bool
     """Return the given place if it is legal. If none is given, return a random legal one or None.
 
     Raises:
+        StructureError: The individual is not a VALP.
         PlaceError: The given place is not legal.
     """
+    need_valp(individual, op.apply.__name__)
     places = op.places(individual, gentle)
     if place is None:
         return random.choice(places) if places else None
@@ -280,9 +284,16 @@ class Move:
         """Change the individual in place, and record the move as its ``decision``.
 
         Raises:
+            RegistrationError: The operator or the version is unknown.
             PlaceError: The place is not legal for this individual, or a donation has no donor.
         """
-        op = _REGISTRY[self.operator]
+        op = _REGISTRY.get(self.operator)
+        if op is None:
+            raise RegistrationError(f"operators are {list(_REGISTRY)}, got {self.operator!r}")
+        if self.version not in op.versions:
+            raise RegistrationError(
+                f"{op.name} has the versions {list(op.versions)}, got {self.version!r}"
+            )
         if op.receive is not None:
             return op.receive(individual, self)
         place = choose_place(op, individual, self.place, self.version == "gentle")
@@ -320,8 +331,12 @@ def moves(
 def _chosen(which: str | Iterable[str]) -> list[Operator]:
     if isinstance(which, str):
         return list(operators(None if which == "all" else which).values())
+    if not isinstance(which, Iterable):
+        raise RegistrationError(
+            f"operators are chosen by a scope, 'all' or names, got {named(which)}"
+        )
     names = list(which)
-    unknown = sorted(set(names) - set(_REGISTRY))
+    unknown = [name for name in names if name not in _REGISTRY]
     if unknown:
         raise RegistrationError(f"operators are chosen among {list(_REGISTRY)}, got {unknown}")
     return [_REGISTRY[name] for name in names]

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ...arguments import is_whole
 from ...errors import ProblemError
 
 SPLITS = ("train", "validation", "test")
@@ -53,8 +54,8 @@ class Split:
         Raises:
             ProblemError: The limit is below 1.
         """
-        if limit < 1:
-            raise ProblemError(f"a split needs a limit of at least one example, got {limit}")
+        if not is_whole(limit) or limit < 1:
+            raise ProblemError(f"a split needs a limit of at least one example, got {limit!r}")
         if limit >= self.size:
             return self
         drawn = np.random.default_rng(0).permutation(self.size)[:limit]
