@@ -64,7 +64,9 @@ class SquaredError:
         """Return the mean squared error of each example."""
         return (head - target).square().mean(1)
 
-    def with_weighted_gradient(self, head: Tensor, target: Tensor, weight: Tensor) -> Differentiated:
+    def with_weighted_gradient(
+        self, head: Tensor, target: Tensor, weight: Tensor
+    ) -> Differentiated:
         """Return the weighted loss and its gradient."""
         difference = head.sub_(target)
         gradient = difference * weight[:, None]
@@ -97,7 +99,9 @@ class CrossEntropy:
         """Return the cross-entropy of each example."""
         return functional.nll_loss(_log_softmax(head), target, reduction="none")
 
-    def with_weighted_gradient(self, head: Tensor, target: Tensor, weight: Tensor) -> Differentiated:
+    def with_weighted_gradient(
+        self, head: Tensor, target: Tensor, weight: Tensor
+    ) -> Differentiated:
         """Return the weighted loss and its gradient."""
         logarithms = _log_softmax(head)
         surprise = functional.nll_loss(logarithms, target, reduction="none")

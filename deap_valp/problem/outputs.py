@@ -151,9 +151,7 @@ class OutputKind:
 
     def arrays(self) -> tuple[Any, ...]:
         """Return the user's arrays that must have one row per example."""
-        return tuple(
-            given for given in (self._target, self._example_weights) if given is not None
-        )
+        return tuple(given for given in (self._target, self._example_weights) if given is not None)
 
     def functions(self) -> dict[str, Callable[..., Any]]:
         """Return the user's own functions by the name of their argument."""

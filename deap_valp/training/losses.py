@@ -84,14 +84,15 @@ def loss_weights(model: Model, problem: Problem, weighted: Collection[str] = ())
         if name in weighted
         for decoder in row
     ]
+    parts: tuple[str | Divergence, ...] = (*model.outputs, *decoders, *own)
     rows = []
     for output, row in shares.items():
         found: dict[str | Divergence, float] = {output: 1.0}
         for decoder, share in row.items():
             found[Divergence(decoder, output) if output in weighted else decoder] = share
         scale = problem.loss_scale[output]
-        rows.append(tuple(scale * found.get(part, 0.0) for part in (*shares, *decoders, *own)))
-    return LossWeights((*shares, *decoders, *own), tuple(rows))
+        rows.append(tuple(scale * found.get(part, 0.0) for part in parts))
+    return LossWeights(parts, tuple(rows))
 
 
 def _divergence_weights(model: Model, problem: Problem, output: str) -> dict[str, float]:

@@ -18,8 +18,9 @@ Key = TypeVar("Key")
 class InParts:
     """Computes each batch in micro-batches, with the losses and the gradient of the whole batch.
 
-    Every loss is a mean over the batch (of weight times loss, where examples have weights). So the loss of the whole batch is the mean of those of its
-    parts, weighted by their sizes, up to rounding. A user's own loss is treated like this too,
+    Every loss is a mean over the batch, of weight times loss where examples have weights. So the
+    loss of the whole batch is the mean of those of its parts, weighted by their sizes, up to
+    rounding. A user's own loss is treated like this too,
     even if it is not a mean.
 
     Args:
@@ -67,8 +68,12 @@ class InParts:
             total.zero_()
         weights = weights or {}
         for tape, rows in self.plays:
-            batch = (_rows(part, rows) for part in (features, targets))
-            part = tape.forward(*batch, _rows(noise, rows), _rows(weights, rows))
+            part = tape.forward(
+                _rows(features, rows),
+                _rows(targets, rows),
+                _rows(noise, rows),
+                _rows(weights, rows),
+            )
             share = tape.batch_size / self.batch_size
             losses.add_(part, alpha=share)
             for index, total in enumerate(self.totals):

@@ -212,7 +212,8 @@ def _array(port: str, data: Any, kinds: str | None = "buif") -> np.ndarray:
             tensor = tensor.float()
         array = tensor.numpy()
     elif isinstance(data, np.ma.MaskedArray) and np.ma.is_masked(data):
-        array = data.astype(np.float64 if data.dtype.kind in "buif" else object).filled(np.nan)
+        numbers = data.dtype.kind in "buif"
+        array = np.ma.filled(data.astype(np.float64 if numbers else object), np.nan)
     else:
         try:
             array = np.asarray(data)
