@@ -1,9 +1,9 @@
 """A table with holes, and an output of which most examples have no target.
 
 In go means and errors of ten measures of cells, a tenth of the values missing. Out come two numbers
-of the largest cells, which all training patients have, and a diagnosis, which 25 of 350 have. Models
-are trained on all diagnoses, on the few, and on the 25 patients alone, as one would have to if every
-patient needed all targets: the two numbers are then predicted much worse.
+of the largest cells, which all training patients have, and a diagnosis, which 25 of 350 have. The
+models are trained on all diagnoses, on the few, and on the 25 patients alone, as one would have to
+if all needed all targets: the two numbers are then predicted much worse.
 """
 
 import os
@@ -71,9 +71,8 @@ def main() -> None:
     patients = measured.iloc[splits["test"][:3]]  # they have holes, too
     answer = model(problem.prepare({"cells": patients}))
     for shares, missing in zip(answer["diagnosis"].tolist(), patients.isna().sum(axis=1)):
-        named = dict(
-            zip(problem.outputs["diagnosis"].classes, (round(share, 2) for share in shares))
-        )
+        rounded = [round(share, 2) for share in shares]
+        named = dict(zip(problem.outputs["diagnosis"].classes, rounded))
         print(f"a patient with {missing} missing values: {named}")
 
 
