@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import math
 import random
@@ -339,18 +340,22 @@ def test_balanced_classes_weigh_the_same_and_ignorance_is_uniform():
         np.ma.masked_equal([1, 9] * 60, 9),
         torch.tensor([1.0, math.nan] * 60),
         ["a", None] * 60,
+        ["a", math.nan] * 60,
     ],
-    ids=["object", "float", "Int64", "category", "masked", "tensor", "list"],
+    ids=["object", "float", "Int64", "category", "masked", "tensor", "list", "strings"],
 )
 def test_every_form_of_a_missing_label_is_one(label):
-    other = pd.Series(label, dtype=object) if not isinstance(label, pd.Series) else label
-    other = other.astype(object).where(np.arange(120) % 4 > 0, -1)
-    values = other.mask(np.arange(120) % 2 == 1, None)
-    assert values.notna().sum() == 60
-    problem = valp.Problem({"x": np.arange(120.0)}, {"y": valp.Classification(values)})
-    assert -1 in problem.outputs["y"].classes
-    assert sum(len(target) for target in problem.outputs["y"].targets.values()) == 60
     assert is_missing(label).tolist() == [False, True] * 60
+    # The first label of each form is the one class; a second one comes in by hand.
+    second = "b" if isinstance(label[0], str) else 2
+    label = label.clone() if isinstance(label, torch.Tensor) else copy.copy(label)
+    if isinstance(label, pd.Series) and hasattr(label, "cat"):
+        label = label.cat.add_categories([second])
+    for row in range(0, 120, 4):
+        label[row] = second
+    problem = valp.Problem({"x": np.arange(120.0)}, {"y": valp.Classification(label)})
+    kind = problem.outputs["y"]
+    assert len(kind.classes) == 2 and sum(map(len, kind.targets.values())) == 60
 
 
 def test_numbers_with_none_are_numbers():

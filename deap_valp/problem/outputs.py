@@ -16,6 +16,7 @@ from ..device import one_thread
 from ..errors import ProblemError, RegistrationError
 from ..genome.ports import DISCRETE, OUTPUT_KINDS, SAMPLES, VALUES, Output
 from ..text import place_of
+from .data.arrays import length_of
 from .data.missing import Present, checked_weights, is_missing, mean_one
 from .data.splits import SPLITS, Rows, refuse_unknown_split
 from .losses import (
@@ -166,13 +167,17 @@ class OutputKind:
             )
         bound = copy.copy(self)
         bound._name = binding.port
-        target = self.target_of(binding)
-        missing, weights = is_missing(target), None
+        target, weights = self.target_of(binding), None
+        if target is None:  # a kind that has its targets from elsewhere
+            port, data = next(iter(binding.inputs.items()))
+            missing = np.zeros(length_of(port, data), dtype=bool)
+        else:
+            missing = is_missing(target)
         if self._example_weights is not None:
             weights = checked_weights(binding.port, self._example_weights, len(missing))
             missing = missing | (weights == 0)
         bound.present = Present.of(binding.port, missing, binding.rows)
-        bound._target = bound.present.filled(target)
+        bound._target = None if target is None else bound.present.filled(target)
         bound.port, bound.targets = bound.encode(replace(binding, rows=bound.present.rows))
         bound._target = bound._example_weights = None
         bound.weights = {name: bound._weights_of(name, weights) for name in SPLITS}

@@ -100,30 +100,40 @@ class Imputation:
 def is_missing(data: Any) -> np.ndarray:
     """Return of which examples a value is missing, bool ``(examples,)``."""
     if is_frame(data):
-        found = data.isna().to_numpy()
-    elif isinstance(data, Tensor):
-        found = data.detach().isnan().cpu().numpy()
-    elif isinstance(data, np.ma.MaskedArray):
-        found = np.ma.getmaskarray(data) | _holes(np.asarray(data))
-    else:
-        found = _holes(np.asarray(data))
-    return found.reshape(len(found), -1).any(1)
+        return _of_any(data.isna().to_numpy())
+    if isinstance(data, Tensor):
+        return _of_any(data.detach().isnan().cpu().numpy())
+    if isinstance(data, np.ma.MaskedArray):
+        return _of_any(np.ma.getmaskarray(data)) | _holes(np.asarray(data))
+    return _holes(_as_array(data))
+
+
+def _of_any(values: np.ndarray) -> np.ndarray:
+    """Return of which examples any value is True."""
+    found: np.ndarray = values.reshape(len(values), -1).any(1)
+    return found
+
+
+def _as_array(data: Any) -> np.ndarray:
+    array = np.asarray(data)
+    # An array of strings would make a string of the NaN in a list of labels.
+    return np.asarray(data, dtype=object) if array.dtype.kind in "US" else array
 
 
 def _holes(array: np.ndarray) -> np.ndarray:
-    """Return where values are missing; for numbers, only of which examples."""
+    """Return of which examples a value is missing."""
     if array.dtype.kind in "fcmM":
         pieces = [array[start : start + PIECE] for start in range(0, len(array), PIECE)]
         return np.concatenate([_unequal(piece) for piece in pieces])
     if array.dtype.kind == "O":
         found = [value is None or _is_nan(value) for value in array.ravel().tolist()]
-        return np.array(found).reshape(array.shape)
+        return _of_any(np.array(found).reshape(array.shape))
     return np.zeros(len(array), dtype=bool)
 
 
 def _unequal(piece: np.ndarray) -> np.ndarray:
     # NaN and NaT differ from themselves.
-    return (piece != piece).reshape(len(piece), -1).any(1)
+    return _of_any(piece != piece)
 
 
 def _is_nan(value: Any) -> bool:
@@ -183,7 +193,7 @@ class Present:
             return data.iloc[index]
         if isinstance(data, Tensor):
             return data[torch.from_numpy(index)]
-        taken = np.asarray(data)[index]
+        taken = _as_array(data)[index]
         return _as_numbers(taken) if taken.dtype == object else taken
 
     def spread(self, split: str, values: Tensor) -> Tensor:
