@@ -66,8 +66,7 @@ def main() -> None:
         error, square = (np.mean([score[name] for score in scores]) for name in problem.outputs)
         print(f"{what}: wrong diagnoses {error:.3f}, squared error of the largest {square:.3f}")
 
-    problem = problems["few diagnoses"]
-    model = valp.decode(trained(problem, seed=0))
+    model = valp.decode(trained(problem := problems["few diagnoses"], seed=0))
     patients = measured.iloc[splits["test"][:3]]  # they have holes, too
     answer = model(problem.prepare({"cells": patients}))
     for shares, missing in zip(answer["diagnosis"].tolist(), patients.isna().sum(axis=1)):

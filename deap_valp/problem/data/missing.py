@@ -110,8 +110,7 @@ def is_missing(data: Any) -> np.ndarray:
 
 def _of_any(values: np.ndarray) -> np.ndarray:
     """Return of which examples any value is True."""
-    found: np.ndarray = values.reshape(len(values), -1).any(1)
-    return found
+    return np.asarray(values.reshape(len(values), -1).any(1))
 
 
 def _as_array(data: Any) -> np.ndarray:
