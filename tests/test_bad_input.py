@@ -14,6 +14,7 @@ from small_data import (
     first_two,
     frame,
     labels,
+    pictures,
     problem_of,
     size_of,
     slices,
@@ -36,6 +37,12 @@ def spoilt(data: np.ndarray, number: float, row: int = 70) -> np.ndarray:
     bad = data.astype(np.float64)
     bad[row:, ..., -1] = number
     return bad
+
+
+def absent(rows: slice) -> np.ndarray:
+    target = table()
+    target[rows] = math.nan
+    return target
 
 
 def with_label(label: object, row: int) -> np.ndarray:
@@ -62,9 +69,29 @@ def rows(**changed) -> dict:
 
 BAD = {
     # numbers
-    "NaN": (
-        lambda: problem({"x": spoilt(table(), math.nan)}),
-        "port 'x' .*finite.* got nan in row 70, column 3",
+    "NaN in images": (
+        lambda: problem({"x": spoilt(pictures(float), math.nan)}),
+        "port 'x' .*finite.*missing in tables, but not in images, got nan in row 70, column 2",
+    ),
+    "NaN in images of float32": (
+        lambda: problem({"x": spoilt(pictures(float), math.nan).astype("f4")}),
+        "got nan in row 70",
+    ),
+    "masked images": (
+        lambda: problem({"x": np.ma.masked_equal(pictures(), 7)}),
+        "missing in tables, but not in images",
+    ),
+    "infinity beside NaN": (
+        lambda: problem({"x": spoilt(spoilt(table(), math.nan, 50), math.inf)}),
+        "port 'x' .*got inf in row 70, column 3",
+    ),
+    "no value of a column": (
+        lambda: problem({"x": spoilt(table(), math.nan, 0)}),
+        "port 'x' .*at least one value of each column in the training split, .*column 3",
+    ),
+    "no category of a column": (
+        lambda: problem({"x": frame().assign(colour=None)}),
+        "port 'x' .*at least one value of each column .*column 'colour'",
     ),
     "infinity": (
         lambda: problem({"x": spoilt(table(), -math.inf)}),
@@ -74,23 +101,15 @@ BAD = {
         lambda: problem({"x": spoilt(table(), 1e39)}),
         r"port 'x' .*fit float32, got 1e\+39 in row 70",
     ),
-    "NaN in float32": (
-        lambda: problem({"x": spoilt(table(), math.nan).astype("f4")}),
-        "got nan in row 70",
-    ),
-    "NaN far down": (
+    "infinity far down": (
         lambda: problem(
-            {"x": spoilt(table(2, 5000), math.nan, 4321)}, {"y": Classification(labels(5000))}
+            {"x": spoilt(table(2, 5000), math.inf, 4321)}, {"y": Classification(labels(5000))}
         ),
         "row 4321",
     ),
-    "NaN in a target": (
-        lambda: output(Regression(spoilt(table(), math.nan))),
-        "port 'y' .*got nan in row 70",
-    ),
-    "NaN in a frame": (
-        lambda: problem({"x": frame().replace({"colour": {"red": None}})}),
-        "port 'x' .*row 0, column 'colour'",
+    "infinity in a target": (
+        lambda: output(Regression(spoilt(table(), math.inf))),
+        "port 'y' .*got inf in row 70",
     ),
     "complex": (lambda: problem({"x": table() + 1j}), "port 'x' needs numbers, .*got complex128"),
     "complex in a frame": (
@@ -150,17 +169,59 @@ BAD = {
         r"needs a target .*\['x', 'z'\]",
     ),
     # labels
-    "NaN label": (
-        lambda: output(Classification(with_label(math.nan, 50))),
-        "port 'y' .*label.*, got nan in row 50",
-    ),
+    **{
+        f"no target in {split}": (
+            lambda split=split: problem(
+                outputs={"y": Regression(absent(slices()[split]))}, splits=slices()
+            ),
+            f"output 'y' needs a target .*each split, got none among the .* of split '{split}'",
+        )
+        for split in slices()
+    },
     "no label": (
-        lambda: output(Classification(pd.Series(with_label(None, 50)))),
-        "port 'y' .*got None in row 50",
+        lambda: output(Classification([None] * SIZE)),
+        "output 'y' needs a target .*at least one example of each split",
     ),
-    "missing label": (
-        lambda: output(Classification(pd.Series(with_label(pd.NA, 50)))),
-        "port 'y' .*row 50",
+    "no weight": (
+        lambda: output(Classification(labels(), example_weights=np.zeros(SIZE))),
+        "output 'y' needs a target of positive weight",
+    ),
+    "label of generation": (
+        lambda: output(Generation(labels=with_label(None, 50))),
+        "port 'y' .*label for every example, got None in row 50",
+    ),
+    # weights of examples and classes
+    "lengths of weights": (
+        lambda: output(Classification(labels(), example_weights=np.ones(50))),
+        "same number of examples, got x 120, y 50, y 120",
+    ),
+    "negative weight": (
+        lambda: output(Regression(table(), example_weights=[-1.0] * SIZE)),
+        "output 'y' needs finite example_weights from 0 on, got -1.0 in row 0",
+    ),
+    "NaN weight": (
+        lambda: output(Generation(example_weights=spoilt(np.ones((SIZE, 1)), math.nan)[:, 0])),
+        "finite example_weights from 0 on, got nan in row 70",
+    ),
+    "weights that are words": (
+        lambda: output(Regression(table(), example_weights=["much"] * SIZE)),
+        "output 'y' needs example_weights as numbers",
+    ),
+    "columns of weights": (
+        lambda: output(Regression(table(), example_weights=np.ones((SIZE, 2)))),
+        r"one number of example_weights for each of 120 examples, got shape \(120, 2\)",
+    ),
+    "word for class weights": (
+        lambda: Classification(labels(), class_weights="equal"),
+        "class_weights as 'balanced' or a mapping of numbers by label, got 'equal'",
+    ),
+    "class weight": (
+        lambda: Classification(labels(), class_weights={5: 0}),
+        "class_weights that are positive and finite, got 0 for 5",
+    ),
+    "unknown class weight": (
+        lambda: output(Classification(labels(), class_weights={9: 2.0})),
+        r"output 'y' needs class_weights of its classes \[5, 6, 7\], got 9",
     ),
     "complex label": (lambda: output(Classification(labels() + 1j)), "port 'y' needs labels"),
     "unhashable label": (
@@ -319,9 +380,9 @@ BAD = {
         lambda: problem().prepare({"x": table(3)}),
         r"port 'x' needs examples of shape \(4,\), got \(3,\)",
     ),
-    "NaN in new data": (
-        lambda: problem().prepare({"x": spoilt(table(), math.nan)}),
-        "port 'x' .*got nan in row 70",
+    "NaN in new images": (
+        lambda: problem({"x": pictures(float)}).prepare({"x": spoilt(pictures(float), math.nan)}),
+        "port 'x' .*not in images, got nan in row 70",
     ),
     "array for a frame": (
         lambda: problem({"x": frame()}).prepare({"x": table()}),

@@ -9,7 +9,13 @@ from torch import Tensor
 
 from ..genome.diagnosis import Dependency
 from .registry import metric
-from .representations import compare_with_providers, representations, target_columns
+from .representations import (
+    Sources,
+    compare_with_providers,
+    outputs_alike,
+    representations,
+    target_columns,
+)
 from .subject import Subject
 
 
@@ -21,19 +27,26 @@ def dependency(subject: Subject) -> dict[tuple[str, str], Dependency]:
     examples. The result is the share of the target's variance that it explains on the other half,
     at least 0, beside the same from the results of the sub-network's providers side by side.
     """
-    targets = [target_columns(subject, output) for output in subject.model.outputs]
-    wanted = torch.cat(targets, 1)
-    widths = [target.shape[1] for target in targets]
+    told: dict[Sources, dict[str, float]] = {}
+    for outputs, rows in outputs_alike(subject):
+        targets = [target_columns(subject, output) for output in outputs]
+        for key, values in representations(subject).items():
+            found = _explained(values if rows is None else values[rows], targets)
+            told.setdefault(key, {}).update(zip(outputs, found, strict=True))
+    return compare_with_providers(subject, told)
+
+
+def _explained(values: Tensor, targets: Sequence[Tensor]) -> list[float]:
+    """Return the share of each target that a ridge regression explains; 0 of fewer than 4 rows."""
+    wanted, widths = torch.cat(list(targets), 1), [target.shape[1] for target in targets]
+    if len(wanted) < 4:
+        return [0.0] * len(targets)
     half = len(wanted) // 2
     spreads = _sum_squares(wanted[half:] - wanted[half:].mean(0), widths)
-
-    def explained(values: Tensor) -> dict[str, float]:
-        predicted = ridge(values[:half], wanted[:half], values[half:])
-        shares = 1 - _sum_squares(predicted - wanted[half:], widths) / spreads.clamp(min=1e-12)
-        return dict(zip(subject.model.outputs, shares.clamp(min=0).tolist(), strict=True))
-
-    told = {key: explained(values) for key, values in representations(subject).items()}
-    return compare_with_providers(subject, told)
+    predicted = ridge(values[:half], wanted[:half], values[half:])
+    shares = 1 - _sum_squares(predicted - wanted[half:], widths) / spreads.clamp(min=1e-12)
+    explained: list[float] = shares.clamp(min=0).tolist()
+    return explained
 
 
 def _sum_squares(values: Tensor, widths: Sequence[int]) -> Tensor:

@@ -8,6 +8,7 @@ References:
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
@@ -21,7 +22,7 @@ Place = tuple[str, str]
 
 
 def functional_gradients(
-    model: Model, problem: Problem, data: Split
+    model: Model, problem: Problem, data: Split, rows: Mapping[str, Tensor | None]
 ) -> tuple[dict[str, Tensor], dict[Place, Tensor]]:
     """Return what a model computes on some examples, and its functional gradients there.
 
@@ -31,9 +32,16 @@ def functional_gradients(
     drawn. The model is not changed: a copy gets an entry bias for each example, and one backward
     pass for each output gives the gradients of all receivers at once.
 
+    Args:
+        model: The model.
+        problem: The problem, which has the losses.
+        data: The examples.
+        rows: By output, the examples that have a target of it; None where all have one.
+
     Returns:
         The features and results by component, shape (examples, width), and the gradients by
-        (receiver, output that it reaches), shape (examples, rows of the receiver).
+        (receiver, output that it reaches), shape (examples with a target of the output, rows of the
+        receiver).
     """
     twin = copy.copy(model)
     twin.tensors = {key: tensor.detach() for key, tensor in model.tensors.items()}
@@ -44,7 +52,8 @@ def functional_gradients(
     latents, gradients = Latents("reconstruct"), {}
     with torch.enable_grad():
         results = twin.run(data.inputs, latents)
-        losses = sub_losses(model, problem)(results, data.targets, latents).unbind()
+        losses_of = sub_losses(model, problem, data.weights)
+        losses = losses_of(results, data.targets, latents, data.weights).unbind()
     for output, loss in zip(model.outputs, losses, strict=True):
         receivers = [name for name in model.order if output in model.behind(name)]
         found = torch.autograd.grad(
@@ -54,7 +63,10 @@ def functional_gradients(
             allow_unused=True,
             materialize_grads=True,
         )
+        chosen = rows[output]
         for name, gradient in zip(receivers, found, strict=True):
+            if chosen is not None:
+                gradient = gradient[chosen]
             # The loss is a mean over the examples; the loss of each example alone is meant.
-            gradients[name, output] = gradient * -data.size
+            gradients[name, output] = gradient * -len(gradient)
     return {name: result.detach() for name, result in results.items()}, gradients

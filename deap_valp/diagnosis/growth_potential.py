@@ -23,7 +23,7 @@ from ..genome import (
 )
 from ..genome.kinds import KINDS
 from ..training.model import Model
-from .probe import Gradients, Probe, Reading, Units, products
+from .probe import Gradients, Reading, Units, gains, products
 from .registry import metric
 from .subject import Subject
 
@@ -54,8 +54,8 @@ def growth_potential(subject: Subject) -> dict[tuple[str, str], Growth]:
             continue
         reading = Reading.of(subject, provider)
         units = Units.drawn(reading, subject.seed)
-        linear = Probe(reading.fitted, reading.held).gains(wanted)
-        nonlinear = Probe(units(reading.fitted), units(reading.held)).gains(wanted)
+        linear = gains(reading.fitted, reading.held, wanted)
+        nonlinear = gains(units(reading.fitted), units(reading.held), wanted)
         for receiver, output in wanted.places:
             place = receiver, output
             found[Connection(provider, receiver), output] = Growth(
@@ -85,15 +85,14 @@ def pair_potential(subject: Subject) -> dict[tuple[str, str], Gain]:
     gradients = Gradients.of(subject)
     readings = {name: Reading.of(subject, name) for name in set(chain(*pairs))}
     outputs = gradients.at(subject.model.outputs)
-    lacking = outputs.side_by_side(outputs.fitted)
+    lacking = outputs.lacking(subject.examples("train").size)
     found: dict[tuple[str, str], Gain] = {}
     for one, other in pairs:
         free = set(wiring.free(one)) & set(wiring.free(other))
         wanted = gradients.at({name for name in free if wiring.joins_through((one, other), name)})
         if wanted.places:
-            probe = Probe(*products(readings[one], readings[other], lacking))
-            gains = probe.gains(wanted)
-            for (receiver, output), gain in gains.items():
+            features = products(readings[one], readings[other], lacking)
+            for (receiver, output), gain in gains(*features, wanted).items():
                 found[Join(one, other, receiver), output] = gain
     return found
 

@@ -8,7 +8,13 @@ from torch import Tensor
 
 from ..genome.diagnosis import Dependency
 from .registry import metric
-from .representations import compare_with_providers, representations, target_columns
+from .representations import (
+    Sources,
+    compare_with_providers,
+    outputs_alike,
+    representations,
+    target_columns,
+)
 from .subject import Subject
 
 CELLS = 6
@@ -23,13 +29,13 @@ def mutual_information(subject: Subject) -> dict[tuple[str, str], Dependency]:
     corrected for the number of cells (Miller-Madow), and at least 0. It stands beside the same from
     the results of the sub-network's providers side by side.
     """
-    targets = {}
-    for output in subject.model.outputs:
-        targets[output] = cells_of(target_columns(subject, output), 1)
-    told = {}
-    for key, values in representations(subject).items():
-        own = cells_of(values, 2)
-        told[key] = {output: information(own, target) for output, target in targets.items()}
+    told: dict[Sources, dict[str, float]] = {}
+    for outputs, rows in outputs_alike(subject):
+        targets = {output: cells_of(target_columns(subject, output), 1) for output in outputs}
+        for key, values in representations(subject).items():
+            own = cells_of(values if rows is None else values[rows], 2)
+            found = {output: information(own, target) for output, target in targets.items()}
+            told.setdefault(key, {}).update(found)
     return compare_with_providers(subject, told)
 
 

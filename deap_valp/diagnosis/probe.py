@@ -6,8 +6,8 @@ remembers its examples has nothing to show.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
@@ -158,6 +158,8 @@ class Gradients:
         held: By place, the columns of the validation examples.
         energies: By place, the mean square of the validation examples' gradients about that mean,
             over all rows, those outside the directions too.
+        examples: By output, the training and the validation examples that have a target of it;
+            None where all have one. The columns of a place have a row for each of them.
     """
 
     places: tuple[Place, ...]
@@ -166,6 +168,7 @@ class Gradients:
     fitted: Mapping[Place, Tensor]
     held: Mapping[Place, Tensor]
     energies: Mapping[Place, Tensor]
+    examples: Mapping[str, tuple[Tensor | None, Tensor | None]]
 
     @classmethod
     def of(cls, subject: Subject) -> Gradients:
@@ -181,12 +184,52 @@ class Gradients:
             fitted[place] = (gradient - mean) @ axes[place]
             held[place] = validation[place] @ axes[place]
             energies[place] = (validation[place] - mean).square().sum(1).mean()
-        return cls(tuple(training), axes, means, fitted, held, energies)
+        examples = {
+            output: (subject.rows("train", output), subject.rows("validation", output))
+            for output in subject.model.outputs
+        }
+        return cls(tuple(training), axes, means, fitted, held, energies, examples)
 
     def at(self, receivers: Collection[str]) -> Gradients:
         """Return the gradients of these receivers."""
-        places = tuple(place for place in self.places if place[0] in receivers)
-        return Gradients(places, self.axes, self.means, self.fitted, self.held, self.energies)
+        return self._only(place for place in self.places if place[0] in receivers)
+
+    def of_place(self, place: Place) -> Gradients:
+        """Return the gradients of one receiver and output."""
+        return self._only([place])
+
+    def alike(self) -> list[Gradients]:
+        """Return the gradients in groups of outputs that have targets of the same examples."""
+        groups: dict[str | None, list[Place]] = {}
+        for place in self.places:
+            whole = self.examples[place[1]] == (None, None)
+            groups.setdefault(None if whole else place[1], []).append(place)
+        return [self._only(places) for places in groups.values()]
+
+    def _only(self, places: Iterable[Place]) -> Gradients:
+        return replace(self, places=tuple(places))
+
+    def with_targets(self, fitted: Tensor, held: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the training and validation examples that a group of ``alike`` has targets of."""
+        training, validation = self.examples[self.places[0][1]]
+        return (
+            fitted if training is None else fitted[training],
+            held if validation is None else held[validation],
+        )
+
+    def lacking(self, examples: int) -> Tensor:
+        """Return ``fitted`` of all places side by side, 0 for training examples without a target.
+
+        Args:
+            examples: Number of training examples.
+        """
+        columns = []
+        for place in self.places:
+            part, training = self.fitted[place], self.examples[place[1]][0]
+            if training is not None:
+                part = part.new_zeros(examples, part.shape[1]).index_copy_(0, training, part)
+            columns.append(part)
+        return torch.cat(columns, -1)
 
     def side_by_side(self, columns: Mapping[Place, Tensor]) -> Tensor:
         """Return the columns of all places as one tensor."""
@@ -201,6 +244,20 @@ class Gradients:
 
 
 # ---- probes --------------------------------------------------------------------------------------
+
+
+def gains(fitted: Tensor, held: Tensor, wanted: Gradients) -> dict[Place, Gain]:
+    """Return what probes of these features gain, each on the examples with a target of its output.
+
+    Args:
+        fitted: Features of the training examples, shape (examples, features).
+        held: Features of the validation examples.
+        wanted: What the probes predict.
+    """
+    found: dict[Place, Gain] = {}
+    for group in wanted.alike():
+        found |= Probe(*group.with_targets(fitted, held)).gains(group)
+    return found
 
 
 class Probe:

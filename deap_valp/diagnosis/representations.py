@@ -42,9 +42,24 @@ def compare_with_providers(
     return pairs
 
 
+def outputs_alike(subject: Subject) -> list[tuple[list[str], Tensor | None]]:
+    """Return outputs that have targets of the same examples, and which examples: None for all."""
+    outputs = subject.model.outputs
+    rows = {output: subject.rows("validation", output) for output in outputs}
+    whole = [output for output in outputs if rows[output] is None]
+    groups: list[tuple[list[str], Tensor | None]] = [(whole, None)] if whole else []
+    groups += [([output], found) for output, found in rows.items() if found is not None]
+    return groups
+
+
 def target_columns(subject: Subject, output: str) -> Tensor:
-    """Return the target as numbers, shape (examples, columns); a class becomes indicators."""
-    target = subject.data.targets[output]
+    """Return the target as numbers, shape (examples, columns); a class becomes indicators.
+
+    The examples are those that have a target.
+    """
+    target, rows = subject.data.targets[output], subject.rows("validation", output)
+    if rows is not None:
+        target = target[rows]
     if target.dim() > 1:
         return target
     classes = subject.model.components[output].width

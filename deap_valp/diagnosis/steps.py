@@ -50,10 +50,11 @@ def connection_step(subject: Subject, provider: str, place: Place) -> Connection
         provider: An input or a sub-network.
         place: A receiver, and an output that it reaches.
     """
-    reading = Reading.of(subject, provider)
-    read = _block(Probe(reading.fitted, reading.held), Gradients.of(subject), place)
+    reading, wanted = Reading.of(subject, provider), Gradients.of(subject).of_place(place)
+    probe = Probe(*wanted.with_targets(reading.fitted, reading.held))
+    read = _block(probe, wanted, place)
     block = read @ reading.axes.T
-    return ConnectionStep(block, -block @ reading.mean)
+    return ConnectionStep(block, -block @ reading.mean - read @ probe.mean)
 
 
 def network_step(subject: Subject, provider: str, place: Place) -> NetworkStep:
@@ -65,9 +66,9 @@ def network_step(subject: Subject, provider: str, place: Place) -> NetworkStep:
         place: A receiver, and an output that it reaches.
     """
     reading = Reading.of(subject, provider)
-    units = Units.drawn(reading, subject.seed)
-    probe = Probe(units(reading.fitted), units(reading.held))
-    block = _block(probe, Gradients.of(subject), place)
+    units, wanted = Units.drawn(reading, subject.seed), Gradients.of(subject).of_place(place)
+    probe = Probe(*wanted.with_targets(units(reading.fitted), units(reading.held)))
+    block = _block(probe, wanted, place)
     read = (reading.axes @ units.weights).T
     return NetworkStep(read, units.bias - read @ reading.mean, block, -block @ probe.mean)
 

@@ -57,12 +57,22 @@ class Subject:
         dtype = next(self.model.parameters()).dtype
         inputs = {name: _as(value, dtype) for name, value in data.inputs.items()}
         targets = {name: _as(value, dtype) for name, value in data.targets.items()}
-        return Split(inputs, targets, data.size)
+        weights = {name: _as(value, dtype) for name, value in data.weights.items()}
+        return Split(inputs, targets, data.size, weights)
 
     @cached_property
     def data(self) -> Split:
         """The validation examples that metrics share."""
         return self.examples("validation")
+
+    def rows(self, split: str, output: str) -> Tensor | None:
+        """Return which examples of a split have a target of an output; None where all have one."""
+        return self._rows[split][output]
+
+    @cached_property
+    def _rows(self) -> dict[str, dict[str, Tensor | None]]:
+        splits = {"train": self.examples("train"), "validation": self.data}
+        return {name: _rows_with_targets(data, self.model.outputs) for name, data in splits.items()}
 
     @cached_property
     def _intact(self) -> tuple[dict[str, Tensor], Latents]:
@@ -90,21 +100,24 @@ class Subject:
 
     @cached_property
     def gradients(self) -> dict[str, tuple[dict[str, Tensor], dict[Place, Tensor]]]:
-        """By split ("train", "validation"), results and functional gradients."""
+        """By split ("train", "validation"), results and functional gradients.
+
+        The gradients of an output are those of the examples that have a target of it.
+        """
         splits = {"train": self.examples("train"), "validation": self.data}
         return {
-            name: functional_gradients(self.model, self.problem, data)
+            name: functional_gradients(self.model, self.problem, data, self._rows[name])
             for name, data in splits.items()
         }
 
     @cached_property
     def _sub_losses(self) -> Callable[..., Tensor]:
-        return sub_losses(self.model, self.problem)
+        return sub_losses(self.model, self.problem, self.data.weights)
 
     @cached_property
     def intact_losses(self) -> Tensor:
         """Validation loss of every output of the unchanged model, shape (outputs,)."""
-        return self._sub_losses(self.intact, self.data.targets, self._intact[1])
+        return self._sub_losses(self.intact, self.data.targets, self._intact[1], self.data.weights)
 
     def losses(
         self,
@@ -122,7 +135,7 @@ class Subject:
         latents = Latents("reconstruct")
         latents.moments.update(self._intact[1].moments)
         results = changed.run(known or self.intact, latents, order)
-        return self._sub_losses(results, self.data.targets, latents)
+        return self._sub_losses(results, self.data.targets, latents, self.data.weights)
 
     @cached_property
     def intact_performance(self) -> dict[str, float]:
@@ -130,8 +143,15 @@ class Subject:
         return {output: self.performance(output, self.intact) for output in self.model.outputs}
 
     def performance(self, output: str, results: Mapping[str, Tensor]) -> float:
-        """Return the accuracy of a classification, otherwise the mean squared error."""
-        return self.problem.outputs[output].performance(results[output], self.data.targets[output])
+        """Return the accuracy of a classification, otherwise the mean squared error.
+
+        It is that of the examples that have a target, each counting the same.
+        """
+        head, target = results[output], self.data.targets[output]
+        rows = self.rows("validation", output)
+        if rows is not None:
+            head, target = head[rows], target[rows]
+        return self.problem.outputs[output].performance(head, target)
 
     def outputs_behind(self, name: str) -> list[str]:
         """Return the outputs that can be reached from a component."""
@@ -157,9 +177,9 @@ class Subject:
             if output in self.model.outputs:
                 before = self.intact_performance[output]
                 after = self.performance(output, results)
-                relevance[name, output] = loss_ratio(
-                    self.problem, output, before, after, self.data.size
-                )
+                rows = self.rows("validation", output)
+                examples = self.data.size if rows is None else len(rows)
+                relevance[name, output] = loss_ratio(self.problem, output, before, after, examples)
         return relevance
 
 
@@ -175,6 +195,15 @@ def loss_ratio(problem: Problem, output: str, before: float, after: float, examp
         least = 1e-12
         ratio = max(after, least) / max(before, least)
     return min(ratio, CAP) if np.isfinite(ratio) else CAP
+
+
+def _rows_with_targets(data: Split, outputs: Sequence[str]) -> dict[str, Tensor | None]:
+    """Return by output which examples have a target; None where all have one."""
+    found: dict[str, Tensor | None] = dict.fromkeys(outputs)
+    for output, weights in data.weights.items():
+        if not weights.all():
+            found[output] = weights.nonzero()[:, 0]
+    return found
 
 
 def _as(value: Tensor, dtype: torch.dtype) -> Tensor:

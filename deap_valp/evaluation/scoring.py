@@ -28,7 +28,7 @@ def score_model(model: Model, problem: Problem, split: str, chunk: int = CHUNK) 
     """Return the score of every output of a decoded VALP on a split; lower is better.
 
     Predictions are made with each latent at its mean. A generation output is scored by samples
-    that are generated from noise.
+    that are generated from noise. An output is scored on the examples that have a target of it.
 
     Args:
         model: The decoded individual.

@@ -236,8 +236,10 @@ def _resolution(problem: Problem) -> dict[str, float]:
 
     An error rate has: with 100 examples it changes by 0.01 at least.
     """
-    size = problem.split("validation").size
-    found = {name: output.score_step(size) for name, output in problem.outputs.items()}
+    found = {
+        name: output.score_step(len(output.targets["validation"]))
+        for name, output in problem.outputs.items()
+    }
     return {name: step for name, step in found.items() if step}
 
 

@@ -2,16 +2,36 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Hashable, Mapping
+from typing import Any
+
+import numpy as np
 from torch import Tensor
 
+from ..errors import ProblemError
 from ..genome.ports import DISCRETE, VALUES, Output
 from .data.arrays import class_indices
-from .losses import CrossEntropy
-from .outputs import Binding, OutputKind
+from .losses import CrossEntropy, LossFunction
+from .outputs import Binding, OutputKind, ScoreFunction
 
 
 class Classification(OutputKind):
-    """One class per example, of any hashable labels; scored by the error rate, 1 - accuracy."""
+    """One class per example, of any hashable labels; scored by the error rate, 1 - accuracy.
+
+    An example has no target where its label is None or NaN; -1 is a class like any other.
+
+    Args:
+        target: One label per example.
+        loss: As for every kind.
+        score: As for every kind.
+        loss_weight: As for every kind.
+        example_weights: As for every kind.
+        class_weights: Factors by which the examples of each class count in the loss: a mapping of
+            positive numbers by label, 1 for those it does not name, or ``"balanced"`` for factors
+            that let all classes count the same over the training split. Like weights of examples,
+            they do not change the score.
+    """
 
     kind = "classification"
     takes = frozenset({VALUES, DISCRETE})
@@ -19,14 +39,64 @@ class Classification(OutputKind):
     default_loss = CrossEntropy()
     score_name = "error rate"
 
+    def __init__(
+        self,
+        target: Any,
+        *,
+        loss: LossFunction | None = None,
+        score: ScoreFunction | None = None,
+        loss_weight: float = 1.0,
+        example_weights: Any = None,
+        class_weights: str | Mapping[Hashable, float] | None = None,
+    ):
+        super().__init__(
+            target,
+            loss=loss,
+            score=score,
+            loss_weight=loss_weight,
+            example_weights=example_weights,
+        )
+        _check_class_weights(class_weights)
+        self._class_weights = class_weights
+        self._factors: np.ndarray | None = None
+
     def encode(self, binding: Binding) -> tuple[Output, dict[str, Tensor]]:
         """Return the port, and the class index of each example of each split."""
         self.classes, targets = class_indices(binding.port, self._target, binding.rows)
+        self._factors = self._factors_of(binding, targets["train"])
         return Output(self.kind, len(self.classes)), targets
 
+    def _factors_of(self, binding: Binding, training: Tensor) -> np.ndarray | None:
+        """Return the weight of each class."""
+        if self._class_weights is None:
+            return None
+        if isinstance(self._class_weights, Mapping):
+            unknown = [label for label in self._class_weights if label not in self.classes]
+            if unknown:
+                raise ProblemError(
+                    f"output {binding.port!r} needs class_weights of its classes "
+                    f"{list(self.classes)}, got {unknown[0]!r}"
+                )
+            return np.array([self._class_weights.get(label, 1.0) for label in self.classes])
+        counts = np.ones(len(training))
+        if self._example_weights is not None:
+            given = np.asarray(self._example_weights, dtype=np.float64).reshape(-1)
+            counts = given[binding.rows["train"]]
+        totals = np.bincount(training.numpy(), counts, len(self.classes))
+        return totals.mean() / totals
+
+    def class_factors(self, split_name: str) -> np.ndarray | None:
+        """Return the weight of the class of each example of a split that has one."""
+        if self._factors is None:
+            return None
+        return self._factors[self.targets[split_name].numpy()]
+
     def constant_head(self) -> Tensor:
-        """Return the logarithms of the class frequencies."""
-        return self.targets["train"].bincount().float().div(len(self.targets["train"])).log()
+        """Return the logarithms of the class frequencies, by the weights of the examples."""
+        target, weights = self.targets["train"], self.weights["train"]
+        if weights is None:
+            return target.bincount().float().div(len(target)).log()
+        return target.bincount(weights.double()).div(len(target)).log().float()
 
     def default_score(self, prediction: Tensor, split_name: str) -> float:
         """Return the share of examples whose likeliest class is wrong."""
@@ -44,3 +114,20 @@ class Classification(OutputKind):
     def predict(port: Output, head: Tensor) -> Tensor:
         """Return class probabilities."""
         return head.softmax(-1)
+
+
+def _check_class_weights(weights: Any) -> None:
+    if weights is None or (isinstance(weights, str) and weights == "balanced"):
+        return
+    if not isinstance(weights, Mapping):
+        raise ProblemError(
+            "Classification needs class_weights as 'balanced' or a mapping of numbers by label, "
+            f"got {weights!r}"
+        )
+    for label, weight in weights.items():
+        number = isinstance(weight, (int, float, np.number)) and not isinstance(weight, bool)
+        if not number or not 0 < weight < math.inf:
+            raise ProblemError(
+                "Classification needs class_weights that are positive and finite, got "
+                f"{weight!r} for {label!r}"
+            )

@@ -23,7 +23,8 @@ class Generation(Numbers):
     """New rows like the target's; scored by the Fréchet distance of generated to real rows.
 
     The Fréchet distance compares the means and covariances of two sets of features; it is 0 where
-    both are equal. The real rows are those of the split that is scored.
+    both are equal. The real rows are those of the split that is scored, without those of which a
+    number is missing.
 
     Args:
         target: The real data; None stands for the problem's only input.
@@ -38,6 +39,7 @@ class Generation(Numbers):
         loss_weight: As for every kind.
         kl_weight: Factor of the KL part of the loss. Below 1, targets of little variance keep their
             latents, which the KL part would otherwise switch off.
+        example_weights: As for every kind. They weigh the KL part too.
 
     References:
         Paper III (loss), VI-A (sampling images like the data's).
@@ -59,9 +61,15 @@ class Generation(Numbers):
         score: ScoreFunction | None = None,
         loss_weight: float = 1.0,
         kl_weight: float = 1.0,
+        example_weights: Any = None,
     ):
         super().__init__(
-            target, standardize=standardize, loss=loss, score=score, loss_weight=loss_weight
+            target,
+            standardize=standardize,
+            loss=loss,
+            score=score,
+            loss_weight=loss_weight,
+            example_weights=example_weights,
         )
         if not 0 <= kl_weight < math.inf:
             raise ProblemError(f"Generation needs a finite kl_weight from 0 on, got {kl_weight}")
@@ -88,15 +96,20 @@ class Generation(Numbers):
             named["features"] = self._features
         return named
 
+    def target_of(self, binding: Binding) -> Any:
+        """Return the target, which is the problem's only input where none was given."""
+        if self._target is not None:
+            return self._target
+        if len(binding.inputs) != 1:
+            raise ProblemError(
+                f"output {binding.port!r} needs a target where there are several inputs "
+                f"({sorted(binding.inputs)})"
+            )
+        (target,) = binding.inputs.values()
+        return target
+
     def encode(self, binding: Binding) -> tuple[Output, dict[str, Tensor]]:
         """Return the port with its units, and the targets of each split in training units."""
-        if self._target is None:
-            if len(binding.inputs) != 1:
-                raise ProblemError(
-                    f"output {binding.port!r} needs a target where there are several inputs "
-                    f"({sorted(binding.inputs)})"
-                )
-            (self._target,) = binding.inputs.values()
         if self._labels is not None:
             self.classes, self._classes_of_rows = class_indices(
                 binding.port, self._labels, binding.rows

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Hashable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -16,8 +16,18 @@ from ..device import one_thread
 from ..errors import ProblemError, RegistrationError
 from ..genome.ports import DISCRETE, OUTPUT_KINDS, SAMPLES, VALUES, Output
 from ..text import place_of
-from .data.splits import Rows, refuse_unknown_split
-from .losses import LossFunction, LossWithGradient, with_gradient
+from .data.arrays import length_of
+from .data.missing import Present, checked_weights, is_missing, mean_one
+from .data.splits import SPLITS, Rows, refuse_unknown_split
+from .losses import (
+    LossFunction,
+    LossWithGradient,
+    WeightedLoss,
+    WeightedWithGradient,
+    weighted,
+    weighted_with_gradient,
+    with_gradient,
+)
 
 ScoreFunction = Callable[[Tensor, Tensor], float]
 """From predictions and targets, in the user's units, to a number to minimise."""
@@ -29,7 +39,7 @@ class Binding:
 
     Attributes:
         port: The name of the output.
-        rows: The rows of each split.
+        rows: The rows of each split that have a target and count.
         wish: The problem's ``standardize`` for this port; None stands for the default rule.
         inputs: The user's arrays of the model inputs.
     """
@@ -48,6 +58,9 @@ class OutputKind:
     ``constant_head`` and ``performance``, or inherits them from another kind. ``Problem`` binds a
     copy, so one object can serve several problems.
 
+    A kind sees only examples that have a target. The others, of which a value of the target is
+    missing (NaN, None, masked) or whose weight is 0, count for the other outputs of the problem.
+
     Args:
         target: One row per example.
         loss: A loss in place of the kind's. It gets the head and the target of a batch, in training
@@ -56,6 +69,9 @@ class OutputKind:
             tensors on the CPU in the user's units (class indices for classes), and returns a number
             to minimise.
         loss_weight: Factor of this output's loss in the sum of all losses.
+        example_weights: One number from 0 on for each example, by which it counts in the loss. Only
+            their ratios matter. They do not change scores, except that an example of weight 0 is
+            left out everywhere.
 
     Attributes:
         kind: Name of the kind, by which a VALP and its file refer to it.
@@ -67,7 +83,10 @@ class OutputKind:
             gradient in closed form.
         score_name: What the score is called, for plots.
         port: What a VALP knows of this output.
-        targets: The targets of each split, in training units.
+        targets: The targets of each split, in training units, of the examples that have one.
+        weights: By split, the weights of these examples in the loss, 1 on average; None where all
+            weigh the same.
+        present: Which examples have a target.
         baseline: The loss, in training units, of the best constant prediction on the training
             split.
         loss_weight: Factor of this output's loss in the sum of all losses.
@@ -87,6 +106,8 @@ class OutputKind:
     score_name: str = "score"
     port: Output
     targets: Mapping[str, Tensor]
+    weights: Mapping[str, Tensor | None]
+    present: Present
     baseline: float
     classes: tuple[Hashable, ...] = ()
     _name: str
@@ -105,6 +126,7 @@ class OutputKind:
         loss: LossFunction | None = None,
         score: ScoreFunction | None = None,
         loss_weight: float = 1.0,
+        example_weights: Any = None,
     ):
         self._refuse_uncallable(loss=loss, score=score)
         if not (isinstance(loss_weight, (int, float, np.floating)) and 0 < loss_weight < math.inf):
@@ -113,6 +135,7 @@ class OutputKind:
             )
         self.loss_weight = float(loss_weight)
         self._target = target
+        self._example_weights = example_weights
         self._loss, self._score = loss, score
         if score is not None:
             name = getattr(score, "__name__", "")
@@ -129,7 +152,7 @@ class OutputKind:
 
     def arrays(self) -> tuple[Any, ...]:
         """Return the user's arrays that must have one row per example."""
-        return () if self._target is None else (self._target,)
+        return tuple(given for given in (self._target, self._example_weights) if given is not None)
 
     def functions(self) -> dict[str, Callable[..., Any]]:
         """Return the user's own functions by the name of their argument."""
@@ -144,10 +167,40 @@ class OutputKind:
             )
         bound = copy.copy(self)
         bound._name = binding.port
-        bound.port, bound.targets = bound.encode(binding)
-        bound._target = None
+        target, weights = self.target_of(binding), None
+        if target is None:  # a kind that has its targets from elsewhere
+            port, data = next(iter(binding.inputs.items()))
+            missing = np.zeros(length_of(port, data), dtype=bool)
+        else:
+            missing = is_missing(target)
+        if self._example_weights is not None:
+            weights = checked_weights(binding.port, self._example_weights, len(missing))
+            missing = missing | (weights == 0)
+        bound.present = Present.of(binding.port, missing, binding.rows)
+        bound._target = None if target is None else bound.present.filled(target)
+        bound.port, bound.targets = bound.encode(replace(binding, rows=bound.present.rows))
+        bound._target = bound._example_weights = None
+        bound.weights = {name: bound._weights_of(name, weights) for name in SPLITS}
         bound.baseline = bound._constant_loss()
         return bound
+
+    def target_of(self, binding: Binding) -> Any:
+        """Return the user's array of targets."""
+        return self._target
+
+    def _weights_of(self, split_name: str, weights: np.ndarray | None) -> Tensor | None:
+        """Return the weights of the examples of a split that have a target, 1 on average."""
+        factors = self.class_factors(split_name)
+        if weights is None and factors is None:
+            return None
+        product = np.ones(len(self.targets[split_name]))
+        if weights is not None:
+            product = weights[self.present.rows[split_name]]
+        return mean_one(product if factors is None else product * factors)
+
+    def class_factors(self, split_name: str) -> np.ndarray | None:
+        """Return factors of the weights of a split's targets, by their value; None for none."""
+        return None
 
     def encode(self, binding: Binding) -> tuple[Output, dict[str, Tensor]]:
         """Return the port, and the targets of each split in training units."""
@@ -162,9 +215,16 @@ class OutputKind:
         # On one thread: more threads add in another order, and every search would depend on their
         # number.
         with one_thread():
-            head, total = self.constant_head(), 0.0
+            head, total, weights = self.constant_head(), 0.0, self.weights["train"]
+            start, weighted_loss = 0, self.weighted_loss
             for target in self.targets["train"].split(1000):
-                total += self._checked_loss(head.expand(len(target), -1), target) * len(target)
+                heads = head.expand(len(target), -1)
+                loss = self._checked_loss(heads, target)
+                if weights is not None:
+                    part = weights[start : start + len(target)]
+                    loss = weighted_loss(heads.clone(), target, part).item()
+                total += loss * len(target)
+                start += len(target)
         return total / len(self.targets["train"])
 
     def _checked_loss(self, head: Tensor, target: Tensor) -> float:
@@ -200,6 +260,16 @@ class OutputKind:
         return with_gradient(self.loss)
 
     @property
+    def weighted_loss(self) -> WeightedLoss:
+        """The mean of weight times loss, from (head, target, one weight per example)."""
+        return weighted(self.loss)
+
+    @property
+    def weighted_loss_with_gradient(self) -> WeightedWithGradient:
+        """The same together with its gradient, in closed form where the loss knows it."""
+        return weighted_with_gradient(self.loss)
+
+    @property
     def divergence_weight(self) -> float:
         """Factor with which the KL divergence of the latents counts in the loss; 0 for no KL part.
 
@@ -213,6 +283,9 @@ class OutputKind:
     def score(self, prediction: Tensor, split_name: str) -> float:
         """Return what the fitness minimises: NaN where a prediction is not finite.
 
+        Predictions for examples without a target are left out. Those with one all count the same,
+        whatever their weights in the loss.
+
         Args:
             prediction: Predictions for the first rows of the split, ``(examples, width)``, in the
                 user's units.
@@ -222,17 +295,32 @@ class OutputKind:
             ProblemError: The predictions have another width, are none or too many, or there is no
                 such split.
         """
+        refuse_unknown_split(split_name)
         prediction = prediction.detach().cpu()
         if prediction.ndim != 2 or prediction.shape[1] != self.port.width or not len(prediction):
             raise ProblemError(
                 f"output {self._name!r} scores predictions (examples, {self.port.width}), "
                 f"got {tuple(prediction.shape)}"
             )
+        prediction = self._with_targets(prediction, split_name)
         if not prediction.isfinite().all():
             return math.nan
         if self._score is not None:
             return float(self._score(prediction, self._real(prediction, split_name)))
         return self.default_score(prediction, split_name)
+
+    def _with_targets(self, prediction: Tensor, split_name: str) -> Tensor:
+        """Return the predictions for examples with a target; samples are for none in particular."""
+        places, size = self.present.places[split_name], self.present.sizes[split_name]
+        if self.draws_samples or places is None or len(prediction) > size:
+            return prediction
+        found = prediction[places[places < len(prediction)]]
+        if not len(found):
+            raise ProblemError(
+                f"output {self._name!r} scores predictions for examples with a target, got "
+                f"{len(prediction)} without any of split {split_name!r}"
+            )
+        return found
 
     def default_score(self, prediction: Tensor, split_name: str) -> float:
         """Return the kind's own score of finite predictions, as ``score`` gets them."""
@@ -259,13 +347,13 @@ class OutputKind:
         target = self._split_targets(split_name)
         if len(prediction) > len(target):
             raise ProblemError(
-                f"output {self._name!r} scores {len(target)} predictions of split {split_name!r}, "
+                f"output {self._name!r} scores {self.present.sizes[split_name]} predictions of "
+                f"split {split_name!r}, "
                 f"got {len(prediction)}"
             )
         return self._in_users_units(target[: len(prediction)])
 
     def _split_targets(self, split_name: str) -> Tensor:
-        refuse_unknown_split(split_name)
         return self.targets[split_name]
 
     def _in_users_units(self, target: Tensor) -> Tensor:

@@ -17,6 +17,7 @@ from ..errors import ProblemError
 from ..genome.ports import Input
 from .checks import Cost, check_ports, common_length, costs_of, wishes_of
 from .data.arrays import Encoding, training_units
+from .data.missing import Imputation
 from .data.splits import SPLITS, Split, refuse_unknown_split, split_rows
 from .data.storage import read_store, refuse_unpicklable, this_process, write_store
 from .outputs import Binding, OutputKind
@@ -40,9 +41,12 @@ class Problem:
     Args:
         inputs: Arrays (numpy, torch, pandas) with one row per example. Arrays of three or more
             dimensions, or of bytes, are images: they are flattened, and bytes divided by 255.
-            Columns of categories become one-hot.
+            Columns of categories become one-hot. Values may be missing (NaN, None, masked) in
+            tables and frames, though not in images: a number becomes the mean of its column over
+            the training split, a category none of those known, and each column with holes in
+            training gets a further feature that is 1 where the value is missing.
         outputs: ``Classification``, ``Regression``, ``Generation`` or a kind of your own around
-            each target.
+            each target. An example without a target for one of them counts for the others.
         splits: Fractions, or the rows of "train", "validation" and "test". Rows are copied, those
             of training in a random order, so that contiguous batches are random ones. A slice is
             used in its order, and without a copy where the array is float32 and not standardised:
@@ -64,6 +68,7 @@ class Problem:
         inputs: What a VALP knows of each input.
         outputs: The output kinds, bound to their targets.
         costs: Functions of an individual by objective name.
+        imputed: Number of missing values of each input.
         loss_scale: Factor of each output's loss in the sum: its weight, divided by its baseline if
             ``normalize``.
     """
@@ -88,9 +93,14 @@ class Problem:
             name: Encoding.of(name, data, rows["train"]) for name, data in inputs.items()
         }
         self.inputs: dict[str, Input] = {}
+        self.imputed: dict[str, int] = {}
+        self._imputations: dict[str, Imputation] = {}
         features = {}
         for name, encoding in self._encodings.items():
-            matrix = encoding.matrix(name, inputs[name])
+            given = encoding.matrix(name, inputs[name])
+            imputation = Imputation.of(name, encoding, given, rows["train"])
+            self._imputations[name], self.imputed[name] = imputation, imputation.count(given)
+            matrix = imputation(given)
             standard, features[name] = training_units(matrix, encoding.image, wishes[name], rows)
             scale = tuple(1 / spread for spread in standard.spread)
             self.inputs[name] = Input(matrix.shape[1], standard.shift, scale)
@@ -115,8 +125,13 @@ class Problem:
 
     def _split_of(self, name: str, features: Mapping[str, Mapping[str, Tensor]]) -> Split:
         inputs = {port: tensors[name] for port, tensors in features.items()}
-        targets = {port: kind.targets[name] for port, kind in self.outputs.items()}
-        return Split(inputs, targets, len(next(iter(inputs.values()))))
+        targets, weights = {}, {}
+        for port, kind in self.outputs.items():
+            targets[port] = kind.present.spread(name, kind.targets[name])
+            weight = kind.present.weights(name, kind.weights[name])
+            if weight is not None:
+                weights[port] = weight
+        return Split(inputs, targets, len(next(iter(inputs.values()))), weights)
 
     @property
     def objectives(self) -> tuple[str, ...]:
@@ -163,6 +178,9 @@ class Problem:
 
         A category that the training split does not have gets a zero in all of its columns.
 
+        What is missing is filled as in the problem's own data, with the same indicators. In a
+        column that had no holes in training it is filled without an indicator.
+
         Args:
             inputs: Arrays or frames by input name, in the form that the problem was made from.
 
@@ -181,7 +199,7 @@ class Problem:
         common_length(inputs, {})
         prepared = {}
         for name, encoding in self._encodings.items():
-            matrix = encoding.matrix(name, inputs[name])
+            matrix = self._imputations[name](encoding.matrix(name, inputs[name]))
             prepared[name] = torch.from_numpy(np.array(matrix, dtype=np.float32))
         return prepared
 
@@ -231,10 +249,23 @@ class Problem:
         return f"<Problem {ports}; {'/'.join(sizes)} examples>"
 
     def __str__(self) -> str:
-        lines = [f"input {name}: {port.width} features" for name, port in self.inputs.items()]
+        lines = []
+        for name, port in self.inputs.items():
+            line = f"input {name}: {port.width} features"
+            if self.imputed[name]:
+                line += f", {self.imputed[name]} missing values imputed"
+            indicators = len(self._imputations[name].indicated)
+            if indicators:
+                line += f", {indicators} features that say where"
+            lines.append(line)
         for name, kind in self.outputs.items():
-            constant = f"constant loss {kind.baseline:.4g}"
-            lines.append(f"output {name}: {kind.kind}, width {kind.port.width}, {constant}")
+            line = f"output {name}: {kind.kind}, width {kind.port.width}, "
+            line += f"constant loss {kind.baseline:.4g}"
+            sizes = kind.present.sizes.items()
+            if any(len(kind.targets[split]) < size for split, size in sizes):
+                shares = [f"{len(kind.targets[split])} of {size}" for split, size in sizes]
+                line += f", targets for {', '.join(shares)} examples"
+            lines.append(line)
         lines += [f"cost {name}" for name in self.costs]
         lines += [f"{name}: {split.size} examples" for name, split in self._splits.items()]
         return "\n".join(lines)

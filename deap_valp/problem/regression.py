@@ -23,6 +23,7 @@ class Numbers(OutputKind):
         loss: As for every kind.
         score: As for every kind.
         loss_weight: As for every kind.
+        example_weights: As for every kind.
     """
 
     default_loss = SquaredError()
@@ -36,8 +37,15 @@ class Numbers(OutputKind):
         loss: LossFunction | None = None,
         score: ScoreFunction | None = None,
         loss_weight: float = 1.0,
+        example_weights: Any = None,
     ):
-        super().__init__(target, loss=loss, score=score, loss_weight=loss_weight)
+        super().__init__(
+            target,
+            loss=loss,
+            score=score,
+            loss_weight=loss_weight,
+            example_weights=example_weights,
+        )
         if standardize not in (None, True, False):
             raise ProblemError(
                 f"{type(self).__name__} needs standardize to be True, False or None, "
@@ -63,10 +71,14 @@ class Numbers(OutputKind):
         return Output(self.kind, matrix.shape[1], standard.shift, standard.spread), targets
 
     def constant_head(self) -> Tensor:
-        """Return the mean of the targets."""
-        target = self.targets["train"]
+        """Return the mean of the targets, by their weights."""
+        target, weights = self.targets["train"], self.weights["train"]
         # Summed in pieces: in float64 throughout, 50,000 images would be copied as 300 MB.
-        sums = [part.sum(0) for part in target.split(1000)]
+        parts = target.split(1000)
+        if weights is None:
+            sums = [part.sum(0) for part in parts]
+        else:
+            sums = [weight @ part for weight, part in zip(weights.split(1000), parts, strict=True)]
         return torch.stack(sums).double().sum(0).div(len(target)).float()
 
     def default_score(self, prediction: Tensor, split_name: str) -> float:
@@ -85,12 +97,16 @@ class Numbers(OutputKind):
 class Regression(Numbers):
     """Rows of numbers; scored by the mean squared error in the user's units.
 
+    An example of which any number is missing has no target. Where the numbers of a row go missing
+    one by one, give each an output of its own.
+
     Args:
         target: One row per example.
         standardize: True, False, or None for what the problem says.
         loss: As for every kind.
         score: As for every kind.
         loss_weight: As for every kind.
+        example_weights: As for every kind.
     """
 
     kind = "regression"

@@ -16,8 +16,8 @@ RESHUFFLED = 2**22
 The copy of a larger split would cost more than a few steps.
 """
 
-Batch = tuple[dict[str, Tensor], dict[str, Tensor]]
-"""The features by input and the targets by output."""
+Batch = tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Tensor]]
+"""The features by input, the targets by output, and the weights of ``Split.weights``."""
 
 
 def batches_of(
@@ -38,15 +38,17 @@ def batches_of(
     device = next(iter(data.inputs.values())).device
     rng = random.Random(seed)
     while True:
-        features, targets = data.inputs, data.targets
+        features, targets, weights = data.inputs, data.targets, data.weights
         if reshuffles:
             order = torch.randperm(data.size, generator=generator, device=device)
             features, targets = _rows(features, order), _rows(targets, order)
+            weights = _rows(weights, order)
         for start in epoch_starts(data.size, batch_size, rng):
             batch = slice(start, start + batch_size)
             yield (
                 {name: rows[batch] for name, rows in features.items()},
                 {name: rows[batch] for name, rows in targets.items()},
+                {name: rows[batch] for name, rows in weights.items()},
             )
 
 

@@ -97,7 +97,8 @@ class Session(NamedTuple):
     Attributes:
         history: The loss of every output at every step, before the step was taken; shape (batches,
             outputs), on the device. By default a loss is divided by that of the best constant
-            prediction, so 1 means that the model knows nothing.
+            prediction, so 1 means that the model knows nothing. Where examples have weights, the
+            mean over many batches is the loss, and a batch without a target has loss 0.
         state: The state of the optimizers at the kept weights, on the device. The next session
             takes it as ``state``.
         kept: The number of batches after which the model had the kept weights.
@@ -156,8 +157,9 @@ def train(
     plan = batches_of(data, batch_size, seed, generator if training.reshuffle else None)
     done = 0
     while done < batches:
-        features, targets = next(plan)
-        history[done] = tape.forward(features, targets, model.draw_noise(batch_size, generator))
+        features, targets, weights = next(plan)
+        noise = model.draw_noise(batch_size, generator)
+        history[done] = tape.forward(features, targets, noise, weights)
         step()
         done += 1
         if watch is None:
@@ -177,6 +179,7 @@ def _player(
 ) -> Player:
     """Return the object that computes the losses and gradients of a batch, whole or in parts."""
     pulls = [group.pulls for group in groups]
+    weighted = tuple(problem.split("train").weights)
     if micro_batches == 1:
-        return Tape(model, problem, batch_size, pulls=pulls)
-    return InParts(model, problem, batch_size, micro_batches, pulls)
+        return Tape(model, problem, batch_size, pulls=pulls, weighted=weighted)
+    return InParts(model, problem, batch_size, micro_batches, pulls, weighted)

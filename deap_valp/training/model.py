@@ -66,12 +66,16 @@ class Latents:
             return noise
         return posterior.drawn(mean, torch.exp(0.5 * log_variance), noise)
 
-    def divergence(self, name: str) -> Tensor:
+    def divergence(self, name: str, weights: Tensor | None = None) -> Tensor:
         """Return the KL divergence from N(0, I) of the latent variable of a decoder.
 
-        It is the sum over the dimensions and the mean over the batch.
+        It is the sum over the dimensions and the mean over the batch, of each example times its
+        weight if there are weights, of shape (batch,).
         """
         mean, log_variance = self.moments[name]
+        if weights is not None:
+            each = posterior.divergences(mean, log_variance, log_variance.exp(), dim=1)
+            return each.dot(weights.to(each)) / len(each)
         return posterior.divergence(mean, log_variance, log_variance.exp(), len(mean))
 
 

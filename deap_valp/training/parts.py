@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TypeVar
 
 import torch
@@ -18,8 +18,9 @@ Key = TypeVar("Key")
 class InParts:
     """Computes each batch in micro-batches, with the losses and the gradient of the whole batch.
 
-    Every loss is a mean over the batch. So the loss of the whole batch is the mean of those of its
-    parts, weighted by their sizes, up to rounding. A user's own loss is treated like this too,
+    Every loss is a mean over the batch, of weight times loss where examples have weights. So the
+    loss of the whole batch is the mean of those of its parts, weighted by their sizes, up to
+    rounding. A user's own loss is treated like this too,
     even if it is not a mean.
 
     Args:
@@ -29,6 +30,7 @@ class InParts:
         parts: Number of micro-batches of equal size. The remainder of the division is one more,
             smaller micro-batch.
         pulls: As for ``Tape``.
+        weighted: As for ``Tape``.
     """
 
     def __init__(
@@ -38,14 +40,15 @@ class InParts:
         batch_size: int,
         parts: int,
         pulls: Sequence[Mapping[str, float]] | None = None,
+        weighted: Collection[str] = (),
     ) -> None:
         size, rest = divmod(batch_size, min(parts, batch_size))
-        tape = Tape(model, problem, size, pulls=pulls)
+        tape = Tape(model, problem, size, pulls=pulls, weighted=weighted)
         self.batch_size, self.flat = batch_size, tape.flat
         whole = batch_size - rest
         self.plays = [(tape, slice(start, start + size)) for start in range(0, whole, size)]
         if rest:
-            last = Tape(model, problem, rest, tape.flat, pulls)
+            last = Tape(model, problem, rest, tape.flat, pulls, weighted)
             self.plays.append((last, slice(whole, batch_size)))
         self.totals = [torch.zeros_like(self.flat.gradient) for _ in tape.pulled]
 
@@ -54,6 +57,7 @@ class InParts:
         features: Mapping[str, Tensor],
         targets: Mapping[str, Tensor],
         noise: Mapping[int, Tensor],
+        weights: Mapping[str, Tensor] | None = None,
     ) -> Tensor:
         """Return the loss of every output, shape (outputs,); the arguments are those of ``Tape``.
 
@@ -62,8 +66,14 @@ class InParts:
         losses = self.flat.gradient.new_zeros(len(targets))
         for total in self.totals:
             total.zero_()
+        weights = weights or {}
         for tape, rows in self.plays:
-            part = tape.forward(_rows(features, rows), _rows(targets, rows), _rows(noise, rows))
+            part = tape.forward(
+                _rows(features, rows),
+                _rows(targets, rows),
+                _rows(noise, rows),
+                _rows(weights, rows),
+            )
             share = tape.batch_size / self.batch_size
             losses.add_(part, alpha=share)
             for index, total in enumerate(self.totals):

@@ -37,13 +37,19 @@ def divergence(mean: Tensor, log_variance: Tensor, variance: Tensor, examples: i
     return (terms.sum() - terms.numel()) * (0.5 / examples)
 
 
+def divergences(mean: Tensor, log_variance: Tensor, variance: Tensor, dim: int) -> Tensor:
+    """Return the KL divergence of each example, with the dimensions of the latent along ``dim``."""
+    terms = (variance - log_variance).addcmul(mean, mean)
+    return (terms.sum(dim) - terms.shape[dim]) * 0.5
+
+
 def write_gradients(
     gradient: Tensor,
     noise: Tensor,
     mean: Tensor,
     deviation: Tensor,
     raw: Tensor,
-    pull: float,
+    pull: float | Tensor,
     rest: Tensor,
     of_mean: Tensor,
     of_raw: Tensor,
@@ -56,13 +62,18 @@ def write_gradients(
         mean: As for ``drawn``.
         deviation: As for ``drawn``.
         raw: The log-variances before the clamp, which lets no gradient through beyond the bound.
-        pull: The weight of the divergence, divided by the number of examples.
+        pull: The weight of the divergence, divided by the number of examples: one number, or one
+            for each example, in a shape that broadcasts.
         rest: ``-pull / 2``, as a tensor: the divergence's gradient of the log-variance is
             ``pull / 2 * (variance - 1)``.
         of_mean: Where the gradient of the mean is written.
         of_raw: Where the gradient of ``raw`` is written.
     """
-    torch.add(gradient, mean, alpha=pull, out=of_mean)
-    slope = torch.mul(gradient, noise).add_(deviation, alpha=pull)
+    if isinstance(pull, Tensor):
+        torch.addcmul(gradient, mean, pull, out=of_mean)
+        slope = torch.mul(gradient, noise).addcmul_(deviation, pull)
+    else:
+        torch.add(gradient, mean, alpha=pull, out=of_mean)
+        slope = torch.mul(gradient, noise).add_(deviation, alpha=pull)
     slope = torch.addcmul(rest, slope, deviation, value=0.5)
     _clamp_backward(slope, raw, -BOUND, BOUND, grad_input=of_raw)

@@ -16,7 +16,7 @@ from torch import Tensor
 from ..genome import Latent, Layer
 from . import posterior
 from .flat import Slot
-from .losses import Measure
+from .losses import Measure, WeightedMeasure
 
 
 @dataclass(eq=False)
@@ -181,6 +181,7 @@ class Draw:
         self.reads, self.keeps = (heads,), [0]
         self.each = 1 / heads.value.shape[1]
         self.pull, self.rest = 0.0, heads.value.new_zeros(())
+        self.weighted: list[WeightedDivergence] = []
 
     def weigh(self, weight: float) -> None:
         """Set the weight of the divergence in the sum that is differentiated next."""
@@ -197,25 +198,59 @@ class Draw:
         self.into.value = posterior.drawn(self.mean, self.deviation, self.noise)
         examples = self.mean.shape[1]
         self.loss = posterior.divergence(self.mean, log_variance, variance, examples)
+        if self.weighted:
+            each = posterior.divergences(self.mean, log_variance, variance, dim=0)
+            for part in self.weighted:
+                part.loss = each.dot(part.weights) * self.each
+
+    def pulls(self) -> tuple[float | Tensor, Tensor]:
+        """Return the weight of each example's divergence in the sum, and ``-1/2`` of it."""
+        if not self.weighted:
+            return self.pull, self.rest
+        pull = torch.full_like(self.mean[:1], self.pull)
+        for part in self.weighted:
+            pull.add_(part.weights, alpha=part.weight * self.each)
+        return pull, pull * -0.5
 
     def backward(self) -> None:
         gradient, out = self.into.gradient, self.heads.gradient
         assert gradient is not None and out is not None
         written = torch.empty_like(out) if self.keeps[0] else out
         of_mean, of_raw = written.chunk(2)
+        pull, rest = self.pulls()
         posterior.write_gradients(
             gradient,
             self.noise,
             self.mean,
             self.deviation,
             self.raw,
-            self.pull,
-            self.rest,
+            pull,
+            rest,
             of_mean,
             of_raw,
         )
         if self.keeps[0]:
             out.add_(written)
+
+
+class WeightedDivergence:
+    """The divergence of a ``Draw``, by the weights that an output gives the examples.
+
+    Attributes:
+        weights: The weights of this step, shape (batch,).
+        loss: The mean over the batch of weight times divergence.
+        weight: Its weight in the sum that is differentiated next.
+    """
+
+    weights: Tensor
+    loss: Tensor
+
+    def __init__(self) -> None:
+        self.weight = 0.0
+
+    def weigh(self, weight: float) -> None:
+        """Set the weight of the divergence in the sum that is differentiated next."""
+        self.weight = weight
 
 
 class Loss:
@@ -244,3 +279,16 @@ class Loss:
 
     def backward(self) -> None:
         self.head.factor = self.factor * self.weight
+
+
+class WeightedLoss(Loss):
+    """The mean over the batch of the weight of an example times its loss.
+
+    Attributes:
+        weights: The weights of this step, shape (batch,).
+    """
+
+    weights: Tensor
+
+    def __init__(self, head: Signal, measure: WeightedMeasure) -> None:
+        super().__init__(head, lambda head, target: measure(head, target, self.weights))

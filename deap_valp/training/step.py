@@ -30,6 +30,7 @@ class Player(Protocol):
         features: Mapping[str, Tensor],
         targets: Mapping[str, Tensor],
         noise: Mapping[int, Tensor],
+        weights: Mapping[str, Tensor] | None = None,
     ) -> Tensor: ...
 
     def backward(self, index: int = 0) -> None: ...

@@ -7,7 +7,7 @@ arithmetic alone: the stages are run forward for the losses, and backward for th
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -16,7 +16,7 @@ from ..errors import StructureError
 from ..genome import Connection, Input, Latent, Layer, SubNetwork
 from ..problem import Problem
 from .flat import Flat
-from .losses import loss_weights
+from .losses import Divergence, loss_weights
 from .model import Model
 from .stages import (
     Activate,
@@ -27,6 +27,8 @@ from .stages import (
     Product,
     Signal,
     Stage,
+    WeightedDivergence,
+    WeightedLoss,
 )
 
 
@@ -44,6 +46,8 @@ class Tape:
             its own.
         pulls: The sums of losses to differentiate. Each is given by the factor of every output's
             loss. By default there is one, the plain sum.
+        weighted: The outputs whose examples do not all weigh the same, so that ``forward`` gets
+            their weights.
 
     Attributes:
         flat: The parameters, and the gradients that ``backward`` writes.
@@ -56,9 +60,10 @@ class Tape:
         batch_size: int,
         flat: Flat | None = None,
         pulls: Sequence[Mapping[str, float]] | None = None,
+        weighted: Collection[str] = (),
     ) -> None:
-        self.model, self.batch_size = model, batch_size
-        self.weights = loss_weights(model, problem)
+        self.model, self.batch_size, self.weighted = model, batch_size, frozenset(weighted)
+        self.weights = loss_weights(model, problem, weighted)
         pulls = [dict.fromkeys(model.outputs, 1.0)] if pulls is None else pulls
         self.pulled = [self.weights.pulled(pull) for pull in pulls]
         self.stacks = stacks(model)
@@ -78,9 +83,8 @@ class Tape:
             else:
                 self._record_loss(name, problem)
             self._record_stack(name)
-        self.parts: list[Loss | Draw] = [
-            self.losses.get(part) or self.draws[part] for part in self.weights.parts
-        ]
+        self.divergences: list[tuple[str, WeightedDivergence]] = []
+        self.parts = [self._part(part) for part in self.weights.parts]
         self._share_gradients()
 
     # ---- playing ---------------------------------------------------------------------------------
@@ -90,6 +94,7 @@ class Tape:
         features: Mapping[str, Tensor],
         targets: Mapping[str, Tensor],
         noise: Mapping[int, Tensor],
+        weights: Mapping[str, Tensor] | None = None,
     ) -> Tensor:
         """Return the loss of every output, shape (outputs,).
 
@@ -97,11 +102,14 @@ class Tape:
             features: The features by input, each of shape (batch, width).
             targets: The targets by output, in training units.
             noise: The noise by latent id, each of shape (batch, at least dim).
+            weights: The weights of the examples, shape (batch,), of each output in ``weighted``.
         """
         for name in self.model.inputs:
             self.signals[name].value = features[name].t()
         for name, loss in self.losses.items():
             loss.target = targets[name]
+        if weights:
+            self._set_weights(weights)
         for draw in self.draws.values():
             draw.noise = noise[draw.latent.id].t()[: draw.latent.dim]
         for stage in self.stages:
@@ -114,6 +122,14 @@ class Tape:
             part.weigh(weight)
         for stage in reversed(self.stages):
             stage.backward()
+
+    def _set_weights(self, weights: Mapping[str, Tensor]) -> None:
+        own = {name: weights[name].to(self.matrix) for name in self.weighted}
+        for name, loss in self.losses.items():
+            if isinstance(loss, WeightedLoss):
+                loss.weights = own[name]
+        for name, divergence in self.divergences:
+            divergence.weights = own[name]
 
     # ---- recording -------------------------------------------------------------------------------
 
@@ -170,9 +186,21 @@ class Tape:
             block = self.flat.slot(Connection(provider, name))
             first = None if index else bias
             self.stages.append(Product(self.signals[provider], head, block, first))
-        loss_of = problem.outputs[name].loss_with_gradient
-        self.losses[name] = Loss(head, loss_of)
+        kind = problem.outputs[name]
+        if name in self.weighted:
+            self.losses[name] = WeightedLoss(head, kind.weighted_loss_with_gradient)
+        else:
+            self.losses[name] = Loss(head, kind.loss_with_gradient)
         self.stages.append(self.losses[name])
+
+    def _part(self, part: str | Divergence) -> Loss | Draw | WeightedDivergence:
+        """Return the object that has a part of the losses."""
+        if isinstance(part, Divergence):
+            divergence = WeightedDivergence()
+            self.draws[part.decoder].weighted.append(divergence)
+            self.divergences.append((part.output, divergence))
+            return divergence
+        return self.losses.get(part) or self.draws[part]
 
     def _share_gradients(self) -> None:
         """Let the first reader of a signal, on the way back, write its gradient, the others add.

@@ -41,9 +41,9 @@ class Watch:
         self._model, self._step, self._parts = model, step, parts
         self._average = average
         self._running = step.weights.clone()
-        self._sub_losses = sub_losses(model, problem)
         device = next(model.parameters()).device
         self._data = problem.split("validation", device, limit=EXAMPLES)
+        self._sub_losses = sub_losses(model, problem, self._data.weights)
         self.losses = self._measured()
         self.kept, self.looks_since_best = 0, 0
         self._lowest = _criterion(self.losses)
@@ -83,10 +83,11 @@ class Watch:
             part = slice(start, start + size)
             features = {name: rows[part] for name, rows in self._data.inputs.items()}
             targets = {name: rows[part] for name, rows in self._data.targets.items()}
+            weights = {name: rows[part] for name, rows in self._data.weights.items()}
             latents = Latents("reconstruct")
             results = self._model.run(features, latents)
             count = len(next(iter(features.values())))
-            losses = self._sub_losses(results, targets, latents)
+            losses = self._sub_losses(results, targets, latents, weights)
             total = total.to(losses) + losses * count
         mean: np.ndarray = (total / self._data.size).cpu().numpy()
         return mean

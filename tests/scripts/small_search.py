@@ -120,7 +120,7 @@ def first_loss(individual, child):
     size = min(child.batch_size, data.size)
     seed = hash((child.seed, 0)) % 2**63
     generator = torch.Generator().manual_seed(seed)
-    features, targets = next(batches_of(data, size, seed, generator))
+    features, targets, _ = next(batches_of(data, size, seed, generator))
     model = valp.decode(individual)
     latents = Latents("train", model.draw_noise(size, generator))
     values = sub_losses(model, problem)(model.run(features, latents), targets, latents)

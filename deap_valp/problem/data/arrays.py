@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,7 +53,8 @@ class Encoding:
         """Return the rows of an array or a frame as finite numbers, ``(examples, width)``.
 
         It is a view of the array where that is possible. A category that training did not see
-        becomes zeros in all its columns.
+        becomes zeros in all its columns. What is missing is NaN, a missing category in all its
+        columns.
 
         Raises:
             ProblemError: The data has another form than the encoding, or holds what is no finite
@@ -68,8 +69,19 @@ class Encoding:
             )
         else:
             matrix = self._array_matrix(port, _array(port, data))
-        refuse_infinite(port, matrix)
+        refuse_infinite(port, matrix, holes=not self.image)
         return matrix
+
+    def places(self, width: int) -> Iterator[tuple[Hashable, int, int | None]]:
+        """Yield name, first feature and number of categories of each column of a matrix.
+
+        Columns of an array have their numbers for names. Numbers have no categories: None.
+        """
+        start = 0
+        for name, categories in self.columns or [(column, None) for column in range(width)]:
+            count = None if categories is None else len(categories)
+            yield name, start, count
+            start += 1 if count is None else count
 
     def _frame_matrix(self, port: str, frame: Any) -> np.ndarray:
         missing = [name for name, _ in self.columns if name not in frame.columns]
@@ -149,16 +161,29 @@ def training_units(
     return standard, tensors
 
 
-def refuse_infinite(port: str, matrix: np.ndarray) -> None:
-    """Raise where a number is NaN, infinite or too large for float32, naming the first row."""
+def refuse_infinite(port: str, matrix: np.ndarray, holes: bool = False) -> None:
+    """Raise where a number is infinite or too large for float32, naming the first row.
+
+    Args:
+        port: For the message.
+        matrix: The numbers.
+        holes: Whether a number may be NaN, which stands for a missing value.
+    """
     largest = np.finfo(np.float32).max
     # In pieces, so that the masks stay in the cache of the CPU.
     for start in range(0, len(matrix), 1024):
         piece = matrix[start : start + 1024]
         # NaN fails every comparison, so one comparison finds NaN, infinities and what is too large.
         good = np.abs(piece) <= largest if piece.dtype.itemsize > 4 else np.isfinite(piece)
+        if holes and not good.all():
+            good |= np.isnan(piece)
         if not good.all():
             row, column = np.argwhere(~good)[0]
+            if np.isnan(piece[row, column]):
+                raise ProblemError(
+                    f"port {port!r} needs finite numbers: values may be missing in tables, but not "
+                    f"in images, got nan in row {start + row}, column {column}"
+                )
             raise ProblemError(
                 f"port {port!r} needs finite numbers that fit float32, got {piece[row, column]} in "
                 f"row {start + row}, column {column}"
@@ -186,6 +211,9 @@ def _array(port: str, data: Any, kinds: str | None = "buif") -> np.ndarray:
         if tensor.dtype is torch.bfloat16:  # numpy has no such type
             tensor = tensor.float()
         array = tensor.numpy()
+    elif isinstance(data, np.ma.MaskedArray) and np.ma.is_masked(data):
+        numbers = data.dtype.kind in "buif"
+        array = np.ma.filled(data.astype(np.float64 if numbers else object), np.nan)
     else:
         try:
             array = np.asarray(data)
@@ -250,22 +278,24 @@ def _categories(
 
 
 def _column(port: str, series: Any, categories: tuple[Hashable, ...] | None) -> np.ndarray:
-    """Return a column of a frame as numbers, ``(examples, 1)``, or as a column per category."""
-    missing = np.flatnonzero(series.isna())
-    if len(missing):
-        raise ProblemError(
-            f"port {port!r} needs every value, got none in row {missing[0]}, column {series.name!r}"
-        )
+    """Return a column of a frame as numbers, ``(examples, 1)``, or as a column per category.
+
+    What is missing is NaN.
+    """
     if categories is None:
         try:
-            return series.to_numpy(dtype=np.float64)[:, None]
+            return series.to_numpy(dtype=np.float64, na_value=np.nan)[:, None]
         except (TypeError, ValueError) as error:
             raise ProblemError(
                 f"port {port!r} needs numbers in column {series.name!r}: {error}"
             ) from error
     index = {category: number for number, category in enumerate(categories)}
-    codes = np.array([index.get(value, -1) for value in series.tolist()])
-    return (codes[:, None] == np.arange(len(categories))).astype(np.float32)
+    missing = series.isna().to_numpy()
+    values = series.astype(object).where(~missing, None).tolist()  # pandas' NA need not hash
+    codes = np.array([index.get(value, -1) for value in values])
+    columns = (codes[:, None] == np.arange(len(categories))).astype(np.float32)
+    columns[missing] = np.nan
+    return columns
 
 
 # --- Labels ---------------------------------------------------------------------------------------

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -28,28 +28,27 @@ class Split:
         inputs: Features of each input, float32 ``(size, width)``.
         targets: Targets of each output in training units: class indices are int64 ``(size,)``,
             everything else is float32 ``(size, width)``. A target that equals an input is the same
-            tensor.
+            tensor. An example without a target has that of another one, and weight 0.
         size: Number of examples.
+        weights: Weights of the examples, float32 ``(size,)`` and 1 on average, of each output whose
+            examples do not all weigh the same. The loss of an output is the mean over the examples
+            of weight times loss.
     """
 
     inputs: dict[str, Tensor]
     targets: dict[str, Tensor]
     size: int
+    weights: dict[str, Tensor] = field(default_factory=dict)
 
     def to(self, device: str | torch.device) -> Split:
         """Return the same split on another device; ports that share a tensor share one there."""
-        tensors = (*self.inputs.values(), *self.targets.values())
-        moved = {id(tensor): tensor.to(device) for tensor in tensors}
-        return Split(
-            {name: moved[id(tensor)] for name, tensor in self.inputs.items()},
-            {name: moved[id(tensor)] for name, tensor in self.targets.items()},
-            self.size,
-        )
+        return self._each(lambda tensor: tensor.to(device), self.size)
 
     def sample(self, limit: int) -> Split:
         """Return ``limit`` examples, always the same ones; all of them where there are not more.
 
-        They are drawn at random, for a user's own split may be in the order of its classes.
+        They are drawn at random, for a user's own split may be in the order of its classes. Of each
+        output at least one has a target, if the limit allows.
 
         Raises:
             ProblemError: The limit is below 1.
@@ -58,15 +57,36 @@ class Split:
             raise ProblemError(f"a split needs a limit of at least one example, got {limit!r}")
         if limit >= self.size:
             return self
-        drawn = np.random.default_rng(0).permutation(self.size)[:limit]
+        drawn = self._with_targets(np.random.default_rng(0).permutation(self.size), limit)
         rows = torch.from_numpy(np.sort(drawn))
-        tensors = (*self.inputs.values(), *self.targets.values())
-        taken = {id(tensor): tensor[rows.to(tensor.device)] for tensor in tensors}
-        return Split(
-            {name: taken[id(tensor)] for name, tensor in self.inputs.items()},
-            {name: taken[id(tensor)] for name, tensor in self.targets.items()},
-            limit,
+        taken = self._each(lambda tensor: tensor[rows.to(tensor.device)], limit)
+        for name, weights in taken.weights.items():
+            total = weights.sum()
+            taken.weights[name] = weights * (limit / total.clamp(min=1e-30))
+        return taken
+
+    def _each(self, change: Callable[[Tensor], Tensor], size: int) -> Split:
+        """Return a split of changed tensors; ports that share a tensor share one there."""
+        tensors = (*self.inputs.values(), *self.targets.values(), *self.weights.values())
+        changed = {id(tensor): change(tensor) for tensor in tensors}
+        inputs, targets, weights = (
+            {name: changed[id(tensor)] for name, tensor in part.items()}
+            for part in (self.inputs, self.targets, self.weights)
         )
+        return Split(inputs, targets, size, weights)
+
+    def _with_targets(self, order: np.ndarray, limit: int) -> np.ndarray:
+        """Return the first rows of an order; the last give way where an output has no target."""
+        drawn = order[:limit]
+        needed = []
+        for weights in self.weights.values():
+            weighs = weights.cpu().numpy()[order] > 0
+            if not weighs[:limit].any():
+                needed.append(order[np.flatnonzero(weighs)[0]])
+        if not needed:
+            return drawn
+        needed = list(dict.fromkeys(needed))[:limit]
+        return np.concatenate([needed, drawn[: limit - len(needed)]])
 
 
 def refuse_unknown_split(name: str) -> None:
