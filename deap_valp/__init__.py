@@ -5,6 +5,8 @@ Characterizing Variation Operators and Model Components* (Garciarena, Santana, M
 2106.08972).
 """
 
+from typing import TYPE_CHECKING, Any
+
 from . import plots, problems
 from .diagnosis import (
     ALL_METRICS,
@@ -61,6 +63,7 @@ from .problem import (
     Problem,
     Regression,
 )
+from .ready import Evolved, evolve
 from .search import (
     Entry,
     Graded,
@@ -121,6 +124,9 @@ from .variation import (
 from .variation.crossover import cxExclusiveSubgraph
 from .variation.operators import Move, operator, operators
 
+if TYPE_CHECKING:
+    from .ready.estimators import VALPClassifier, VALPEstimator, VALPRegressor
+
 __version__ = "0.1.0"
 
 __all__ = [
@@ -149,6 +155,7 @@ __all__ = [
     "Entry",
     "Evaluation",
     "EvaluationError",
+    "Evolved",
     "FileFormatError",
     "Fitness",
     "FixedProbabilities",
@@ -190,6 +197,9 @@ __all__ = [
     "Target",
     "Thresholds",
     "Training",
+    "VALPClassifier",
+    "VALPEstimator",
+    "VALPRegressor",
     "ValpError",
     "calibrateThresholds",
     "check",
@@ -201,6 +211,7 @@ __all__ = [
     "eaGuided",
     "eaSteadyState",
     "evaluate",
+    "evolve",
     "genealogy",
     "graded",
     "hillClimbing",
@@ -241,3 +252,12 @@ __all__ = [
     "selMutation",
     "statistics",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the estimators when they are asked for: their base classes are scikit-learn's."""
+    if name in ("VALPClassifier", "VALPEstimator", "VALPRegressor"):
+        from .ready import estimators
+
+        return getattr(estimators, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
