@@ -15,7 +15,7 @@ from digests import digest
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.utils.estimator_checks import parametrize_with_checks
+from sklearn.utils.estimator_checks import estimator_checks_generator
 
 import deap_valp as valp
 
@@ -175,23 +175,102 @@ HEAVY = {
     "check_classifiers_multilabel_output_format_predict",
     "check_readonly_memmap_input",
     "check_regressors_int",
+    "check_regressor_data_not_an_array",
+    "check_classifier_data_not_an_array",
+    "check_estimators_dtypes",
+    "check_estimators_nan_inf",
+    "check_pipeline_consistency",
 }
 
 
-def named(estimator, check):
-    function = getattr(check, "func", check)
-    return estimator, check, function.__name__
+def checks():
+    """scikit-learn's checks, as its ``parametrize_with_checks`` gives them, with our marks."""
+    for estimator in ESTIMATORS:
+        for given, check in estimator_checks_generator(estimator):
+            name = getattr(check, "func", check).__name__
+            marks = [pytest.mark.slow] if name in HEAVY else []
+            yield pytest.param(given, check, id=f"{type(given).__name__}-{name}", marks=marks)
 
 
-def run_check(estimator, check):
-    random_state = random.getstate()
+@pytest.mark.parametrize(("estimator", "check"), checks())
+def test_scikit_learns_own_checks(estimator, check):
+    before = random.getstate()
     check(estimator)
-    assert random.getstate() == random_state  # fit leaves Python's generator alone
+    assert random.getstate() == before  # fit leaves Python's generator alone
 
 
-@parametrize_with_checks(ESTIMATORS)
-def test_scikit_learns_own_checks(estimator, check, request):
-    name = getattr(check, "func", check).__name__
-    if name in HEAVY and "slow" not in request.config.option.markexpr.replace("not slow", ""):
-        pytest.skip("one of the checks that take seconds: pytest -m slow")
-    run_check(estimator, check)
+def quick(make, **options):
+    return make(**{"steps": 1, "batches": 30, "first_batches": 300, "random_state": 0, **options})
+
+
+def test_a_frame_of_outputs_of_different_kinds():
+    table, targets = frame()
+    estimator = quick(valp.VALPEstimator).fit(table, targets)
+    assert {type(kind) for kind in estimator.found_.problem.outputs.values()} == {
+        valp.Classification,
+        valp.Regression,
+    }
+    predicted = estimator.predict(table)
+    assert list(predicted) == ["sign", "sum"] and predicted.index.equals(table.index)
+    assert estimator.score(table, targets) > 0.8
+    chances = estimator.predict_proba(table)["sign"]
+    assert chances.shape == (len(table), 2) and np.allclose(chances.sum(1), 1)
+
+
+def test_a_dictionary_of_outputs_and_of_inputs():
+    table, targets = frame()
+    inputs = {"first": table[["a", "b"]], "second": table[["c", "d", "colour"]]}
+    outputs = {
+        "sign": targets["sign"].to_numpy(),
+        "both": valp.Regression(table[["a", "b"]].to_numpy()),
+        "count": valp.Regression(np.arange(len(table))),
+    }
+    estimator = quick(valp.VALPEstimator, first_batches=20).fit(inputs, outputs)
+    predicted = estimator.predict(inputs)
+    assert {name: values.shape for name, values in predicted.items()} == {
+        "sign": (120,),
+        "both": (120, 2),
+        "count": (120,),
+    }
+    assert isinstance(estimator.score(inputs, {**outputs, "both": table[["a", "b"]]}), float)
+
+
+def test_an_array_of_outputs_has_no_names():
+    with pytest.raises(valp.ProblemError, match="VALPRegressor"):
+        quick(valp.VALPEstimator).fit(rows(), rows()[:, :2])
+
+
+def test_several_outputs_of_one_kind():
+    values = rows()
+    labels = np.stack([values[:, 0] > 0, values[:, 1] > 0, np.zeros(120, bool)], 1).astype(int)
+    classifier = quick(valp.VALPClassifier).fit(values, labels)
+    assert classifier.predict(values).shape == (120, 3)
+    assert [p.shape for p in classifier.predict_proba(values)] == [(120, 2), (120, 2), (120, 1)]
+    assert classifier.score(values, labels) > 0.8
+    regressor = quick(valp.VALPRegressor).fit(values, values[:, :2])
+    assert regressor.predict(values).shape == (120, 2) and regressor.score(values, values[:, :2])
+
+
+def test_they_take_part_in_pipelines_and_searches():
+    values = rows()
+    search = GridSearchCV(
+        make_pipeline(StandardScaler(), quick(valp.VALPRegressor)),
+        {"valpregressor__first_batches": [2, 200]},
+        cv=2,
+    ).fit(values, values[:, 0])
+    assert search.best_params_ == {"valpregressor__first_batches": 200}
+
+
+def test_a_fitted_estimator_pickles_without_its_problem():
+    """So a file of it opens in other processes, where the files of the problem are gone."""
+    values = rows()
+    estimator = quick(valp.VALPRegressor, first_batches=5).fit(values, values[:, 0])
+    data = pickle.dumps(estimator)
+    assert b"_open_store" not in data
+    assert np.array_equal(pickle.loads(data).predict(values), estimator.predict(values))
+
+
+@pytest.mark.parametrize("fraction", [0, 1, -0.5])
+def test_a_wrong_fraction_is_refused(fraction):
+    with pytest.raises(valp.ProblemError, match="validation_fraction"):
+        quick(valp.VALPRegressor, validation_fraction=fraction).fit(rows(), rows()[:, 0])

@@ -163,7 +163,7 @@ class VALPClassifier(ClassifierMixin, _Evolving):
         """Return the likeliest labels, in the shape of ``y``."""
         probabilities = self.predict_proba(X)
         if self._flat:
-            return labels_of(self.classes_, probabilities)
+            return labels_of(np.asarray(self.classes_), probabilities)
         pairs = zip(self.classes_, probabilities, strict=True)
         return np.stack([labels_of(classes, values) for classes, values in pairs], 1)
 

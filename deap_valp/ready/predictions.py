@@ -38,7 +38,7 @@ class Predictor:
         classes = {
             name: tuple(kind.classes)
             for name, kind in problem.outputs.items()
-            if hasattr(kind, "classes")
+            if getattr(kind, "classes", ())
         }
         return cls(individual, dict(problem._encodings), classes)
 
