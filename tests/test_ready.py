@@ -192,7 +192,7 @@ def checks():
             yield pytest.param(given, check, id=f"{type(given).__name__}-{name}", marks=marks)
 
 
-@pytest.mark.parametrize(("estimator", "check"), checks())
+@pytest.mark.parametrize(("estimator", "check"), list(checks()))
 def test_scikit_learns_own_checks(estimator, check):
     before = random.getstate()
     check(estimator)
