@@ -23,7 +23,6 @@ def main() -> None:
     found = valp.evolve(problem, seed=1, reporters=["progress", "csv:five_lines.csv"], **BUDGET)
     print(found)
     print("test scores:", found.score("test"))
-    print("labels:", found.predict(problem.split("test").inputs)["label"][:5])
 
     wine = load_wine(as_frame=True)
     table = wine.data.drop(columns="alcohol")

@@ -43,6 +43,7 @@ def problem():
         outputs={
             "sign": valp.Classification(np.where(values[:, 0] > 0, "high", "low")),
             "sum": valp.Regression(values[:, 1] + values[:, 3]),
+            "samples": valp.Generation(values, labels=values[:, 2] > 0),
         },
     )
 
@@ -104,10 +105,11 @@ def test_the_docstring_is_what_it_does(population, problem):
 def test_it_returns_all_that_one_needs(problem):
     found = valp.evolve(problem, steps=2, seed=1, progress=False, **QUICK)
     assert found.best.fitness.valid and len(found.front) >= 1 and len(found.archive) == 3
-    assert set(found.score()) == {"sign", "sum"} == set(found.score("validation"))
+    assert set(found.score()) == {"sign", "sum", "samples"} == set(found.score("validation"))
     assert found.score("validation")["sign"] == pytest.approx(found.best.fitness.values[0])
     answer = found.predict({"x": rows()[:7]})
     assert set(answer["sign"]) <= {"high", "low"} and answer["sum"].shape == (7, 1)
+    assert answer["samples"].shape == (7, 4)  # it has classes, and predicts none
     assert "3 evaluated" in str(found) and "all steps done" in str(found)
 
 

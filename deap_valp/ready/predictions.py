@@ -38,7 +38,7 @@ class Predictor:
         classes = {
             name: tuple(kind.classes)
             for name, kind in problem.outputs.items()
-            if getattr(kind, "classes", ())
+            if not kind.draws_samples and len(kind.classes) == kind.port.width
         }
         return cls(individual, dict(problem._encodings), classes)
 
