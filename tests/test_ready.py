@@ -237,6 +237,14 @@ def test_a_dictionary_of_outputs_and_of_inputs():
     assert isinstance(estimator.score(inputs, {**outputs, "both": table[["a", "b"]]}), float)
 
 
+def test_columns_may_have_any_name():
+    values = rows()
+    targets = pd.DataFrame({7: values[:, 0], "a sign": values[:, 1] > 0})
+    estimator = quick(valp.VALPEstimator, first_batches=20).fit(values, targets)
+    assert list(estimator.predict(values)) == [7, "a sign"]
+    assert isinstance(estimator.score(values, targets), float)
+
+
 def test_an_array_of_outputs_has_no_names():
     with pytest.raises(valp.ProblemError, match="VALPRegressor"):
         quick(valp.VALPEstimator).fit(rows(), rows()[:, :2])

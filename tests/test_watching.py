@@ -240,7 +240,7 @@ def killed_after(evaluations):
 def test_a_killed_search_stops_where_it_would_have(name, every, toolbox, tmp_path):
     until = [valp.Patience(4), valp.Target(**{PROBLEM.objectives[0]: 0.001})]
     whole = left(name, toolbox, None, until)
-    for evaluations in (1, 4, 1):
+    for evaluations in (1, 2, 1):
         toolbox.register("evaluate", killed_after(evaluations))
         with pytest.raises(Killed):
             left(name, toolbox, tmp_path / "c", until, every=every)

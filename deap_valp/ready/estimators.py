@@ -237,14 +237,19 @@ class VALPEstimator(_Evolving):
                 "VALPEstimator needs y as a frame or a dictionary of columns, got "
                 f"{type(y).__name__}: use VALPClassifier or VALPRegressor"
             )
-        names = list(y.columns) if self._frame else list(y)
-        self.predictor_ = self._search(_inputs(X), {str(name): _kind(y[name]) for name in names})
+        columns = list(y.columns) if self._frame else list(y)
+        self._columns = {_port(index, column): column for index, column in enumerate(columns)}
+        outputs = {name: _kind(y[column]) for name, column in self._columns.items()}
+        self.predictor_ = self._search(_inputs(X), outputs)
         return self
 
     def predict(self, X: Any) -> Any:
         """Return labels and numbers by output; a frame where ``y`` was one."""
         check_is_fitted(self, "predictor_")
-        found = {name: _flattened(values) for name, values in self.predictor_(_inputs(X)).items()}
+        found = {
+            self._columns[name]: _flattened(values)
+            for name, values in self.predictor_(_inputs(X)).items()
+        }
         if not self._frame:
             return found
         import pandas as pd
@@ -254,24 +259,30 @@ class VALPEstimator(_Evolving):
     def predict_proba(self, X: Any) -> dict[str, np.ndarray]:
         """Return the probabilities of each classification output by name.
 
-        The columns are in the order of ``predictor_.classes[name]``.
+        Its columns are in the order of the sorted labels, ``predictor_.classes``.
         """
         check_is_fitted(self, "predictor_")
         raw = self.predictor_.raw(_inputs(X))
-        return {name: raw[name] for name in self.predictor_.classes}
+        return {self._columns[name]: raw[name] for name in self.predictor_.classes}
 
     def score(self, X: Any, y: Any) -> float:
         """Return the mean, over the outputs, of the accuracy or the coefficient R²."""
-        scores = []
-        for name, predicted in self.predict(X).items():
-            real = getattr(y[name], "_target", y[name])
-            measure = accuracy_score if name in self.predictor_.classes else r2_score
+        scores, classes = [], {self._columns[name] for name in self.predictor_.classes}
+        for column, predicted in self.predict(X).items():
+            real = getattr(y[column], "_target", y[column])
+            measure = accuracy_score if column in classes else r2_score
             scores.append(measure(np.asarray(real), predicted))
         return float(np.mean(scores))
 
 
 def _inputs(X: Any) -> Mapping[str, Any]:
     return X if isinstance(X, Mapping) else {"X": X}
+
+
+def _port(index: int, column: Any) -> str:
+    """Return the name of the output of a column: its own, where that may be one."""
+    allowed = isinstance(column, str) and column.isidentifier() and column[0] not in "n_"
+    return column if allowed else f"column_{index}"
 
 
 def _kind(column: Any) -> OutputKind:

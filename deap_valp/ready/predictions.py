@@ -25,11 +25,13 @@ class Predictor:
     Attributes:
         individual: The trained individual.
         encodings: How the user's array or frame of each input becomes numbers.
+        outputs: The names of the outputs, in the order of the problem.
         classes: The labels of each classification output, in the order of its probabilities.
     """
 
     individual: VALP
     encodings: Mapping[str, Any]
+    outputs: tuple[str, ...]
     classes: Mapping[str, tuple[Hashable, ...]]
 
     @classmethod
@@ -40,7 +42,7 @@ class Predictor:
             for name, kind in problem.outputs.items()
             if not kind.draws_samples and len(kind.classes) == kind.port.width
         }
-        return cls(individual, dict(problem._encodings), classes)
+        return cls(individual, dict(problem._encodings), tuple(problem.outputs), classes)
 
     @torch.no_grad()
     def raw(self, inputs: Mapping[str, Any]) -> dict[str, np.ndarray]:
@@ -54,7 +56,7 @@ class Predictor:
             for name, encoding in self.encodings.items()
         }
         size = len(next(iter(matrices.values())))
-        parts: dict[str, list[np.ndarray]] = {name: [] for name in model.outputs}
+        parts: dict[str, list[np.ndarray]] = {name: [] for name in self.outputs}
         with one_thread():
             for first in range(0, size, CHUNK):
                 batch = {
