@@ -281,7 +281,7 @@ def _inputs(X: Any) -> Mapping[str, Any]:
 
 def _port(index: int, column: Any) -> str:
     """Return the name of the output of a column: its own, where that may be one."""
-    allowed = isinstance(column, str) and column.isidentifier() and column[0] not in "n_"
+    allowed = isinstance(column, str) and column.isidentifier() and not column[1:].isdigit()
     return column if allowed else f"column_{index}"
 
 
