@@ -22,7 +22,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from comparison_arms import ARMS, NOTES, BudgetSpent, Run
+from comparison_arms import ARMS, NEEDED, NOTES, BudgetSpent, Run
 from comparison_report import report_on
 from comparison_runs import named, open_folder, path_of, run_all
 from deap import base, creator
@@ -114,8 +114,9 @@ def parsed(argv):
 def main(argv=None):
     arguments, settings = parsed(argv)
     notes = {arm: about for arm, about in NOTES.items() if arm in arguments.arms}
-    if "neat" in arguments.arms and find_spec("neat") is None:
-        notes["neat"] = "skipped, since neat-python is not installed: pip install '.[neat]'"
+    for arm, (module, package) in NEEDED.items():
+        if arm in arguments.arms and find_spec(module) is None:
+            notes[arm] = f"skipped, since {package} is not installed: pip install '.[peers]'"
     arms = [arm for arm in arguments.arms if not notes.get(arm, "").startswith("skipped")]
     open_folder(arguments.folder, settings)
     os.environ.update(
