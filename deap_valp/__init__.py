@@ -5,6 +5,8 @@ Characterizing Variation Operators and Model Components* (Garciarena, Santana, M
 2106.08972).
 """
 
+from typing import TYPE_CHECKING, Any
+
 from . import plots, problems
 from .diagnosis import (
     ALL_METRICS,
@@ -61,10 +63,17 @@ from .problem import (
     Problem,
     Regression,
 )
+from .ready import Evolved, evolve
 from .search import (
     Entry,
     Graded,
+    Hours,
+    Minutes,
     ObjectiveKey,
+    Patience,
+    Progress,
+    Seconds,
+    Target,
     eaAging,
     eaGuided,
     eaSteadyState,
@@ -72,6 +81,7 @@ from .search import (
     hillClimbing,
     majority,
     move_key,
+    reporter,
     statistics,
 )
 from .search.checkpoint import Checkpoint
@@ -119,6 +129,9 @@ from .variation.micro import (
 )
 from .variation.operators import Move, operator, operators
 
+if TYPE_CHECKING:
+    from .ready.estimators import VALPClassifier, VALPEstimator, VALPRegressor
+
 __version__ = "0.1.0"
 
 __all__ = [
@@ -147,6 +160,7 @@ __all__ = [
     "Entry",
     "Evaluation",
     "EvaluationError",
+    "Evolved",
     "FileFormatError",
     "Fitness",
     "FixedProbabilities",
@@ -155,11 +169,13 @@ __all__ = [
     "Genome",
     "Graded",
     "Growth",
+    "Hours",
     "Input",
     "Join",
     "Layer",
     "Layout",
     "Limits",
+    "Minutes",
     "Model",
     "Move",
     "ObjectiveKey",
@@ -167,21 +183,28 @@ __all__ = [
     "Outcome",
     "Output",
     "Part",
+    "Patience",
     "Payoff",
     "Place",
     "PlaceError",
     "Problem",
     "ProblemError",
+    "Progress",
     "RegistrationError",
     "Regression",
     "Route",
+    "Seconds",
     "Situation",
     "Slope",
     "Stage",
     "StructureError",
     "SubNetwork",
+    "Target",
     "Thresholds",
     "Training",
+    "VALPClassifier",
+    "VALPEstimator",
+    "VALPRegressor",
     "ValpError",
     "calibrateThresholds",
     "check",
@@ -193,6 +216,7 @@ __all__ = [
     "eaGuided",
     "eaSteadyState",
     "evaluate",
+    "evolve",
     "genealogy",
     "graded",
     "hillClimbing",
@@ -225,6 +249,7 @@ __all__ = [
     "plots",
     "problems",
     "rank",
+    "reporter",
     "rule",
     "save",
     "scoopMap",
@@ -233,3 +258,12 @@ __all__ = [
     "selMutation",
     "statistics",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the estimators when they are asked for: their base classes are scikit-learn's."""
+    if name in ("VALPClassifier", "VALPEstimator", "VALPRegressor"):
+        from .ready import estimators
+
+        return getattr(estimators, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

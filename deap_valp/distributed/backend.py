@@ -92,7 +92,7 @@ def submit(payload: bytes) -> Submitted:
     """
     call = Call(_workers(), [payload])
     call.start([0])
-    return Submitted(call.poll)
+    return Submitted(call.poll, call.drop)
 
 
 @functools.cache

@@ -145,6 +145,11 @@ class Call:
                 self._workers.forget(self._handles)
         return self._outcomes.get(0)
 
+    def drop(self) -> None:
+        """Give the tasks up; what arrives about them is ignored."""
+        self._open.clear()
+        self._workers.forget(self._handles)
+
     def _advance(self, seconds: float, eager: bool) -> bool:
         """Take in what has arrived, work, and look after the workers; whether a task ran here."""
         self._workers.receive(seconds)
@@ -244,10 +249,20 @@ class Submitted:
     Args:
         poll: Returns the outcome of the task, or None where it has not ended within the seconds
             that it is given.
+        drop: Gives the task up.
     """
 
-    def __init__(self, poll: Callable[[float], TaskOutcome | None]) -> None:
+    def __init__(
+        self,
+        poll: Callable[[float], TaskOutcome | None],
+        drop: Callable[[], None] = lambda: None,
+    ) -> None:
         self._poll = poll
+        self._drop = drop
+
+    def cancel(self) -> None:
+        """Give the task up. A worker that has begun it ends it, and the result is ignored."""
+        self._drop()
 
     def done(self) -> bool:
         """Whether the task has ended. Asking also sends it again where its worker is gone."""

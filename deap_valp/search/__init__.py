@@ -2,14 +2,23 @@
 
 from .acceptance import Graded, graded, majority
 from .genealogy import Entry
-from .hillclimbing import hillClimbing, objective_names
+from .hillclimbing import hillClimbing
 from .populations import eaAging, eaGuided, eaSteadyState
+from .progress import Progress, objective_names
+from .reporters import reporter
 from .statistics import ObjectiveKey, move_key, statistics
+from .stopping import Hours, Minutes, Patience, Seconds, Target
 
 __all__ = [
     "Entry",
     "Graded",
+    "Hours",
+    "Minutes",
     "ObjectiveKey",
+    "Patience",
+    "Progress",
+    "Seconds",
+    "Target",
     "eaAging",
     "eaGuided",
     "eaSteadyState",
@@ -18,5 +27,6 @@ __all__ = [
     "majority",
     "move_key",
     "objective_names",
+    "reporter",
     "statistics",
 ]

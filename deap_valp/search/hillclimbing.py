@@ -18,13 +18,20 @@ from .acceptance import graded
 from .checkpoint import Checkpoint
 from .genealogy import Entry
 from .needs import check_individual, check_sizes, check_toolbox
+from .progress import objective_names
+from .reporters import Reporters
 from .run import Run
+from .stopping import Until
+from .watch import Watch
+
+USUAL_STEPS = 60
+"""The number of candidates where neither ``nsteps`` nor ``until`` is given."""
 
 
 def hillClimbing(
     individual: Any,
     toolbox: base.Toolbox,
-    nsteps: int = 60,
+    nsteps: int | None = None,
     *,
     accept: Callable[[Any, Any], bool] = graded,
     stats: Any = None,
@@ -33,6 +40,8 @@ def hillClimbing(
     checkpoint: Checkpoint | None = None,
     progress: bool = True,
     verbose: bool = False,
+    until: Until = None,
+    reporters: Reporters = (),
 ) -> tuple[Any, tools.Logbook]:
     """Improve one VALP step by step (Fig. 4); the toolbox's ``selMutation`` chooses the changes.
 
@@ -47,7 +56,8 @@ def hillClimbing(
         toolbox: A toolbox with ``evaluate``, ``clone`` and ``selMutation``, which is called with
             the incumbent and ``barred``. If it has ``feedback``, that is called with each
             candidate after its evaluation.
-        nsteps: Number of candidates.
+        nsteps: Number of candidates. The default is 60, or as many as it takes where ``until`` is
+            given.
         accept: ``accept(candidate, incumbent)`` returns whether the candidate becomes the
             incumbent. The default adds up the gains of the outputs and lets none of them lose much
             (``Graded``). The paper's is ``majority``.
@@ -58,15 +68,22 @@ def hillClimbing(
         checkpoint: The file to save the search in, and to go on from after a kill.
         progress: Whether to show a progress bar with the expected end.
         verbose: Whether to print a line for each record, the objectives first.
+        until: What may end the search earlier: ``Minutes(10)``, ``Patience(20)``,
+            ``Target(label=0.05)``, a function of a ``Progress``, or a list, of which any ends it.
+        reporters: Who hears of each step: ``"progress"``, ``"csv:run.csv"``,
+            ``"tensorboard:folder"``, names of your own (``reporter``), functions of a
+            ``Progress``. A reporter that raises does not end the search.
 
     Returns:
         The last incumbent, and a logbook with one record a step: ``gen`` (the step), ``nevals``,
         the objectives of the candidate by name, ``move`` (operator, place and reason), ``rule``
-        and ``accepted``.
+        and ``accepted``. ``logbook.stopped`` says what ended the search early; Ctrl-C does too,
+        unless nothing was evaluated yet.
 
     Raises:
-        ValpError: An argument has the wrong type or size, the toolbox lacks a function, or the
-            fitness does not minimise each objective. Nothing was evaluated then.
+        ValpError: An argument has the wrong type or size, the toolbox lacks a function, the
+            fitness does not minimise each objective, or ``until`` or ``reporters`` has something in
+            it that is none. Nothing was evaluated then.
         EvaluationError: The first five evaluations all failed for one reason, which is in the
             message. Later failures end no search.
 
@@ -75,25 +92,32 @@ def hillClimbing(
     """
     check_toolbox("hillClimbing", toolbox, ("evaluate", "clone", "selMutation"))
     check_individual("hillClimbing", individual, toolbox)
+    if nsteps is None and until is None:
+        nsteps = USUAL_STEPS
     check_sizes("hillClimbing", nsteps=nsteps)
     if not callable(accept):
         raise ValpError(f"hillClimbing needs accept as a function of two, got {got(accept)}")
-    run = Run("hillClimbing", toolbox, stats, halloffame, archive, verbose, progress, checkpoint)
+    watch = Watch(until, reporters)
+    run = Run(
+        "hillClimbing", toolbox, stats, halloffame, archive, verbose, progress, checkpoint, watch
+    )
     population, barred = [toolbox.clone(individual)], set[tuple[str, str, str]]()
-    for step in run.steps(nsteps, population=population, barred=barred):
-        incumbent = candidate = population[0]
-        move = None
-        if step > 0:
-            move = toolbox.selMutation(incumbent, barred=barred)
-            candidate = _changed(incumbent, move, toolbox)
-        evaluated = run.evaluate([candidate], map)
-        accepted = step == 0 or accept(candidate, incumbent)
-        if accepted:
-            population[:] = [candidate]
-            barred.clear()
-        elif move is not None:
-            barred.add(move.key)
-        run.record(population, [candidate], evaluated, _columns(step, candidate, move, accepted))
+    with run:
+        for step in run.steps(nsteps, population=population, barred=barred):
+            incumbent = candidate = population[0]
+            move = None
+            if step > 0:
+                move = toolbox.selMutation(incumbent, barred=barred)
+                candidate = _changed(incumbent, move, toolbox)
+            evaluated = run.evaluate([candidate], map)
+            accepted = step == 0 or accept(candidate, incumbent)
+            if accepted:
+                population[:] = [candidate]
+                barred.clear()
+            elif move is not None:
+                barred.add(move.key)
+            columns = _columns(step, candidate, move, accepted)
+            run.record(population, [candidate], evaluated, columns)
     return population[0], run.logbook
 
 
@@ -114,15 +138,3 @@ def _columns(step: int, candidate: Any, move: Move | None, accepted: bool) -> di
     elif move is not None:
         text, rule = str(move), move.rule
     return {**named, "move": text, "rule": rule, "accepted": accepted}
-
-
-def objective_names(individual: Any) -> tuple[str, ...]:
-    """Return the names of the objectives of an evaluated individual.
-
-    They are ``objective0``, ``objective1``, ... where its fitness keeps no evaluation.
-    """
-    evaluation = getattr(individual.fitness, "evaluation", None)
-    count = len(individual.fitness.values)
-    if evaluation is not None and len(evaluation.objectives) == count:
-        return tuple(evaluation.objectives)
-    return tuple(f"objective{index}" for index in range(count))

@@ -23,6 +23,9 @@ _EXAMPLES = {
     "clone": "copy.deepcopy",
 }
 
+STEPS = ("nsteps", "ngen", "nevals")
+"""The parameters that may be None, where a search goes on until a stop ends it."""
+
 
 def check_toolbox(search: str, toolbox: Any, aliases: Iterable[str]) -> None:
     """Raise unless the toolbox is one, and has these functions."""
@@ -85,9 +88,10 @@ def _problem_of(toolbox: Any) -> Problem | None:
 
 
 def check_sizes(search: str, least: int = 0, **sizes: Any) -> None:
-    """Raise unless all sizes are whole numbers from ``least`` on."""
+    """Raise unless all sizes are whole numbers from ``least`` on; a number of steps may be None."""
     for name, value in sizes.items():
-        need_whole(value, least, search, name)
+        if value is not None or name not in STEPS:
+            need_whole(value, least, search, name)
 
 
 def check_probabilities(search: str, cxpb: Any, mutpb: Any) -> None:

@@ -10,12 +10,12 @@ References:
 
 from __future__ import annotations
 
+import math
 import random
 import time
 from collections.abc import Sequence
 from concurrent import futures
 from dataclasses import dataclass, field
-from math import ceil
 from typing import Any
 
 from deap import base, tools
@@ -25,7 +25,10 @@ from ..variation.operators import Move
 from .checkpoint import Checkpoint
 from .genealogy import Entry
 from .needs import check_population, check_probabilities, check_sizes, check_toolbox
+from .reporters import Reporters
 from .run import Run
+from .stopping import Until
+from .watch import Watch
 
 
 def eaGuided(
@@ -35,7 +38,7 @@ def eaGuided(
     lambda_: int,
     cxpb: float,
     mutpb: float,
-    ngen: int,
+    ngen: int | None,
     stats: Any = None,
     halloffame: Any = None,
     verbose: bool = __debug__,
@@ -43,6 +46,8 @@ def eaGuided(
     archive: list[Entry] | None = None,
     checkpoint: Checkpoint | None = None,
     progress: bool = False,
+    until: Until = None,
+    reporters: Reporters = (),
 ) -> tuple[list[Any], tools.Logbook]:
     """Evolve a population as DEAP's ``eaMuPlusLambda`` does, with mutations chosen in its view.
 
@@ -62,22 +67,29 @@ def eaGuided(
         lambda_: Number of children in each generation.
         cxpb: Probability that a child is made by mating.
         mutpb: Probability that a child is made by mutation.
-        ngen: Number of generations.
+        ngen: Number of generations; None for as many as it takes until a stop ends the search.
         stats: Statistics of the population, compiled for every record.
         halloffame: Updated with all children.
         verbose: Whether to print a line for each record, the objectives first.
         archive: A list to which the search appends an ``Entry`` of every individual evaluated.
         checkpoint: The file to save the search in, and to go on from after a kill.
         progress: Whether to show a progress bar with the expected end.
+        until: What may end the search earlier: ``Minutes(10)``, ``Patience(20)``,
+            ``Target(label=0.05)``, a function of a ``Progress``, or a list, of which any ends it.
+        reporters: Who hears of each step: ``"progress"``, ``"csv:run.csv"``,
+            ``"tensorboard:folder"``, names of your own (``reporter``), functions of a
+            ``Progress``. A reporter that raises does not end the search.
 
     Returns:
         The population, and a logbook with one record a generation: ``gen``, ``nevals`` and the
-        columns of ``stats``.
+        columns of ``stats``. ``logbook.stopped`` says what ended the search early. Ctrl-C does
+        too, unless nothing was evaluated yet; in step 0 some members then have no valid fitness.
 
     Raises:
         ValpError: An argument has the wrong type or size, the toolbox lacks a function, a fitness
-            does not minimise each objective, a probability is not between 0 and 1, or their sum is
-            above 1. Nothing was evaluated then.
+            does not minimise each objective, a probability is not between 0 and 1, their sum is
+            above 1, ``until`` or ``reporters`` has something in it that is none, or neither
+            ``ngen`` nor ``until`` is given. Nothing was evaluated then.
         EvaluationError: All evaluations failed for one reason, which is in the message, and they
             were at least the first five. Later failures end no search.
     """
@@ -87,23 +99,25 @@ def eaGuided(
     check_population("eaGuided", population, toolbox, least=2 if cxpb > 0 else 1)
     check_sizes("eaGuided", 1, mu=mu, lambda_=lambda_)
     check_sizes("eaGuided", ngen=ngen)
-    run = Run("eaGuided", toolbox, stats, halloffame, archive, verbose, progress, checkpoint)
+    watch = Watch(until, reporters)
+    run = Run("eaGuided", toolbox, stats, halloffame, archive, verbose, progress, checkpoint, watch)
     run.logbook.header = ["gen", "nevals", *(stats.fields if stats is not None else ())]
-    for gen in run.steps(ngen, population=population):
-        children = list(population)
-        if gen:
-            children = [_child(population, toolbox, cxpb, mutpb) for _ in range(lambda_)]
-        evaluated = run.evaluate(children)
-        if gen:
-            population[:] = toolbox.select(population + children, mu)
-        run.record(population, children, evaluated)
+    with run:
+        for gen in run.steps(ngen, population=population):
+            children = list(population)
+            if gen:
+                children = [_child(population, toolbox, cxpb, mutpb) for _ in range(lambda_)]
+            evaluated = run.evaluate(children)
+            if gen:
+                population[:] = toolbox.select(population + children, mu)
+            run.record(population, children, evaluated)
     return population, run.logbook
 
 
 def eaAging(
     population: list[Any],
     toolbox: base.Toolbox,
-    ngen: int,
+    ngen: int | None,
     stats: Any = None,
     halloffame: Any = None,
     verbose: bool = __debug__,
@@ -113,6 +127,8 @@ def eaAging(
     archive: list[Entry] | None = None,
     checkpoint: Checkpoint | None = None,
     progress: bool = False,
+    until: Until = None,
+    reporters: Reporters = (),
 ) -> tuple[list[Any], tools.Logbook]:
     """Evolve a population by age: mutate the best of a sample, add the child, drop the oldest.
 
@@ -125,7 +141,7 @@ def eaAging(
         population: The individuals to start from, the oldest first.
         toolbox: A toolbox as for ``eaGuided``, without ``mate``. ``select`` is called with a
             sample and 1.
-        ngen: Number of generations.
+        ngen: Number of generations; None for as many as it takes until a stop ends the search.
         stats: Statistics of the population, compiled for every record.
         halloffame: Updated with all children.
         verbose: Whether to print a line for each record, the objectives first.
@@ -136,6 +152,8 @@ def eaAging(
         archive: As for ``eaGuided``.
         checkpoint: As for ``eaGuided``.
         progress: As for ``eaGuided``.
+        until: As for ``eaGuided``.
+        reporters: As for ``eaGuided``.
 
     Returns:
         The population, and a logbook as for ``eaGuided``.
@@ -152,23 +170,25 @@ def eaAging(
     size = max(2, len(population) // 4) if sample_size is None else sample_size
     check_sizes("eaAging", 1, lambda_=lambda_, sample_size=size)
     check_sizes("eaAging", ngen=ngen)
-    run = Run("eaAging", toolbox, stats, halloffame, archive, verbose, progress, checkpoint)
+    watch = Watch(until, reporters)
+    run = Run("eaAging", toolbox, stats, halloffame, archive, verbose, progress, checkpoint, watch)
     run.logbook.header = ["gen", "nevals", *(stats.fields if stats is not None else ())]
-    for gen in run.steps(ngen, ceil(len(population) / lambda_), population=population):
-        children = list(population)
-        if gen:
-            children = [_aging_child(population, toolbox, size) for _ in range(lambda_)]
-        evaluated = run.evaluate(children)
-        if gen:
-            population[:] = [*population, *children][lambda_:]
-        run.record(population, children, evaluated)
+    with run:
+        for gen in run.steps(ngen, math.ceil(len(population) / lambda_), population=population):
+            children = list(population)
+            if gen:
+                children = [_aging_child(population, toolbox, size) for _ in range(lambda_)]
+            evaluated = run.evaluate(children)
+            if gen:
+                population[:] = [*population, *children][lambda_:]
+            run.record(population, children, evaluated)
     return population, run.logbook
 
 
 def eaSteadyState(
     population: list[Any],
     toolbox: base.Toolbox,
-    nevals: int,
+    nevals: int | None,
     stats: Any = None,
     halloffame: Any = None,
     verbose: bool = __debug__,
@@ -178,12 +198,17 @@ def eaSteadyState(
     archive: list[Entry] | None = None,
     checkpoint: Checkpoint | None = None,
     progress: bool = False,
+    until: Until = None,
+    reporters: Reporters = (),
 ) -> tuple[list[Any], tools.Logbook]:
     """Evolve a population without generations: a free worker gets the next candidate at once.
 
     As soon as a candidate is evaluated, it joins the population, and ``toolbox.select`` leaves out
     one individual. The list ``population`` is changed in place. Everything else is as in
     ``eaGuided``.
+
+    When the search ends early, evaluations that are under way are cancelled; what has begun is
+    waited for a second at most, and its result is dropped.
 
     With ``workers=1`` the same ``random.seed`` gives the same search. With more workers, the
     result also depends on the order in which they finish. A checkpoint keeps that order, so a
@@ -197,7 +222,8 @@ def eaSteadyState(
             with ``done()`` and ``result()``, as ``scoopSubmit``, the executors of
             ``concurrent.futures`` and the client of dask do. Otherwise evaluations run in this
             process.
-        nevals: Number of candidates, beside the population at the start.
+        nevals: Number of candidates, beside the population at the start; None for as many as it
+            takes until a stop ends the search.
         stats: Statistics of the population, compiled for every record.
         halloffame: Updated with all candidates.
         verbose: Whether to print a line for each record, the objectives first.
@@ -206,6 +232,8 @@ def eaSteadyState(
         archive: As for ``eaGuided``.
         checkpoint: As for ``eaGuided``.
         progress: As for ``eaGuided``.
+        until: As for ``eaGuided``.
+        reporters: As for ``eaGuided``.
 
     Returns:
         The population, and a logbook with one record a candidate.
@@ -221,18 +249,24 @@ def eaSteadyState(
     check_population("eaSteadyState", population, toolbox, least=2 if cxpb > 0 else 1)
     check_sizes("eaSteadyState", nevals=nevals)
     check_sizes("eaSteadyState", 1, workers=workers)
-    run = Run("eaSteadyState", toolbox, stats, halloffame, archive, verbose, progress, checkpoint)
+    watch = Watch(until, reporters)
+    run = Run(
+        "eaSteadyState", toolbox, stats, halloffame, archive, verbose, progress, checkpoint, watch
+    )
     run.logbook.header = ["gen", "nevals", *(stats.fields if stats is not None else ())]
     mu, under_way = len(population), _UnderWay(run, workers)
-    for count in run.steps(nevals, mu, population=population, candidates=under_way.candidates):
-        if count:
-            while len(under_way.candidates) < min(workers, nevals - count + 1):
-                under_way.candidates.append(_child(population, toolbox, cxpb, 1 - cxpb))
-            candidates = evaluated = [under_way.take()]
-            population[:] = toolbox.select(population + candidates, mu)
-        else:
-            candidates, evaluated = list(population), under_way.evaluate(population)
-        run.record(population, candidates, evaluated)
+    run.at_end.append(under_way.cancel)
+    most = math.inf if nevals is None else nevals
+    with run:
+        for count in run.steps(nevals, mu, population=population, candidates=under_way.candidates):
+            if count:
+                while len(under_way.candidates) < min(workers, most - count + 1):
+                    under_way.candidates.append(_child(population, toolbox, cxpb, 1 - cxpb))
+                candidates = evaluated = [under_way.take()]
+                population[:] = toolbox.select(population + candidates, mu)
+            else:
+                candidates, evaluated = list(population), under_way.evaluate(population)
+            run.record(population, candidates, evaluated)
     return population, run.logbook
 
 
@@ -332,6 +366,15 @@ class _UnderWay:
         if self.run.step > 0 or not self.candidates:
             self.run.stop_where_all_fail()
         return candidate
+
+    def cancel(self) -> None:
+        """Cancel what is under way, and wait a second at most for what cannot be cancelled."""
+        submitted = list(self._futures.values())
+        self._futures.clear()
+        for future in submitted:
+            if hasattr(future, "cancel"):
+                future.cancel()
+        futures.wait([future for future in submitted if isinstance(future, futures.Future)], 1.0)
 
     def _first_done(self) -> tuple[int, Any]:
         """Return the index of the first finished candidate, and its evaluation."""

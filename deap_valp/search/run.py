@@ -2,33 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import itertools
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from types import FunctionType, ModuleType
+from types import FunctionType, ModuleType, TracebackType
 from typing import Any
 
 from deap import base, tools
 from tqdm.auto import tqdm
 
-from ..errors import FileFormatError
+from ..errors import FileFormatError, ValpError
 from .checkpoint import Checkpoint, restore
 from .failures import Failures
 from .genealogy import Entry
 from .needs import check_records, explain_pickling
 from .printing import printed
+from .progress import Progress
+from .watch import AGAIN, Watch, takes_interrupt
+
+logger = logging.getLogger("deap_valp")
 
 
 @dataclass
 class Run:
-    """One call of a search.
+    """One call of a search, and the context in which its steps run.
 
-    The attributes that are not listed are the arguments of the search.
+    Ctrl-C ends the context and not the program, so that the search returns what there is. The
+    attributes that are not listed are the arguments of the search.
 
     Attributes:
         search: The name of the search.
+        watch: What asks the stops (``until``) and tells the reporters.
         step: The step that is running; 0 is the start.
-        logbook: The logbook that the search returns.
+        last: The last step; None if only a stop ends the search.
+        logbook: The logbook that the search returns. Its attribute ``stopped`` says what ended the
+            search: a stop, ``"Ctrl-C"``, or None where all steps were done.
+        at_end: Functions to call when the search ends, whatever ends it.
     """
 
     search: str
@@ -39,37 +50,126 @@ class Run:
     verbose: bool = False
     progress: bool = True
     checkpoint: Checkpoint | None = None
+    watch: Watch = field(default_factory=Watch)
     step: int = 0
+    last: int | None = None
     logbook: tools.Logbook = field(default_factory=tools.Logbook)
-    _watch: Failures = field(default_factory=Failures)
+    at_end: list[Callable[[], Any]] = field(default_factory=list)
+    _population: Sequence[Any] = ()
+    _failures: Failures = field(default_factory=Failures)
 
     def __post_init__(self) -> None:
         check_records(self.search, self.stats, self.halloffame, self.archive)
 
-    def steps(self, last: int, span: int = 1, **state: Any) -> Iterator[int]:
+    def steps(self, last: int | None, span: int = 1, **state: Any) -> Iterator[int]:
         """Yield the steps that are left to do, and save the state of the search between them.
 
-        The first step is 0, or the one after the last saved step.
+        The first step is 0, or the one after the last saved step. There are no more steps once a
+        stop has said so.
 
         Args:
-            last: The last step.
+            last: The last step; None for as many as it takes until a stop ends the search.
             span: The number of steps that count as a generation.
             state: The lists and sets that change from step to step, beside the hall of fame, the
-                archive and the logbook. They are restored in place.
+                archive and the logbook. They are restored in place. One is ``population``.
+
+        Raises:
+            ValpError: There is neither a last step nor a stop.
         """
+        if last is None and not self.watch.stops:
+            raise ValpError(
+                f"{self.search} needs a number of steps or until, such as until=Minutes(10)"
+            )
+        self.last, self._population = last, state["population"]
         first, every = self._resumed(state), span
         if self.checkpoint is not None:
             every *= self.checkpoint.every
-        done, total = min(first, last + 1), last + 1
-        bar = tqdm(
-            range(first, last + 1), self.search, total, initial=done, disable=not self.progress
-        )
-        for self.step in bar:
+        self.watch.begin(self._objectives())
+        finished = None
+        for step in self._to_do(first):
+            self.step = step
             if self.step > first and self.step % every == 0:
                 self._save(self.step, state)
             yield self.step
-        if first <= last:
-            self._save(last + 1, state)
+            finished = self.step + 1
+            if self.watch.reason is not None:
+                break
+        if finished is not None:
+            self._save(finished, state)
+
+    def _to_do(self, first: int) -> Iterable[int]:
+        """Return the steps from the first on, under a progress bar."""
+        if first > 0:
+            # A search that a stop had ended, and that is called again, ends at once.
+            self.watch.ask(self._seen(first - 1, self._population))
+            if self.watch.reason is not None:
+                return ()
+        steps: Iterable[int] = itertools.count(first)
+        total = None
+        if self.last is not None:
+            total = self.last + 1
+            steps, first = range(first, total), min(first, total)
+        bar: Iterable[int] = tqdm(
+            steps, self.search, total, initial=first, disable=not self.progress
+        )
+        return bar
+
+    def _seen(self, step: int, population: Sequence[Any]) -> Progress:
+        """Return what stops and reporters see of a step."""
+        memory = self.watch.memory
+        return Progress(
+            search=self.search,
+            step=step,
+            last=self.last,
+            seconds=memory["seconds"],
+            evaluations=memory["evaluations"],
+            falls=tuple(memory["falls"]),
+            population=population,
+            logbook=self.logbook,
+        )
+
+    def _objectives(self) -> tuple[str, ...] | None:
+        """Return the names of the objectives, where the toolbox's ``evaluate`` has a problem."""
+        keywords = getattr(getattr(self.toolbox, "evaluate", None), "keywords", {})
+        names: tuple[str, ...] | None = getattr(keywords.get("problem"), "objectives", None)
+        return names
+
+    def __enter__(self) -> Run:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> bool:
+        """Close what is open, and return whether an interrupt ends here."""
+        interrupted = isinstance(error, KeyboardInterrupt) and takes_interrupt()
+        if interrupted:
+            interrupted = self._has_something()
+            self.watch.reason = "Ctrl-C"
+        for function in self.at_end:
+            function()
+        self.watch.close()
+        self.logbook.stopped = self.watch.reason
+        if interrupted:
+            logger.warning(
+                "%s: interrupted in step %d, so it returns what there is; Ctrl-C within %g s "
+                "interrupts the program",
+                self.search,
+                self.step,
+                AGAIN,
+            )
+        return interrupted
+
+    def _has_something(self) -> bool:
+        """Return whether something was evaluated; in step 0 the hall of fame has not seen it."""
+        if len(self.logbook):
+            return True
+        valid = [individual for individual in self._population if individual.fitness.valid]
+        if self.halloffame is not None:
+            self.halloffame.update(valid)
+        return bool(valid)
 
     def evaluate(
         self, individuals: Sequence[Any], map_: Callable[..., Any] | None = None
@@ -100,12 +200,12 @@ class Run:
 
     def stop_where_all_fail(self) -> None:
         """Raise if all evaluations of the run so far failed for one reason (``FIRST``)."""
-        self._watch.stop(self.search)
+        self._failures.stop(self.search)
 
     def assign(self, individual: Any, evaluation: Any) -> None:
         """Give a candidate its evaluation, and pass it to the toolbox's ``feedback`` if any."""
         individual.fitness.values = evaluation
-        self._watch.see(evaluation)
+        self._failures.see(evaluation)
         if self.step > 0 and hasattr(self.toolbox, "feedback"):
             self.toolbox.feedback(individual)
 
@@ -116,7 +216,7 @@ class Run:
         evaluated: Sequence[Any],
         columns: Mapping[str, Any] | None = None,
     ) -> None:
-        """Record a step in the logbook, the hall of fame and the archive.
+        """Record a step in the logbook, the hall of fame and the archive, and show it the watch.
 
         Args:
             population: The members of the population after the step.
@@ -144,6 +244,10 @@ class Run:
             if len(self.logbook) == 1:
                 print(header)
             print(line)
+        self.watch.count(self.step, population, len(evaluated))
+        progress = self._seen(self.step, population)
+        self.watch.ask(progress)
+        self.watch.report(progress)
 
     def _archive(self, individuals: Sequence[Any], accepted: set[int]) -> None:
         """Append an entry for each individual; ``accepted`` holds the ``id`` of those accepted."""
@@ -159,7 +263,12 @@ class Run:
 
     def _state(self, state: dict[str, Any]) -> dict[str, Any]:
         """Return what a checkpoint saves: the state of the search and the objects of the caller."""
-        ours = {"halloffame": self.halloffame, "logbook": self.logbook, "archive": self.archive}
+        ours = {
+            "halloffame": self.halloffame,
+            "logbook": self.logbook,
+            "archive": self.archive,
+            "watch": self.watch.memory,
+        }
         also = [] if self.checkpoint is None else [*self.checkpoint.also, *_learners(self.toolbox)]
         return {**state, **ours, "also": also}
 
@@ -181,7 +290,7 @@ class Run:
         generation: int = saved["generation"]
         members = state.get("population", ())
         if generation > 0 and not all(individual.failed for individual in members):
-            self._watch.hopeful = True
+            self._failures.hopeful = True
         return generation
 
     def _check(self, saved: dict[str, Any], ours: dict[str, Any]) -> None:
