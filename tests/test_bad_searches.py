@@ -210,7 +210,7 @@ BAD = {
             ("eaGuided", "ngen", 1e1, 0),
             ("eaGuided", "mu", 0, 1),
             ("eaGuided", "lambda_", "4", 1),
-            ("eaAging", "ngen", None, 0),
+            ("eaAging", "ngen", "4", 0),
             ("eaAging", "lambda_", 0, 1),
             ("eaAging", "sample_size", 2.0, 1),
             ("eaSteadyState", "nevals", 1e1, 0),

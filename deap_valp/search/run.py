@@ -182,9 +182,13 @@ class Run:
         map_ = map_ or self.toolbox.map
         if self.checkpoint is not None:
             map_ = partial(self.checkpoint.map, map_)
-        evaluations = self.explained(lambda: list(map_(self.toolbox.evaluate, invalid)), invalid)
-        for individual, evaluation in zip(invalid, evaluations, strict=True):
-            self.assign(individual, evaluation)
+
+        def assign_each() -> None:  # as they come: an interrupt leaves those that are there
+            evaluations = map_(self.toolbox.evaluate, invalid)
+            for individual, evaluation in zip(invalid, evaluations, strict=True):
+                self.assign(individual, evaluation)
+
+        self.explained(assign_each, invalid)
         self.stop_where_all_fail()
         return invalid
 
