@@ -31,6 +31,7 @@ from .structure import (
     independent_pairs,
     same_structure,
     type_valid,
+    types_fit,
 )
 from .valp import VALP
 
@@ -97,4 +98,5 @@ __all__ = [
     "same_structure",
     "save",
     "type_valid",
+    "types_fit",
 ]
