@@ -170,16 +170,16 @@ def test_a_draft_that_changes_no_component_shares_the_graph(zoo_member):
 
 
 def test_editing_a_draft_changes_no_genome_before_or_after_it(zoo_member):
-    first = zoo_member.genome
+    first, narrow, wide = zoo_member.genome, zoo.generic(2), zoo.generic(3)
     draft = valp.Draft(first)
-    draft.graph.add_node("z", component=zoo.generic(2))
+    draft.graph.add_node("z", component=narrow)
     second = draft.genome()
     assert nx.is_frozen(second.graph)
-    draft.set_component("z", zoo.generic(3))
+    draft.set_component("z", wide)
     draft.graph.add_edge("z", first.outputs[0])
     third = draft.genome()
-    assert "z" not in first.graph and second.component("z") == zoo.generic(2)
-    assert not second.graph.succ["z"] and third.component("z") == zoo.generic(3)
+    assert "z" not in first.graph and second.component("z") == narrow
+    assert not second.graph.succ["z"] and third.component("z") == wide
     assert third.graph.has_edge("z", first.outputs[0])
 
 
