@@ -160,6 +160,29 @@ def test_it_prints_the_graph_in_a_few_lines(zoo_member):
     assert f"{zoo_member.weight_count} weights" in repr(zoo_member)
 
 
+# ---- drafts --------------------------------------------------------------------------------------
+
+
+def test_a_draft_that_changes_no_component_shares_the_graph(zoo_member):
+    draft = valp.Draft(zoo_member.genome)
+    draft.batch_size += 1
+    assert draft.genome().graph is zoo_member.graph
+
+
+def test_editing_a_draft_changes_no_genome_before_or_after_it(zoo_member):
+    first, narrow, wide = zoo_member.genome, zoo.generic(2), zoo.generic(3)
+    draft = valp.Draft(first)
+    draft.graph.add_node("z", component=narrow)
+    second = draft.genome()
+    assert nx.is_frozen(second.graph)
+    draft.set_component("z", wide)
+    draft.graph.add_edge("z", first.outputs[0])
+    third = draft.genome()
+    assert "z" not in first.graph and second.component("z") == narrow
+    assert not second.graph.succ["z"] and third.component("z") == wide
+    assert third.graph.has_edge("z", first.outputs[0])
+
+
 # ---- validity ------------------------------------------------------------------------------------
 
 

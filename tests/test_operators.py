@@ -75,6 +75,10 @@ def untouched_keys(name, place, individual):
         return set(individual.weights) - touched
     if "->" in place:
         return set(individual.weights) - {place}
+    if name == "delete_input":  # what it added on average goes into the biases of those that stay
+        fed = individual.fed_by(place)
+        readers = {receiver for one in fed for receiver in individual.receivers(one)}
+        return set(individual.weights) - {individual.entry_bias(reader) for reader in readers}
     network = place.split(".")[0]
     touched = set(individual.keys_of(network))
     touched |= {Connection(network, receiver) for receiver in individual.receivers(network)}

@@ -15,6 +15,7 @@ from .kinds import (
     Latent,
     Layout,
     Limits,
+    Made,
     Part,
     Refiner,
     SubNetwork,
@@ -31,6 +32,7 @@ from .structure import (
     independent_pairs,
     same_structure,
     type_valid,
+    types_fit,
 )
 from .valp import VALP
 
@@ -74,6 +76,7 @@ __all__ = [
     "Layer",
     "Layout",
     "Limits",
+    "Made",
     "Optimizer",
     "Output",
     "Part",
@@ -97,4 +100,5 @@ __all__ = [
     "same_structure",
     "save",
     "type_valid",
+    "types_fit",
 ]

@@ -165,7 +165,7 @@ class Draft(Structure):
     def __init__(self, genome: Genome, means: Mapping[str, Any] | None = None) -> None:
         self.origin = genome
         self.means: Mapping[str, Any] = means or {}
-        self.graph: nx.DiGraph = copy_graph(genome.graph)
+        self._settled: nx.DiGraph = genome.graph
         self.weights: dict[str, Tensor] = dict(genome.weights)
         self.optimizers: dict[str, Optimizer] = dict(genome.optimizers)
         self.ages: dict[str, int] = dict(genome.ages)
@@ -176,6 +176,11 @@ class Draft(Structure):
         # These objects are kept alive, so that no new tensor gets an id that is a key above.
         self._holding: list[Any] = []
         self.adopt(genome)
+
+    @cached_property
+    def graph(self) -> nx.DiGraph:
+        """The graph to edit: copied at the first look, so a change of other things copies none."""
+        return copy_graph(self._settled)
 
     def adopt(self, genome: Genome) -> None:
         """Let tensors of a genome keep their optimizer state when they are put in this draft."""
@@ -205,10 +210,16 @@ class Draft(Structure):
         self._states[id(new)] = states
 
     def genome(self) -> Genome:
-        """Return the genome that the draft describes now."""
+        """Return the genome that the draft describes now.
+
+        The genome takes over the graph, frozen, without another copy. Ask the draft for ``graph``
+        anew to edit further.
+        """
+        if "graph" in self.__dict__:
+            self._settled = nx.freeze(self.__dict__.pop("graph"))
         return replace(
             self.origin,
-            graph=self.graph,
+            graph=self._settled,
             weights=self.weights,
             optimizers=self.optimizers,
             ages=self.ages,

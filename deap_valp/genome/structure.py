@@ -227,11 +227,15 @@ def independent_pairs(graph: nx.DiGraph) -> list[tuple[str, str]]:
 
 
 def type_valid(graph: nx.DiGraph, provider: str, receiver: str) -> bool:
-    """Return whether the types of two components allow a connection.
+    """Return whether the types of two components of a graph allow a connection.
 
     The receiver must take what the provider gives, and an output must not read an input.
     """
-    give, take = graph.nodes[provider]["component"], graph.nodes[receiver]["component"]
+    return types_fit(graph.nodes[provider]["component"], graph.nodes[receiver]["component"])
+
+
+def types_fit(give: Any, take: Any) -> bool:
+    """Return whether a component may read another, by their types: see ``type_valid``."""
     if isinstance(give, Output) or isinstance(take, Input):
         return False
     if isinstance(give, Input) and isinstance(take, Output):

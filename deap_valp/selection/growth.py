@@ -179,8 +179,10 @@ class Lack:
         ):
             legal = self._legal(operator, gentle=True)
             for place, by_output in gains.items():
+                if place not in legal:
+                    continue
                 score = self.score(by_output)
-                if score > 0 and place in legal:
+                if score > 0:
                     reason = self._explained(by_output)
                     yield Move(operator, "gentle", place, reason, "growth", gain=score)
         yield from self._forks()
@@ -245,8 +247,11 @@ class Lack:
 
     def useless_inputs(self) -> Iterator[Move]:
         """Yield the deletions of inputs that help no output and promise nothing to any."""
+        legal = self._legal("delete_input", gentle=False)
+        if not legal:
+            return
         promising = self._promising()
-        for name in self._legal("delete_input", gentle=False):
+        for name in legal:
             found = self.diagnosis.change_without_input
             changes = {out: found[name, out] for out in self.losses if (name, out) in found}
             rise = self._logs(changes)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import product
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from ..genome import (
+    KINDS,
     SAMPLES,
     VALP,
     Connection,
@@ -22,6 +24,7 @@ from ..genome import (
     independent_pairs,
     kinds_between,
     type_valid,
+    types_fit,
 )
 from ..genome.weights import new_generator, paired, read_pair, relu_pair, split
 from .operators import operator
@@ -40,14 +43,18 @@ class _Paths:
     """The paths of an individual, to tell what a new one would bring.
 
     Attributes:
+        components: The description of each component.
         above: The components from which each component can be reached.
+        brought: The sub-networks with a latent on a path that ends with each provider.
     """
 
     def __init__(self, individual: VALP) -> None:
+        self.components = dict(individual.graph.nodes(data="component"))
         self.above = individual.ancestors()
         networks, outputs = individual.networks, individual.outputs
         self.receivers, self.providers = (*networks, *outputs), (*individual.inputs, *networks)
-        self.drawing = {name for name in networks if individual.component(name).drawn}
+        drawing = {name for name in networks if individual.component(name).drawn}
+        self.brought = {name: (self.above[name] | {name}) & drawing for name in self.providers}
         self.generating = [name for name in outputs if SAMPLES in individual.component(name).takes]
 
     def pairs(self) -> Iterator[tuple[str, str]]:
@@ -61,7 +68,9 @@ class _Paths:
 
         The KL divergence of the latent would then be added to the loss of that output.
         """
-        brought = (self.above[provider] | {provider}) & self.drawing
+        brought = self.brought[provider]
+        if not brought:
+            return False
         for output in self.generating:
             served = output == receiver or receiver in self.above[output]
             if served and not brought <= self.above[output]:
@@ -71,9 +80,12 @@ class _Paths:
 
 def absent_connections(individual: VALP, gentle: bool) -> list[Connection]:
     """Return the connections that can be added. Gentle ones leave every loss as it is."""
-    graph, paths, places = individual.graph, _Paths(individual), []
+    paths, places = _Paths(individual), []
+    linked = set(individual.graph.edges)
     for provider, receiver in paths.pairs():
-        if graph.has_edge(provider, receiver) or not type_valid(graph, provider, receiver):
+        if (provider, receiver) in linked:
+            continue
+        if not types_fit(paths.components[provider], paths.components[receiver]):
             continue
         if not gentle or not paths.bring_latent(provider, receiver):
             places.append(Connection(provider, receiver))
@@ -274,24 +286,26 @@ UNITS = 64
 """The number of relu units of a sub-network on a new path, unless the limit of width is lower."""
 
 
-def _bridges(structure: Structure, providers: Sequence[str], receiver: str) -> list[Kind]:
-    """Return the kinds with a ``carrier`` that can stand between the providers and the receiver."""
-    kinds = _carriers(structure, Connection(providers[0], receiver))
-    given = {structure.component(provider).gives for provider in providers}
+def _bridges(providers: Iterable[Any], receiver: Any) -> list[Kind]:
+    """Return the kinds with a ``carrier`` that can stand between providers and a receiver."""
+    given = {provider.gives for provider in providers}
+    kinds = [kind for kind in KINDS.values() if kind.carries and kind.gives in receiver.takes]
     return [kind for kind in kinds if given <= kind.takes]
 
 
-def _free_pairs(individual: VALP) -> list[tuple[str, str]]:
+def _free_pairs(paths: _Paths) -> list[tuple[str, str]]:
     """Return the pairs of components that a new path may join without a cycle or a new latent."""
-    paths = _Paths(individual)
     return [pair for pair in paths.pairs() if not paths.bring_latent(*pair)]
 
 
 def _parallel_places(individual: VALP, gentle: bool) -> list[Connection]:
     if not _room_for_network(individual):
         return []
-    pairs = _free_pairs(individual)
-    return [Connection(*pair) for pair in pairs if _bridges(individual, pair[:1], pair[1])]
+    paths, places = _Paths(individual), []
+    for provider, receiver in _free_pairs(paths):
+        if _bridges([paths.components[provider]], paths.components[receiver]):
+            places.append(Connection(provider, receiver))
+    return places
 
 
 @operator(scope="macro", effect="extender", versions=("gentle",), places=_parallel_places)
@@ -308,14 +322,16 @@ def mutParallelNetwork(draft: Draft, connection: Connection) -> None:
 def _join_places(individual: VALP, gentle: bool) -> list[Join]:
     if not _room_for_network(individual):
         return []
+    paths = _Paths(individual)
     receivers: dict[str, list[str]] = {}
-    for provider, receiver in _free_pairs(individual):
+    for provider, receiver in _free_pairs(paths):
         receivers.setdefault(provider, []).append(receiver)
     places = []
     for one, other in independent_pairs(individual.graph):
         theirs = set(receivers.get(other, ()))
+        both = [paths.components[one], paths.components[other]]
         for receiver in receivers.get(one, ()):
-            if receiver in theirs and _bridges(individual, (one, other), receiver):
+            if receiver in theirs and _bridges(both, paths.components[receiver]):
                 places.append(Join(one, other, receiver))
     return places
 
@@ -335,7 +351,8 @@ def _add_path(draft: Draft, providers: Sequence[str], receiver: str) -> None:
     """Add a sub-network that reads the providers and is read by the receiver through zeros."""
     generator = new_generator()
     units = min(UNITS, draft.limits.width)
-    component = _bridges(draft, providers, receiver)[0].carrier(units)
+    read = [draft.component(provider) for provider in providers]
+    component = _bridges(read, draft.component(receiver))[0].carrier(units)
     name = draft.add_network(component, component.initial(generator))
     draft.connect_at_random([(provider, name) for provider in providers], generator)
     draft.connect(name, receiver, torch.zeros(draft.rows(receiver), component.width))

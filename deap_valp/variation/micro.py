@@ -13,7 +13,7 @@ from ..genome.weights import new_generator
 from .operators import operator
 
 
-def _stages(individual: VALP, of: Callable[[SubNetwork], list[str]]) -> list[Stage]:
+def stages(individual: VALP, of: Callable[[SubNetwork], list[str]]) -> list[Stage]:
     """Return the places that all sub-networks offer; ``of`` asks one sub-network for its own."""
     places: list[Stage] = []
     for name in individual.networks:
@@ -22,7 +22,7 @@ def _stages(individual: VALP, of: Callable[[SubNetwork], list[str]]) -> list[Sta
 
 
 def _deepenable(individual: VALP, gentle: bool) -> list[Stage]:
-    return _stages(individual, lambda network: network.deep_places(individual.limits, gentle))
+    return stages(individual, lambda network: network.deep_places(individual.limits, gentle))
 
 
 @operator(scope="micro", effect="extender", versions=("gentle", "aggressive"), places=_deepenable)
@@ -48,7 +48,7 @@ def mutAddLayer(draft: Draft, layer: Stage, gentle: bool) -> None:
 
 
 def _removable(individual: VALP, gentle: bool) -> list[Stage]:
-    return _stages(individual, lambda network: network.spare_places())
+    return stages(individual, lambda network: network.spare_places())
 
 
 @operator(scope="micro", effect="reducer", versions=("aggressive",), places=_removable)
@@ -67,7 +67,7 @@ def mutRemoveLayer(draft: Draft, layer: Stage) -> None:
 
 
 def _widenable(individual: VALP, gentle: bool) -> list[Stage]:
-    return _stages(individual, lambda network: network.wide_places(individual.limits))
+    return stages(individual, lambda network: network.wide_places(individual.limits))
 
 
 @operator(scope="micro", effect="extender", versions=("gentle", "aggressive"), places=_widenable)

@@ -13,7 +13,7 @@ References:
 from importlib import import_module
 from pkgutil import iter_modules
 
-from .base import KINDS, Calculator, Latent, Part, SubNetwork, Value, new_id
+from .base import KINDS, Calculator, Latent, Made, Part, SubNetwork, Value, new_id
 from .dense import Dense, Wider
 from .settings import Layout, Limits
 from .shipped import LATENT, Decoder, Discrete, Generic, Refiner
@@ -32,6 +32,7 @@ __all__ = [
     "Latent",
     "Layout",
     "Limits",
+    "Made",
     "Part",
     "Refiner",
     "SubNetwork",

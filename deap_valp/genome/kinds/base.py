@@ -258,6 +258,26 @@ class SubNetwork:
         """Return a component like this one that shares no id with it (an aggressive clone)."""
         return replace(self, id=new_id())
 
+    def unit_places(self) -> list[str]:
+        """Return the stages whose units can be exchanged for others, more or fewer."""
+        return []
+
+    def units_of(self, stage: str) -> int:
+        """Return the number of units of a stage."""
+        raise NotImplementedError
+
+    def resized(self, part: Part, stage: str, units: int, rows: Change, columns: Change) -> Part:
+        """Return the part with other units at a stage of ``unit_places``.
+
+        Args:
+            part: The sub-network with its tensors and blocks.
+            stage: The stage.
+            units: The new number of units, at least 1.
+            rows: Changes a weight or bias that has a row for each unit.
+            columns: Changes a weight that has a column for each unit.
+        """
+        raise NotImplementedError
+
     def wide_places(self, limits: Limits) -> list[str]:
         """Return the stages that can get more units within the limits."""
         return []

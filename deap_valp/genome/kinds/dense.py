@@ -112,13 +112,25 @@ class Dense(SubNetwork):
     def _stages(self) -> list[str]:
         return [str(index) for index in range(len(self.hidden_layers()))]
 
-    def units(self, stage: str) -> int:
-        """Return the units of a stage."""
+    def unit_places(self) -> list[str]:
+        """Return the layers that operators may change."""
+        return self._stages()
+
+    def units_of(self, stage: str) -> int:
+        """Return the number of units of a layer."""
         return self.layers[int(stage)].width
+
+    def resized(self, part: Part, stage: str, units: int, rows: Change, columns: Change) -> Part:
+        """Return the part with other units in a layer."""
+        index = int(stage)
+        part = self._with_columns(self._with_rows(part, index, rows), index, columns)
+        layers = list(self.layers)
+        layers[index] = replace(layers[index], width=units)
+        return replace(part, component=replace(self, layers=tuple(layers)))
 
     def wide_places(self, limits: Limits) -> list[str]:
         """Return the layers below the limit of width."""
-        return [stage for stage in self._stages() if self.units(stage) < limits.width]
+        return [stage for stage in self._stages() if self.units_of(stage) < limits.width]
 
     def widened(self, part: Part, stage: str, limits: Limits, gentle: bool) -> Part:
         """Add units to a layer, up to half its width.
@@ -126,13 +138,9 @@ class Dense(SubNetwork):
         Gentle: a new unit copies a random one, and every weight that reads the unit is split
         between the two. Aggressive: new units are random.
         """
-        index, width = int(stage), self.units(stage)
+        width = self.units_of(stage)
         wider = Wider(width, limits.width, gentle)
-        part = self._with_rows(part, index, wider.rows)
-        part = self._with_columns(part, index, wider.columns)
-        layers = list(self.layers)
-        layers[index] = replace(layers[index], width=width + wider.added)
-        return replace(part, component=replace(self, layers=tuple(layers)))
+        return self.resized(part, stage, width + wider.added, wider.rows, wider.columns)
 
     def deep_places(self, limits: Limits, gentle: bool) -> list[str]:
         """Return the layers after which one can be added.
@@ -144,7 +152,7 @@ class Dense(SubNetwork):
         return [
             stage
             for stage in self._stages()
-            if not gentle or self.units(stage) * self._signs(stage) <= limits.width
+            if not gentle or self.units_of(stage) * self._signs(stage) <= limits.width
         ]
 
     def _signs(self, stage: str) -> int:
@@ -158,7 +166,7 @@ class Dense(SubNetwork):
         negative part. Aggressive: a random layer of the same width, so that no other weight has to
         change.
         """
-        width, signs = self.units(stage), self._signs(stage)
+        width, signs = self.units_of(stage), self._signs(stage)
         index = self._index(stage) + 1
         if gentle:
             new = Layer(width * signs, "relu")

@@ -174,9 +174,9 @@ class Decoder(Dense):
         """Return a decoder with a latent of its own."""
         return replace(self, id=new_id(), latent=replace(self.latent, id=new_id()))
 
-    def units(self, stage: str) -> int:
+    def units_of(self, stage: str) -> int:
         """Return the units of a layer, or the dimensions of the latent."""
-        return self.latent.dim if stage == LATENT else super().units(stage)
+        return self.latent.dim if stage == LATENT else super().units_of(stage)
 
     def wide_places(self, limits: Limits) -> list[str]:
         """Return the layers below the limit of width, and the latent if it is below its own."""
