@@ -122,7 +122,9 @@ def _path_data(path: Path, digits: int = 1) -> str:
     letters = {path.MOVETO: "M", path.LINETO: "L", path.CURVE4: "C", path.CLOSEPOLY: "Z"}
     parts = []
     for points, code in path.iter_segments(simplify=False):
-        numbers = "" if code == path.CLOSEPOLY else " ".join(f"{value:.{digits}f}" for value in points)
+        numbers = (
+            "" if code == path.CLOSEPOLY else " ".join(f"{value:.{digits}f}" for value in points)
+        )
         parts.append(letters[code] + numbers)
     return "".join(parts)
 
@@ -176,7 +178,7 @@ def _network(canvas: _Canvas, name: str, thresholds: AllThresholds) -> str:
         f'<{canvas.shapes[canvas.graph.kinds[name]]} fill="{fill}" stroke="{INK}"/>'
         f'<text y="4" fill="{ink_on(fill)}">{escape(name)}</text>'
         f'<g font-size="9" stroke="white" stroke-width="3" paint-order="stroke" fill="{INK}">'
-        f'{"".join(below)}</g></g>'
+        f"{''.join(below)}</g></g>"
     )
 
 

@@ -8,12 +8,13 @@ from functools import partial
 from types import FunctionType, ModuleType
 from typing import Any
 
-from deap import base, tools
+from deap import base
 from tqdm.auto import tqdm
 
 from ..errors import FileFormatError
 from .checkpoint import Checkpoint, restore
 from .genealogy import Entry
+from .logbook import Logbook
 
 
 @dataclass
@@ -37,7 +38,7 @@ class Run:
     progress: bool = True
     checkpoint: Checkpoint | None = None
     step: int = 0
-    logbook: tools.Logbook = field(default_factory=tools.Logbook)
+    logbook: Logbook = field(default_factory=Logbook)
 
     def steps(self, last: int, span: int = 1, **state: Any) -> Iterator[int]:
         """Yield the steps that are left to do, and save the state of the search between them.
