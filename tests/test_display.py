@@ -76,7 +76,7 @@ def shown():
         "move": (valp.Move("add_layer", "gentle", "n0", EVIL), ["add_layer", "n0"]),
         "logbook": (logbook, ["label min", "0.25", "99", "..."]),
         "decisions": (valp.decisions(archive), ["gentle add_layer(n0)"]),
-        "payoff": (valp.payoff(archive), ["+50.0"]),
+        "payoff": (valp.payoff(archive), ["add_layer", "applied"]),
     }
 
 
