@@ -24,6 +24,7 @@ from .errors import (
     DistributedError,
     EvaluationError,
     FileFormatError,
+    MissingExtraError,
     PlaceError,
     ProblemError,
     RegistrationError,
@@ -53,6 +54,7 @@ from .genome import (
 from .genome.files import load, save
 from .genome.fitness import PENALTY, Evaluation, Fitness
 from .genome.init import initVALP
+from .page import report
 from .problem import (
     Classification,
     Generation,
@@ -156,6 +158,7 @@ __all__ = [
     "Layout",
     "Limits",
     "Model",
+    "MissingExtraError",
     "Move",
     "ObjectiveKey",
     "Optimizer",
@@ -219,6 +222,7 @@ __all__ = [
     "plots",
     "problems",
     "rank",
+    "report",
     "rule",
     "save",
     "scoopMap",

@@ -33,13 +33,14 @@ LEVELS = (
     {"search"},
     {"distributed"},
     {"plots"},
+    {"page"},
     {"scoop"},
     {"__init__"},
 )
 LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
 
 # Imported where they are used, so that a worker stays small; the last two pull in the others.
-HEAVY = {"matplotlib", "pandas", "scipy", "sklearn", "scikit_posthocs", "seaborn"}
+HEAVY = {"bokeh", "matplotlib", "pandas", "scipy", "sklearn", "scikit_posthocs", "seaborn"}
 
 MODULES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
 ROOMS = {module.parts[0].removesuffix(".py") for module in MODULES}

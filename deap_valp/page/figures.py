@@ -281,10 +281,11 @@ def _parallel(drawing: _Drawing) -> figure:
         for index, label in enumerate(candidates.labels)
     }
     plot.outline_line_color = plot.xaxis.axis_line_color = plot.yaxis.axis_line_color = None
-    plot.segment(range(count), [0] * count, range(count), [1] * count, line_color=INK)
+    ends = list(range(count))
+    plot.segment(ends, [0] * count, ends, [1] * count, line_color=INK)
     reference = _reference(candidates)
-    for heights, ends, base in ((0, reference.min(0), "top"), (1, reference.max(0), "bottom")):
-        texts = [f"{value:.3g}" for value in ends]
+    for heights, bounds, base in ((0, reference.min(0), "top"), (1, reference.max(0), "bottom")):
+        texts = [f"{value:.3g}" for value in bounds]
         place = {"text_baseline": base, "y_offset": 4 if base == "top" else -4}
         style = {"text_align": "center", "text_font_size": "11px", "text_color": INK}
         plot.text(list(range(count)), [heights] * count, text=texts, **place, **style)

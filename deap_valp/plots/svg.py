@@ -142,6 +142,15 @@ def _outline(marker: str) -> str:
     return f'path d="{_path_data(outline.transformed(Affine2D().scale(side, -side)))}"'
 
 
+def marker_svg(marker: str, colour: str) -> str:
+    """Return one of matplotlib's markers as a small picture, for a legend in HTML."""
+    side = 2 * _RADIUS + 6
+    return (
+        f'<svg viewBox="{-side / 2} {-side / 2} {side} {side}" width="14" height="14">'
+        f'<{_outline(marker)} fill="{colour}"/></svg>'
+    )
+
+
 # ---- parts ---------------------------------------------------------------------------------------
 
 
