@@ -85,7 +85,11 @@ def _facts(candidates: Candidates, member: Candidate) -> dict[str, Any]:
         parts = "version", "place", "reason", "rule"
         found["move"] = {part: str(getattr(move, part)) for part in parts}
         found["predicted"] = _plain(move.gain)
-        if entry.decision is not None and entry.decision.loss is not None and entry.loss is not None:
+        if (
+            entry.decision is not None
+            and entry.decision.loss is not None
+            and entry.loss is not None
+        ):
             found["achieved"] = _plain(entry.decision.loss - entry.loss)
     return found
 
@@ -143,4 +147,3 @@ def _samples(
         if output in rows and len(real):
             found[output] = shown(rows[output], shape_of(problem, output, shapes), real)
     return found
-

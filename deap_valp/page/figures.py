@@ -42,6 +42,8 @@ MARKERS = {
 MOST_PAIRED = 6
 """The number of objectives that are drawn in pairs: 15 panels."""
 
+_NARROW, _MEDIUM, _WIDE = 275, 385, 780  # pixels: three, two or one figure in a row
+
 _STEP = 0.75  # of the distance between two steps, over which the candidates of one step stand
 _BY = PARTS[:3]
 
@@ -87,6 +89,11 @@ def figures_of(candidates: Candidates) -> Figures:
 class _Drawing:
     candidates: Candidates
     source: ColumnDataSource
+
+    @property
+    def width(self) -> int:
+        """The width of a figure that has one beside it for each objective."""
+        return _NARROW if len(self.candidates.objectives) > 2 else _MEDIUM
 
     def rows(self, shown: np.ndarray) -> Any:
         """Return a view of the candidates for which ``shown`` is true."""
@@ -272,7 +279,7 @@ def _parallel(drawing: _Drawing) -> figure:
     candidates = drawing.candidates
     count = len(candidates.objectives)
     ranges = {"x_range": Range1d(-0.35, count - 0.65), "y_range": Range1d(-0.14, 1.14)}
-    plot = _figure(780, 320, "", "lower is better", **ranges)
+    plot = _figure(_WIDE, 320, "", "lower is better", **ranges)
     plot.grid.visible = False
     plot.yaxis.ticker = FixedTicker(ticks=[])
     plot.xaxis.ticker = FixedTicker(ticks=list(range(count)))
@@ -297,7 +304,9 @@ def _parallel(drawing: _Drawing) -> figure:
         (front & ~starts, {"line_color": PALETTE[0], "line_width": 2, "line_alpha": 0.8}),
     ):
         if rows.any():
-            lines = plot.multi_line("xs", "ys", source=drawing.source, view=drawing.rows(rows), **style)
+            lines = plot.multi_line(
+                "xs", "ys", source=drawing.source, view=drawing.rows(rows), **style
+            )
             _mark(lines, line_color=PALETTE[5], line_width=4, line_alpha=1)
             renderers.append(lines)
     _clickable(plot, drawing, renderers)
@@ -309,7 +318,7 @@ def _pair(drawing: _Drawing, x: int, y: int) -> figure:
     candidates = drawing.candidates
     wanted = candidates.front | candidates.starts | (candidates.ok & candidates.accepted)
     scales = _axes(*(_scaled(candidates.values[:, index], wanted) for index in (x, y)))
-    plot = _figure(385, 320, candidates.labels[x], candidates.labels[y], **scales)
+    plot = _figure(drawing.width, 290, candidates.labels[x], candidates.labels[y], **scales)
     front = candidates.values[candidates.front]
     plot.scatter(front[:, x], front[:, y], size=17, fill_color="#F0E442", line_color=None)
     _points(plot, drawing, f"v{x}", f"v{y}", candidates.ok)
@@ -324,9 +333,8 @@ def _course(drawing: _Drawing, index: int, over: str) -> figure:
     candidates = drawing.candidates
     values = candidates.values[:, index]
     near = candidates.accepted | (values <= top_of(values, candidates.accepted))
-    label = "step" if over == "step" else "seconds of evaluation, all workers added up"
     scale = _axes(None, _scaled(values, near))
-    plot = _figure(385, 290, label, candidates.labels[index], **scale)
+    plot = _figure(drawing.width, 290, over, candidates.labels[index], **scale)
     x = candidates.steps if over == "step" else candidates.seconds
     plot.step(x, _best(candidates, values), mode="after", line_color=INK, line_width=1.2)
     _points(plot, drawing, over, f"v{index}", candidates.ok)
@@ -346,13 +354,15 @@ def _best(candidates: Candidates, values: np.ndarray) -> np.ndarray:
 
 def _promise(drawing: _Drawing) -> list[figure]:
     """Draw the achieved fall of the loss over the predicted one; nothing without predictions."""
-    predicted, achieved = (np.array(drawing.source.data[name]) for name in ("predicted", "achieved"))
+    predicted, achieved = (
+        np.array(drawing.source.data[name]) for name in ("predicted", "achieved")
+    )
     shown = np.isfinite(predicted) & np.isfinite(achieved)
     if not shown.any():
         return []
     scales = _axes(_scaled(predicted, shown), _scaled(achieved, shown))
     texts = "predicted fall of the loss", "achieved, with the training that came with it"
-    plot = _figure(385, 340, *texts, **scales)
+    plot = _figure(_MEDIUM, 340, *texts, **scales)
     ends = [min(predicted[shown].min(), 0.0), predicted[shown].max()]
     plot.line(ends, ends, line_color=FAINT, line_dash="dashed")
     _points(plot, drawing, "predicted", "achieved", shown)
@@ -384,8 +394,19 @@ def _improved(drawing: _Drawing) -> list[figure]:
             row: PlainText(text=name) for row, name in enumerate(names)
         }
         plot.line([0, 0], [-1, len(names)], line_color=FAINT)
-        means = [100 * paid.improvement(key).get(drawing.candidates.objectives[index], np.nan) for key in paid.rows]
-        plot.scatter(means, list(range(len(names))), marker="dash", angle=np.pi / 2, size=20, line_color=INK, line_width=2)
+        means = [
+            100 * paid.improvement(key).get(drawing.candidates.objectives[index], np.nan)
+            for key in paid.rows
+        ]
+        plot.scatter(
+            means,
+            list(range(len(names))),
+            marker="dash",
+            angle=np.pi / 2,
+            size=20,
+            line_color=INK,
+            line_width=2,
+        )
         _points(plot, drawing, f"i{index}", "group", shown)
         drawn.append(plot)
     return drawn
@@ -404,7 +425,9 @@ def _genealogy(drawing: _Drawing, index: int) -> figure:
     candidates = drawing.candidates
     values, x = candidates.values[:, index], np.array(drawing.source.data[f"at{index}"])
     near = candidates.accepted | (values <= top_of(values, candidates.accepted))
-    plot = _figure(780, 380, "step", candidates.labels[index], **_axes(None, _scaled(values, near)))
+    plot = _figure(
+        _WIDE, 380, "step", candidates.labels[index], **_axes(None, _scaled(values, near))
+    )
     lines: dict[str, list[list[float]]] = {"xs": [], "ys": []}
     for member in candidates.members:
         if member.host is not None and member.entry.accepted:

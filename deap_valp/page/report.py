@@ -182,7 +182,9 @@ def _sections(candidates: Candidates, figures: Figures, divs: Mapping[str, str])
     text = f"The line is {line}. Candidates far above the others are out of view: zoom or reset."
     content = f"<h3>Over steps</h3>{row('steps')}"
     if figures["seconds"]:
-        content += f"<h3>Over seconds</h3>{row('seconds')}"
+        content += (
+            f"<h3>Over seconds of evaluation, those of all workers added up</h3>{row('seconds')}"
+        )
     parts.append(_section("search", "The search", text, content))
     parts.append(_decisions(candidates, figures, row))
     text = (
@@ -215,7 +217,9 @@ def _tabs(candidates: Candidates, divs: Mapping[str, str]) -> str:
         chosen = ' class="chosen"' if index == 0 else ""
         hidden = "" if index == 0 else " hidden"
         buttons.append(f'<button type="button" data-tab="{index}"{chosen}>{escape(label)}</button>')
-        panels.append(f'<div class="panel" data-tab="{index}"{hidden}>{divs[f"genealogy{index}"]}</div>')
+        panels.append(
+            f'<div class="panel" data-tab="{index}"{hidden}>{divs[f"genealogy{index}"]}</div>'
+        )
     bar = f'<div class="tabs">{"".join(buttons)}</div>' if len(buttons) > 1 else ""
     return bar + "".join(panels)
 

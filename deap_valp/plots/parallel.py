@@ -75,7 +75,9 @@ def prefix_of(method: str) -> str:
     return f"{method}, "
 
 
-def heights_of(values: np.ndarray, low: np.ndarray, high: np.ndarray, wide: np.ndarray) -> np.ndarray:
+def heights_of(
+    values: np.ndarray, low: np.ndarray, high: np.ndarray, wide: np.ndarray
+) -> np.ndarray:
     """Return values as heights: 0 at ``low``, 1 at ``high``, logarithmic where ``wide``."""
     heights = np.empty_like(values)
     for index, column in enumerate(values.T):
