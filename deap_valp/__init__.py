@@ -26,6 +26,7 @@ from .errors import (
     DistributedError,
     EvaluationError,
     FileFormatError,
+    MissingExtraError,
     PlaceError,
     ProblemError,
     RegistrationError,
@@ -55,6 +56,7 @@ from .genome import (
 from .genome.files import load, save
 from .genome.fitness import PENALTY, Evaluation, Fitness
 from .genome.init import initVALP
+from .page import report
 from .problem import (
     Classification,
     Generation,
@@ -176,6 +178,7 @@ __all__ = [
     "Layout",
     "Limits",
     "Minutes",
+    "MissingExtraError",
     "Model",
     "Move",
     "ObjectiveKey",
@@ -249,6 +252,7 @@ __all__ = [
     "plots",
     "problems",
     "rank",
+    "report",
     "reporter",
     "rule",
     "save",

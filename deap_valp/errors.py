@@ -40,3 +40,7 @@ class FileFormatError(ValpError, ValueError):
 
 class DistributedError(ValpError, RuntimeError):
     """SCOOP cannot do the work, for instance because a function does not pickle."""
+
+
+class MissingExtraError(ValpError, ImportError):
+    """An optional package is not installed. The message names the extra that brings it."""

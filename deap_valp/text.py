@@ -1,8 +1,9 @@
-"""What several rooms write as text: tables, and where a class is defined."""
+"""What several rooms write as text: tables, also in HTML, and where a class is defined."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from html import escape
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:
@@ -17,6 +18,21 @@ def table(rows: Sequence[Sequence[str]]) -> str:
         cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
         lines.append("  ".join(cells).rstrip())
     return "\n".join(lines)
+
+
+def html_table(rows: Sequence[Sequence[str]]) -> str:
+    """Return the rows as a table in HTML, with whatever they hold as plain text.
+
+    Args:
+        rows: The first row is the header.
+    """
+    head, *body = rows
+    lines = "".join(_html_row(row, "td") for row in body)
+    return f"<table><thead>{_html_row(head, 'th')}</thead><tbody>{lines}</tbody></table>"
+
+
+def _html_row(cells: Sequence[str], tag: str) -> str:
+    return "<tr>" + "".join(f"<{tag}>{escape(cell)}</{tag}>" for cell in cells) + "</tr>"
 
 
 def place_of(cls: type) -> str:

@@ -6,9 +6,11 @@ import json
 import pickle
 
 import networkx as nx
+import numpy as np
 import pytest
 import zoo
 from deap import base, tools
+from plotting import evaluated, evaluation_of
 from test_populations import PROBLEM, aging, guided, hill_climbing, quick, steady
 
 import deap_valp as valp
@@ -104,3 +106,29 @@ def test_an_archive_is_small(toolbox):
     archive = archive_of(guided, toolbox)
     assert len(pickle.dumps(archive)) / len(archive) < 4000
     assert all(not hasattr(value, "numel") for entry in archive for value in vars(entry).values())
+
+
+def test_an_entry_keeps_seconds_losses_and_the_diagnosis_of_its_evaluation():
+    individual = evaluated()
+    made, entry = individual.evaluation, valp.Entry.about(individual, 3, True)
+    assert entry.seconds == sum(made.seconds.values()) > 0
+    assert entry.batches == 30 and entry.loss == made.loss
+    assert entry.history.keys() == made.history.keys()
+    for name, losses in made.history.items():  # a session this short is kept whole
+        assert entry.history[name] == pytest.approx(losses.tolist(), rel=1e-3)
+    assert entry.diagnosis == str(made.diagnosis)
+
+
+def test_an_entry_keeps_means_of_a_long_session():
+    individual = zoo.smallest()
+    losses = np.arange(1000.0)
+    individual.fitness.values = evaluation_of(individual, (1.0,), history={"y": losses})
+    entry = valp.Entry.about(individual, 0, True)
+    assert entry.batches == 1000 and entry.history["y"] == tuple(9.5 + 20 * np.arange(50))
+
+
+def test_records_of_a_search_share_the_text_of_a_diagnosis():
+    individual = evaluated()
+    entry = valp.Entry.about(individual, 0, True)
+    decision = valp.Decision.about(individual, valp.Move("add_layer", "gentle", "n0"))
+    assert decision.diagnosis is entry.diagnosis

@@ -35,13 +35,14 @@ LEVELS = (
     {"ready"},
     {"distributed"},
     {"plots"},
+    {"page"},
     {"scoop"},
     {"__init__"},
 )
 LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
 
 # Imported where they are used, so that a worker stays small; the last two pull in the others.
-HEAVY = {"matplotlib", "pandas", "scipy", "sklearn", "scikit_posthocs", "seaborn"}
+HEAVY = {"bokeh", "matplotlib", "pandas", "scipy", "sklearn", "scikit_posthocs", "seaborn"}
 
 # Imported on demand by the package itself: the estimators have base classes of scikit-learn's.
 ON_DEMAND = {"ready/estimators.py": {"sklearn"}}

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, NamedTuple
 
-from ..text import table
+from ..text import html_table, table
 
 
 class Slope(NamedTuple):
@@ -157,7 +158,14 @@ class Diagnosis:
         """
         return self.measured.get("input_removal", {})
 
-    def __str__(self) -> str:
+    @cached_property
+    def text(self) -> str:
+        """The table that ``print`` shows. It is made once, so records of a search share it."""
+        return table(self.rows)
+
+    @property
+    def rows(self) -> list[list[str]]:
+        """The cells of the table, the names of the outputs first."""
         keys = [key for values in self.measured.values() for key in values]
         outputs = sorted({key[-1] if isinstance(key, tuple) else key for key in keys})
         lines: list[list[str]] = []
@@ -165,7 +173,13 @@ class Diagnosis:
             lines += _lines(name, values, outputs)
         # Metrics of outputs come first. Their lines begin with the name of the metric alone.
         lines.sort(key=lambda line: line[0] not in self.measured)
-        return table([["", *outputs], *lines])
+        return [["", *outputs], *lines]
+
+    def __str__(self) -> str:
+        return self.text
+
+    def _repr_html_(self) -> str:
+        return html_table(self.rows)
 
 
 PRINTED = 8

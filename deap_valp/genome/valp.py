@@ -20,6 +20,7 @@ from torch import Tensor
 from ..arguments import got, need_type
 from ..errors import StructureError
 from .decision import Decision
+from .display import painted
 from .fitness import Evaluation, Fitness
 from .genome import Genome, Optimizer, summary
 from .kinds import Layout, Limits
@@ -191,6 +192,10 @@ class VALP(Structure):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {summary(self)}>"
+
+    def _repr_svg_(self) -> str | None:
+        """Return the picture that a notebook shows: that of ``plots.valp_svg``."""
+        return painted(self)
 
 
 @functools.cache

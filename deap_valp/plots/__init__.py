@@ -22,6 +22,7 @@ from .relevance import plot_relevance, relevance_data
 from .samples import plot_samples, samples_data
 from .search import generations_data, plot_search, search_data
 from .slopes import plot_slopes, slopes_data
+from .svg import valp_svg
 
 __all__ = [
     "decisions_data",
@@ -48,4 +49,5 @@ __all__ = [
     "search_data",
     "slopes_data",
     "valp_data",
+    "valp_svg",
 ]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from ..arguments import need_type
-from ..genome import KINDS, VALP, Component, Connection, SubNetwork
+from ..genome import KINDS, VALP, Component, Connection, Structure, SubNetwork
 from .layout import Point, place
 from .style import (
     INK,
@@ -69,11 +69,11 @@ class Graph:
     outputs: tuple[str, ...]
 
 
-def valp_data(individual: VALP) -> Graph:
+def valp_data(individual: Structure) -> Graph:
     """Return where the components of an individual stand, what they are and whom they serve."""
-    need_type(individual, VALP, "this plot", "individual as a VALP")
+    need_type(individual, Structure, "this plot", "individual as a VALP")
     positions, routes = place(individual)
-    evaluation = individual.evaluation
+    evaluation = individual.evaluation if isinstance(individual, VALP) else None
     relevance: Mapping[tuple[str, str], float] = {}
     if evaluation is not None and evaluation.diagnosis is not None:
         relevance = evaluation.diagnosis.relevance
@@ -195,23 +195,27 @@ def _draw_connections(pen: _Pen) -> None:
     for name, route in pen.graph.routes.items():
         colour = pen.colour_of(Connection.parse(name).receiver)
         line = PathPatch(
-            _curve(route), facecolor="none", edgecolor=colour, linewidth=1.3 * pen.size, zorder=1
+            curve_of(route), facecolor="none", edgecolor=colour, linewidth=1.3 * pen.size, zorder=1
         )
         pen.ax.add_patch(line)
     for name in [*pen.graph.kinds, *pen.graph.outputs]:
         _draw_arrowhead(pen, name)
 
 
-def _curve(route: list[Point]) -> Path:
+def curve_of(route: Sequence[Point], level: float = _LEVEL) -> Path:
     """Return a smooth line that is level at each point of the route.
 
     It is straight for the last bit, where the arrowhead comes.
+
+    Args:
+        route: The points.
+        level: The length of that bit.
     """
     from matplotlib.path import Path
 
     *before, (end_x, end_y) = route
     vertices = [route[0]]
-    for (x, y), (next_x, next_y) in pairwise([*before, (end_x - _LEVEL, end_y)]):
+    for (x, y), (next_x, next_y) in pairwise([*before, (end_x - level, end_y)]):
         vertices += [((x + next_x) / 2, y), ((x + next_x) / 2, next_y), (next_x, next_y)]
     codes = [Path.MOVETO] + [Path.CURVE4] * (len(vertices) - 1) + [Path.LINETO]
     return Path([*vertices, (end_x, end_y)], codes)

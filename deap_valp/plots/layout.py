@@ -11,12 +11,13 @@ run over a component that they do not touch (none here).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 import networkx as nx
 import numpy as np
 
-from ..genome import VALP
+from ..genome import Structure
 
 Point = tuple[float, float]
 Columns = list[list[object]]
@@ -26,7 +27,7 @@ _ROOM = {(False, False): 1.0, (True, False): 0.65, (False, True): 0.65, (True, T
 """The least distance of two neighbours in a column, by whether each is a bend."""
 
 
-def place(individual: VALP) -> tuple[dict[str, Point], dict[tuple[str, str], list[Point]]]:
+def place(individual: Structure) -> tuple[dict[str, Point], dict[tuple[str, str], list[Point]]]:
     """Return the position of each component, and the points that each connection leads through.
 
     Columns are 1 apart, and a provider stands left of its receivers. Inputs stand in the first
@@ -44,7 +45,7 @@ def place(individual: VALP) -> tuple[dict[str, Point], dict[tuple[str, str], lis
     return {name: points[name] for name in individual.graph}, routes
 
 
-def _columns_by_longest_path(individual: VALP) -> dict[str, int]:
+def _columns_by_longest_path(individual: Structure) -> dict[str, int]:
     """Return the column of each component: the longest path to it; all outputs in the last."""
     generations = list(nx.topological_generations(individual.graph))
     column: dict[str, int] = {}
@@ -105,7 +106,7 @@ def _swept(bent: nx.DiGraph, columns: Columns, forwards: bool) -> Columns:
         mean: dict[object, float] = {}
         for node in column:
             near = [position[other] for other in neighbours[node]] or [position[node]]
-            mean[node] = float(np.mean(near))
+            mean[node] = sum(near) / len(near)
         swept.append(sorted(column, key=mean.__getitem__))
         position.update((node, index) for index, node in enumerate(swept[-1]))
     return swept if forwards else swept[::-1]
@@ -142,8 +143,9 @@ def _heights(bent: nx.DiGraph, columns: Columns) -> dict[object, float]:
             wanted = []
             for node in column:
                 near = [height[other] for side in neighbours for other in side[node]]
-                wanted.append(np.mean(near or [height[node]]))
-            height.update(zip(column, _spaced(np.array(wanted), offset), strict=True))
+                near = near or [height[node]]
+                wanted.append(sum(near) / len(near))
+            height.update(zip(column, _spaced(wanted, offset), strict=True))
     return height
 
 
@@ -153,8 +155,24 @@ def _offsets(bent: nx.DiGraph, column: list[object]) -> np.ndarray:
     return np.cumsum([0.0, *(_ROOM[pair] for pair in pairwise(bends))])
 
 
-def _spaced(wanted: np.ndarray, offset: np.ndarray) -> list[float]:
+def _spaced(wanted: Sequence[float], offset: np.ndarray) -> list[float]:
     """Return the heights nearest to those wanted (least squares) that keep the offsets apart."""
-    from sklearn.isotonic import isotonic_regression
+    free = rising([height - least for height, least in zip(wanted, offset, strict=True)])
+    return [height + least for height, least in zip(free, offset.tolist(), strict=True)]
 
-    return (isotonic_regression(wanted - offset) + offset).tolist()
+
+def rising(values: Sequence[float]) -> list[float]:
+    """Return the numbers nearest to these (least squares) of which none is below the one before.
+
+    scikit-learn's isotonic regression gives the same. A picture needs a hundred of them, each of a
+    few numbers, where checking the arguments takes most of the time of the whole picture.
+    """
+    blocks: list[tuple[float, int]] = []  # mean and number of values that stand at one height
+    for value in values:
+        mean, count = float(value), 1
+        while blocks and blocks[-1][0] > mean:
+            before, members = blocks.pop()
+            mean = (mean * count + before * members) / (count + members)
+            count += members
+        blocks.append((mean, count))
+    return [mean for mean, count in blocks for _ in range(count)]

@@ -53,7 +53,7 @@ def draw_parallel(ax: Axes, data: Objectives, labels: Sequence[str]) -> None:
     methods = [name for name in data.values if name != START]
     colour = colours_of(data.values)
     for name, values in data.values.items():
-        heights = _heights(values, low, high, wide)
+        heights = heights_of(values, low, high, wide)
         front, start = data.front[name], data.start[name]
         prefix = prefix_of(name)
         _draw_lines(ax, heights[~front & ~start], f"{prefix}dominated", color=FAINT, alpha=0.2)
@@ -75,7 +75,9 @@ def prefix_of(method: str) -> str:
     return f"{method}, "
 
 
-def _heights(values: np.ndarray, low: np.ndarray, high: np.ndarray, wide: np.ndarray) -> np.ndarray:
+def heights_of(
+    values: np.ndarray, low: np.ndarray, high: np.ndarray, wide: np.ndarray
+) -> np.ndarray:
     """Return values as heights: 0 at ``low``, 1 at ``high``, logarithmic where ``wide``."""
     heights = np.empty_like(values)
     for index, column in enumerate(values.T):

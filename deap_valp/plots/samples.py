@@ -114,13 +114,13 @@ def plot_samples(
     scale = list(titled.values())[-1]
     low, high = float(np.nanmin(scale)), float(np.nanmax(scale))
     for ax, (title, grid) in zip(axes, titled.items(), strict=True):
-        ax.imshow(_coloured(grid, low, high), interpolation="nearest")
+        ax.imshow(coloured(grid, low, high), interpolation="nearest")
         ax.set_title(title, fontsize=10)
         ax.set_axis_off()
     return figure_of(axes)
 
 
-def _coloured(grid: np.ndarray, low: float, high: float) -> np.ndarray:
+def coloured(grid: np.ndarray, low: float, high: float) -> np.ndarray:
     """Return a grid of images as colours (height, width, 3), ``low`` black and ``high`` white."""
     from matplotlib.colors import to_rgb
 

@@ -183,7 +183,7 @@ def _draw_steps(ax: Axes, data: Search, objective: str) -> None:
         if shown.any():
             style = {"linestyle": "", "markersize": 7, "zorder": 3, **look}
             ax.plot(data.steps[shown], values[shown], label=name, **style)
-    top = _top(values, data.accepted)
+    top = top_of(values, data.accepted)
     near, above = ~data.accepted & (values <= top), ~data.accepted & (values > top)
     if near.any():
         ax.plot(data.steps[near], values[near], label="not accepted", **_hollow("o"))
@@ -192,7 +192,7 @@ def _draw_steps(ax: Axes, data: Search, objective: str) -> None:
     scale(ax, "y", np.concatenate([incumbent, values[near]]))
 
 
-def _top(values: np.ndarray, accepted: np.ndarray) -> float:
+def top_of(values: np.ndarray, accepted: np.ndarray) -> float:
     """Return the value above which rejected candidates would press the rest into a line."""
     low, high = 0.0, 0.0
     if np.isfinite(values).any():

@@ -90,6 +90,8 @@ class OutputKind:
         baseline: The loss, in training units, of the best constant prediction on the training
             split.
         loss_weight: Factor of this output's loss in the sum of all losses.
+        shape: The shape of the target of one example, as the problem was given it; empty where it
+            is not known.
         classes: The user's labels in the order of the columns; empty where there are no classes.
 
     Raises:
@@ -109,6 +111,7 @@ class OutputKind:
     weights: Mapping[str, Tensor | None]
     present: Present
     baseline: float
+    shape: tuple[int, ...] = ()
     classes: tuple[Hashable, ...] = ()
     _name: str
 

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ..errors import ProblemError
 from ..genome.ports import Input
+from ..text import html_table
 from .checks import Cost, check_ports, common_length, costs_of, wishes_of
 from .data.arrays import Encoding, training_units
 from .data.missing import Imputation
@@ -269,6 +270,10 @@ class Problem:
         lines += [f"cost {name}" for name in self.costs]
         lines += [f"{name}: {split.size} examples" for name, split in self._splits.items()]
         return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        lines = [line.partition(": ") for line in str(self).splitlines()]
+        return html_table([["problem", ""], *([name, rest] for name, _, rest in lines)])
 
 
 def _same(target: Tensor, feature: Tensor) -> bool:

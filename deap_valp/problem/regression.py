@@ -62,6 +62,7 @@ class Numbers(OutputKind):
                 f"port {binding.port!r} needs a target of numbers, got categories: Classification?"
             )
         matrix = encoding.matrix(binding.port, self._target)
+        self.shape = encoding.shape
         standard, targets = training_units(matrix, encoding.image, wish, binding.rows)
         training = targets["train"]
         if all((part == training[0]).all() for part in training.split(1000)):

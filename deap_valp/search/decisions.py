@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from ..errors import ValpError
 from ..genome.fitness import OK
-from ..text import table
+from ..text import html_table, table
 from ..variation.operators import Move
 from .genealogy import Entry, entries_of
 
@@ -91,7 +91,9 @@ def _gone(before: float, after: float) -> float:
 class Decisions(tuple[Outcome, ...]):
     """The decisions of a search, in their order; ``print`` shows them as a table."""
 
-    def __str__(self) -> str:
+    @property
+    def cells(self) -> list[list[str]]:
+        """The cells of the table, its header first."""
         names = _objectives(self)
         rows = [["step", "rule", "move", *names, "accepted"]]
         for outcome in self:
@@ -111,7 +113,13 @@ class Decisions(tuple[Outcome, ...]):
                     "yes" if outcome.accepted else "",
                 ]
             )
-        return table(rows)
+        return rows
+
+    def __str__(self) -> str:
+        return table(self.cells)
+
+    def _repr_html_(self) -> str:
+        return html_table(self.cells)
 
 
 def decisions(archive: Iterable[Entry]) -> Decisions:
@@ -233,16 +241,23 @@ class Payoff:
         return Promise(_mean(predicted), _mean(achieved), correlation, len(pairs))
 
     def __str__(self) -> str:
-        promise = self.promise()
-        shown = self._table(promises=promise.moves > 0)
-        if math.isnan(promise.correlation):
-            return shown
-        return (
-            f"{shown}\nrank correlation of predicted and achieved gain: "
-            f"{promise.correlation:.2f} ({promise.moves} moves)"
-        )
+        return "\n".join([table(self.cells), *self._correlation()])
 
-    def _table(self, promises: bool) -> str:
+    def _repr_html_(self) -> str:
+        return html_table(self.cells) + "".join(f"<p>{line}</p>" for line in self._correlation())
+
+    def _correlation(self) -> list[str]:
+        """Return the line below the table; none where nothing was promised."""
+        promise = self.promise()
+        if math.isnan(promise.correlation):
+            return []
+        found = f"{promise.correlation:.2f} ({promise.moves} moves)"
+        return [f"rank correlation of predicted and achieved gain: {found}"]
+
+    @property
+    def cells(self) -> list[list[str]]:
+        """The cells of the table, its header first."""
+        promises = self.promise().moves > 0
         names = _objectives(chain(*self.rows.values()))
         rows = [[*self.by, "applied", "accepted", "failed", *(f"{name} %" for name in names)]]
         if promises:
@@ -262,7 +277,7 @@ class Payoff:
                 kept = self.promise(group)
                 means = kept.predicted, kept.achieved
                 rows[-1] += ["" if math.isnan(mean) else f"{mean:+.3f}" for mean in means]
-        return table(rows)
+        return rows
 
 
 def payoff(archive: Iterable[Entry], by: Sequence[str] = ("rule", "operator", "version")) -> Payoff:

@@ -6,16 +6,20 @@ The record holds structures and numbers, but no weights.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import networkx as nx
+import numpy as np
 
 from ..arguments import need_many, need_type
 from ..genome import Decision
 from ..genome.fitness import OK
 from ..variation.operators import Move
+
+POINTS = 50
+"""The number of means that an entry keeps of the training losses of an output."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,12 @@ class Entry:
         seed: The seed of the individual, which identifies it.
         objectives: The names of the values; empty where the fitness keeps no evaluation.
         status: ``"ok"``, or the reason why the evaluation failed.
+        loss: The sum of the validation losses; None where they are not known.
+        seconds: The wall time of the evaluation: training, scoring and diagnosis.
+        batches: The number of training batches of the session.
+        history: The training losses of each output, as at most ``POINTS`` means over equal parts of
+            the session.
+        diagnosis: The diagnosis of the individual as text; empty where it had none.
     """
 
     step: int
@@ -47,6 +57,10 @@ class Entry:
     objectives: tuple[str, ...] = ()
     status: str = OK
     loss: float | None = None
+    seconds: float = 0.0
+    batches: int = 0
+    history: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    diagnosis: str = ""
 
     @classmethod
     def about(cls, individual: Any, step: int, accepted: bool, changed: bool = True) -> Entry:
@@ -58,8 +72,7 @@ class Entry:
             accepted: Whether it became the incumbent or entered the population.
             changed: Whether it was changed since its previous evaluation.
         """
-        evaluation = individual.evaluation
-        return cls(
+        entry = cls(
             step=step,
             graph=individual.graph,
             values=tuple(individual.fitness.values),
@@ -67,9 +80,19 @@ class Entry:
             decision=individual.decision if changed else None,
             accepted=accepted,
             seed=individual.seed,
-            objectives=() if evaluation is None else evaluation.objectives,
-            status=OK if evaluation is None else evaluation.status,
-            loss=None if evaluation is None else evaluation.loss,
+        )
+        evaluation = individual.evaluation
+        if evaluation is None:
+            return entry
+        return replace(
+            entry,
+            objectives=evaluation.objectives,
+            status=evaluation.status,
+            loss=evaluation.loss,
+            seconds=sum(evaluation.seconds.values()),
+            batches=max(map(len, evaluation.history.values()), default=0),
+            history={name: _thinned(losses) for name, losses in evaluation.history.items()},
+            diagnosis="" if evaluation.diagnosis is None else str(evaluation.diagnosis),
         )
 
     @property
@@ -108,6 +131,12 @@ def entries_of(archive: Any, who: str) -> list[Entry]:
     for entry in entries:
         need_type(entry, Entry, who, wanted)
     return entries
+
+
+def _thinned(losses: np.ndarray) -> tuple[float, ...]:
+    """Return means over equal parts of a session, with four digits."""
+    parts = np.array_split(losses, min(POINTS, len(losses)))
+    return tuple(float(f"{part.mean():.4g}") for part in parts)
 
 
 def genealogy(archive: Iterable[Entry]) -> nx.DiGraph:

@@ -10,13 +10,14 @@ from functools import partial
 from types import FunctionType, ModuleType, TracebackType
 from typing import Any
 
-from deap import base, tools
+from deap import base
 from tqdm.auto import tqdm
 
 from ..errors import FileFormatError, ValpError
 from .checkpoint import Checkpoint, restore
 from .failures import Failures
 from .genealogy import Entry
+from .logbook import Logbook
 from .needs import check_records, explain_pickling
 from .printing import printed
 from .progress import Progress
@@ -53,7 +54,7 @@ class Run:
     watch: Watch = field(default_factory=Watch)
     step: int = 0
     last: int | None = None
-    logbook: tools.Logbook = field(default_factory=tools.Logbook)
+    logbook: Logbook = field(default_factory=Logbook)
     at_end: list[Callable[[], Any]] = field(default_factory=list)
     _population: Sequence[Any] = ()
     _failures: Failures = field(default_factory=Failures)

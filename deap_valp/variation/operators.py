@@ -24,6 +24,7 @@ from ..arguments import got as named
 from ..errors import PlaceError, RegistrationError
 from ..genome import VALP, Decision, Draft, Place
 from ..genome.valp import need_valp
+from ..text import html_table
 
 SCOPES = ("macro", "micro", "hyperparameter", "crossover")
 EFFECTS = ("extender", "reducer", "neutral")
@@ -307,6 +308,17 @@ class Move:
             version = f", {self.version}"
         text = f"{self.operator}({self.place}{version})"
         return f"{text}: {self.reason}" if self.reason else text
+
+    def _repr_html_(self) -> str:
+        parts = {
+            "operator": self.operator,
+            "version": self.version,
+            "place": self.place,
+            "rule": self.rule,
+            "reason": self.reason,
+            "promised fall of the loss": "" if self.gain is None else f"{self.gain:.3g}",
+        }
+        return html_table([["move", ""], *([name, text] for name, text in parts.items() if text)])
 
 
 def moves(
