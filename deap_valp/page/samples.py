@@ -76,5 +76,5 @@ def _data_url(grid: np.ndarray) -> str:
     from matplotlib.image import imsave
 
     stream = io.BytesIO()
-    imsave(stream, grid, format="png", metadata={"Software": None})
+    imsave(stream, grid, format="png", metadata={"Software": ""})
     return f"data:image/png;base64,{base64.b64encode(stream.getvalue()).decode('ascii')}"

@@ -169,8 +169,8 @@ def _connections(canvas: _Canvas) -> list[str]:
     for name in [*canvas.graph.kinds, *canvas.graph.outputs]:
         x, y = canvas.position(name)
         tip = x - (_RADIUS if name in canvas.graph.kinds else 0)
-        data = f"M{tip:.0f} {y:.0f}l-{_ARROW}-4v8z"
-        drawn.append(f'<path d="{data}" fill="{canvas.colour_of(name)}"/>')
+        arrow = f"M{tip:.0f} {y:.0f}l-{_ARROW}-4v8z"
+        drawn.append(f'<path d="{arrow}" fill="{canvas.colour_of(name)}"/>')
     return drawn
 
 

@@ -41,6 +41,8 @@ class Logbook(tools.Logbook):
 def _text(value: Any) -> str:
     if value is None:
         return ""
-    if isinstance(value, Real) and not isinstance(value, bool | int):
+    if isinstance(value, bool | int):
+        return str(value)
+    if isinstance(value, Real):
         return f"{float(value):.4g}"
     return str(value)
