@@ -7,7 +7,6 @@ here: links from names in code to the reference, and the gallery of the examples
 from __future__ import annotations
 
 import atexit
-import os
 import random
 import re
 import shutil
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib
+import tqdm.auto
 from deap import creator
 from docutils import nodes
 from sphinx.addnodes import pending_xref
@@ -29,7 +29,6 @@ DOCS = Path(__file__).parent
 EXAMPLES = DOCS.parent / "examples"
 
 matplotlib.use("Agg")
-os.environ["TQDM_DISABLE"] = "1"  # progress bars would fill the output of the examples
 
 project = "deap_valp"
 author = "the deap_valp authors"
@@ -228,6 +227,16 @@ for name, title in SHOWN.items():
     (copies / f"{name}.py").write_text(titled)
 
 CREATED = set(vars(creator))
+
+
+class NoBar(tqdm.std.tqdm):
+    """A progress bar that is not drawn, since it would fill what the examples print."""
+
+    def __init__(self, *args: Any, **kwargs: Any):
+        super().__init__(*args, **{**kwargs, "disable": True})
+
+
+tqdm.auto.tqdm = NoBar
 
 
 def as_in_a_process_of_its_own(gallery: dict[str, Any], file: str) -> None:

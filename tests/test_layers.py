@@ -38,8 +38,19 @@ LEVELS = (
 )
 LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
 
-# Imported where they are used, so that a worker stays small; the last two pull in the others.
-HEAVY = {"matplotlib", "pandas", "scipy", "sklearn", "scikit_posthocs", "seaborn"}
+# Imported where they are used, so that a worker stays small and a script starts soon.
+HEAVY = {
+    "matplotlib",
+    "moocore",
+    "pandas",
+    "pooch",
+    "scikit_posthocs",
+    "scipy",
+    "seaborn",
+    "sklearn",
+    "statsmodels",
+    "zmq",
+}
 
 MODULES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
 ROOMS = {module.parts[0].removesuffix(".py") for module in MODULES}
