@@ -21,6 +21,7 @@ from deap import creator
 from docutils import nodes
 from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
+from sphinx.ext import intersphinx
 from sphinx.transforms import SphinxTransform
 
 import deap_valp
@@ -161,14 +162,23 @@ class LinkNames(SphinxTransform):
         return pending_xref(refdomain="py", reftype="obj", reftarget=TARGETS[call[1]])
 
 
-def public_alias(app: Sphinx, env: Any, node: Any, content: Any) -> Any:
-    """Resolve a class under the module that defines it to its public name."""
+# Classes of other packages by their plain names, which type hints may be all there is of.
+CLASSES = {name.rpartition(".")[2]: name for name in TARGETS.values() if "deap_valp" not in name}
+
+
+def by_its_last_name(app: Sphinx, env: Any, node: Any, content: Any) -> Any:
+    """Resolve a class under the module that defines it, or without one, to its public name."""
     name = node.get("reftarget", "").rpartition(".")[2]
-    if node.get("refdomain") != "py" or name not in deap_valp.__all__:
+    if node.get("refdomain") != "py":
         return None
-    return env.domains["py"].resolve_xref(
-        env, node["refdoc"], app.builder, "obj", f"deap_valp.{name}", node, content
-    )
+    if name in deap_valp.__all__:
+        return env.domains["py"].resolve_xref(
+            env, node["refdoc"], app.builder, "obj", f"deap_valp.{name}", node, content
+        )
+    if name in CLASSES and name[0].isupper():
+        node["reftarget"] = CLASSES[name]
+        return intersphinx.missing_reference(app, env, node, content)
+    return None
 
 
 # ---- pages ---------------------------------------------------------------------------------------
@@ -275,4 +285,4 @@ def setup(app: Sphinx) -> None:
     app.add_transform(LinkNames)
     app.connect("source-read", for_the_site)
     app.connect("include-read", included_for_the_site)
-    app.connect("missing-reference", public_alias)
+    app.connect("missing-reference", by_its_last_name)
