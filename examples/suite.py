@@ -9,25 +9,27 @@ suite_problems.py, the rivals in suite_rivals.py; suite_report.py makes the tabl
 
 import argparse
 import json
+import math
 import os
 import random
 import sys
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from time import perf_counter
+from time import process_time
 
+import networkx as nx
 import numpy as np
 import torch
 from comparison_runs import named, open_folder, path_of, run_all, write
 from deap import base, creator
+from suite_arms import ARMS, arm_of
 from suite_problems import GROUPS, PROBLEMS, problem_of
 from suite_report import report_on
-from suite_rivals import RIVALS
+from suite_rivals import RIVALS, TUNED, tuned
 
 import deap_valp as valp
 
 SMALL = bool(os.environ.get("DEAP_VALP_SMALL"))
-ARMS = ("start", "search")
 
 
 @dataclass(frozen=True)
@@ -60,38 +62,58 @@ def individual_class(problem):
     return getattr(creator, name)
 
 
-def toolbox_of(settings, problem, arm):
-    """What the defaults set up; an arm that is neither start nor search names a policy."""
-    selection = settings.selection if arm in ARMS else {**settings.selection, "policy": arm}
+def toolbox_of(problem, arm):
+    """What the defaults set up, but for what the arm does otherwise."""
     toolbox = base.Toolbox()
-    toolbox.register(
-        "individual", valp.initVALP, individual_class(problem), problem, **settings.start
-    )
-    toolbox.register("evaluate", valp.evaluate, problem=problem, **settings.training)
-    toolbox.register("selMutation", valp.selMutation, **selection)
+    toolbox.register("individual", valp.initVALP, individual_class(problem), problem, **arm.start)
+    toolbox.register("evaluate", valp.evaluate, problem=problem, **arm.training)
+    toolbox.register("selMutation", valp.selMutation, **arm.selection)
     return toolbox
 
 
-def searched(settings, problem, arm, label):
+def searched(settings, problem, name, label):
     """What an arm of ours ends with: test scores, and what the way was like."""
-    toolbox = toolbox_of(settings, problem, arm)
-    random.seed(f"start {label}")  # the same start for every arm
+    arm = arm_of(name, settings)
+    toolbox = toolbox_of(problem, arm)
+    random.seed(f"start {label}")  # the same start for every arm that draws it alike
     start = toolbox.individual()
-    random.seed(f"{arm} {label}")
-    began = perf_counter()
-    steps = 0 if arm == "start" else settings.steps
-    best, logbook = valp.hillClimbing(start, toolbox, nsteps=steps, progress=False)
-    seconds = perf_counter() - began
+    random.seed(f"{name} {label}")
+    began, archive = process_time(), []
+    steps = settings.steps if arm.searches else 0
+    best, logbook = valp.hillClimbing(
+        start, toolbox, nsteps=steps, accept=arm.accept, archive=archive, progress=False
+    )
+    seconds = process_time() - began
     if not best.evaluation.ok:
         raise RuntimeError(f"the evaluation failed: {best.evaluation.status}")
-    scores = valp.score(best, problem)
-    accepted = sum(record["accepted"] for record in logbook[1:])
     return {
-        "test": [scores],
+        "test": [valp.score(best, problem)],
+        "validation": [list(entry.values) for entry in archive if entry.ok],
+        "reads": reads(best),
+        "moves": [row for row in map(told, valp.decisions(archive)) if row] if steps else [],
         "seconds": seconds,
-        "accepted": accepted,
+        "accepted": sum(record["accepted"] for record in logbook[1:]),
         "weights": best.weight_count,
     }
+
+
+def reads(individual):
+    """By output, the inputs from which a path leads to it."""
+    graph = nx.DiGraph((edge.provider, edge.receiver) for edge in individual.connections)
+    found = {}
+    for output in individual.outputs:
+        before = nx.ancestors(graph, output) if output in graph else set()
+        found[output] = [name for name in individual.inputs if name in before]
+    return found
+
+
+def told(outcome):
+    """A decision that a move made: what moved, what it promised, and what came of it."""
+    if outcome.move is None:
+        return None
+    numbers = outcome.predicted, outcome.achieved
+    known = [None if math.isnan(number) else number for number in numbers]
+    return [outcome.move.operator, outcome.accepted, *known]
 
 
 def run_one(settings, problem_name, arm, seed, folder):
@@ -100,16 +122,27 @@ def run_one(settings, problem_name, arm, seed, folder):
     problem = problem_of(problem_name, seed, settings.small)
     np.random.seed(seed)
     torch.manual_seed(seed)
-    if arm in RIVALS:
-        began = perf_counter()
-        scores = RIVALS[arm](problem, seed, settings.small)
-        found = {"test": scores, "seconds": (perf_counter() - began) / len(scores)}
+    if arm in RIVALS or arm == TUNED:
+        began = process_time()
+        if arm == TUNED:
+            scores = tuned(problem, seed, seconds_of(folder, problem_name, seed))
+        else:
+            scores = RIVALS[arm](problem, seed, settings.small)
+        found = {"test": scores, "seconds": (process_time() - began) / len(scores)}
     else:
         found = searched(settings, problem, arm, f"{problem_name} {seed}")
     kinds = {name: kind.kind for name, kind in problem.outputs.items()}
     sizes = {split: problem.split(split).size for split in ("train", "validation", "test")}
     about = {"problem": problem_name, "arm": arm, "seed": seed, "kinds": kinds, "sizes": sizes}
     write(path_of(folder, problem_name, arm, seed), json.dumps({**about, **found}) + "\n")
+
+
+def seconds_of(folder, problem_name, seed):
+    """What our search took on this problem and seed: the tuned network gets as much."""
+    path = path_of(folder, problem_name, "search", seed)
+    if not path.exists():
+        raise RuntimeError(f"{TUNED} gets the seconds of the arm search, which has no run here")
+    return json.loads(path.read_text())["seconds"]
 
 
 # ---- the command ---------------------------------------------------------------------------------
@@ -124,9 +157,18 @@ def parsed(argv):
         "--problems", nargs="+", choices=names, default=default, metavar="PROBLEM", help=str(names)
     )
     parser.add_argument(
-        "--arms", nargs="+", default=list(ARMS), help="start, search, or the name of a policy"
+        "--arms",
+        nargs="+",
+        default=["start", "search"],
+        help=f"{list(ARMS)}, or the name of a policy",
     )
-    parser.add_argument("--rivals", nargs="*", choices=RIVALS, default=list(RIVALS))
+    parser.add_argument(
+        "--rivals",
+        nargs="*",
+        choices=[*RIVALS, TUNED],
+        default=list(RIVALS),
+        help=f"{TUNED} needs optuna and the arm search",
+    )
     parser.add_argument("--seeds", type=int, default=1 if SMALL else 5, help="how many, from 1 on")
     parser.add_argument("--steps", type=int, help="of a search")
     for name, function in (
@@ -154,7 +196,10 @@ def main(argv=None):
     )  # of the processes to come, which share the cores
     seeds, arms = range(1, arguments.seeds + 1), [*arguments.rivals, *arguments.arms]
     runs = [(name, arm, seed) for name in dict.fromkeys(chosen) for seed in seeds for arm in arms]
-    failed = run_all(run_one, settings, runs, arguments.folder, arguments.workers)
+    failed = {}
+    for waits in (False, True):  # the tuned network waits for the seconds of our searches
+        some = [run for run in runs if (run[1] == TUNED) == waits]
+        failed |= run_all(run_one, settings, some, arguments.folder, arguments.workers)
     print(
         report_on(
             arguments.folder, {f"{named(run)}, failed": reason for run, reason in failed.items()}

@@ -10,14 +10,15 @@ from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
-from comparison_report import markdown
+from comparison_report import hypervolume, markdown
 from comparison_runs import write
+from scipy.stats import spearmanr, wilcoxon
 from suite_problems import GROUPS
-from suite_rivals import RIVALS
+from suite_rivals import RIVALS, TUNED
 
 MODELS = ("linear", "mlp", "boosting")
 BEST = "best of three"
-BASES = ("linear", "hand_made", BEST)
+BASES = ("linear", "hand_made", TUNED, BEST)
 SMALLEST = 1e-12  # of a squared error: a planted truth without noise may be met exactly
 
 
@@ -87,6 +88,9 @@ def analyse(found):
             arm: {name: against(logs, arm, some) for name, some in groups.items()} for arm in logs
         },
         "outputs": by_output(logs),
+        "paired": paired(logs),
+        "hypervolumes": hypervolumes(found),
+        "promises": promises(found),
         "seconds": {arm: median_seconds(runs) for arm, runs in found.items()},
         "seeds": {arm: len({seed for _, seed in runs}) for arm, runs in found.items()},
     }
@@ -126,6 +130,79 @@ def median_seconds(runs):
     return {problem: float(np.median(values)) for problem, values in some.items()}
 
 
+# ---- our arms beside the default -----------------------------------------------------------------
+
+OURS = "search"
+
+
+def paired(logs):
+    """By arm, our default against it over the pairs (problem, seed) that both have.
+
+    A pair is won by the lower mean logarithm over the outputs. With the geometric mean of the
+    ratios and the p of Wilcoxon's signed ranks, by Holm for as many arms as there are.
+    """
+    ours, found = means_of(logs.get(OURS, {})), {}
+    for arm in logs:
+        theirs = means_of(logs[arm])
+        gaps = np.array([ours[pair] - theirs[pair] for pair in ours.keys() & theirs.keys()])
+        if arm != OURS and len(gaps):
+            p = float(wilcoxon(gaps).pvalue) if gaps.any() else 1.0
+            wins, losses = int((gaps < 0).sum()), int((gaps > 0).sum())
+            ratio = math.exp(gaps.mean())
+            found[arm] = {
+                "pairs": len(gaps),
+                "wins": wins,
+                "losses": losses,
+                "ratio": ratio,
+                "p": p,
+            }
+    worst = 0.0
+    for rank, arm in enumerate(sorted(found, key=lambda arm: found[arm]["p"])):
+        worst = max(worst, min(1.0, found[arm]["p"] * (len(found) - rank)))
+        found[arm]["holm"] = worst
+    return found
+
+
+def means_of(places):
+    """By (problem, seed), the mean over the outputs."""
+    some = defaultdict(list)
+    for (problem, _, seed), value in places.items():
+        some[problem, seed].append(value)
+    return {pair: float(np.mean(values)) for pair, values in some.items()}
+
+
+def hypervolumes(found):
+    """By problem and arm, the median over the seeds of what all structures of a run dominate.
+
+    The numbers are those of validation, as shares of the box up to 1.2 times the median of what the
+    default's starts have.
+    """
+    table = defaultdict(dict)
+    for problem in {problem for problem, _ in found.get(OURS, {})}:
+        runs = [run for (name, _), run in found[OURS].items() if name == problem]
+        corner = 1.2 * np.median([run["validation"][0] for run in runs], axis=0)
+        for arm, some in found.items():
+            volumes = {
+                seed: hypervolume(np.array(run["validation"]), corner)
+                for (name, seed), run in some.items()
+                if name == problem and "validation" in run
+            }
+            if volumes:
+                table[problem][arm] = volumes
+    return dict(table)
+
+
+def promises(found):
+    """By arm the rank correlation of promised and achieved falls of the loss, and their number."""
+    ranked = {}
+    for arm, runs in found.items():
+        moves = [move for run in runs.values() for move in run.get("moves", [])]
+        known = np.array([move[2:] for move in moves if None not in move[2:]], dtype=float)
+        if len(known) > 2:
+            ranked[arm] = float(spearmanr(*known.T).statistic), len(known)
+    return ranked
+
+
 # ---- the table -----------------------------------------------------------------------------------
 
 
@@ -152,9 +229,34 @@ def table(analysis, notes):
         seconds.append([name, *(number(analysis["seconds"][arm].get(name)) for arm in timed)])
     parts = ["Test scores over another's, geometric mean over outputs (how many):"]
     parts += [markdown(lines), "Test scores, geometric mean over seeds:", markdown(scores)]
-    parts += ["Seconds of a run, median over seeds:", markdown(seconds)]
+    parts += beside(analysis)
+    parts += ["CPU seconds of a run, on one thread, median over seeds:", markdown(seconds)]
     parts += ["\n".join(f"- {name}: {reason}" for name, reason in notes.items())]
     return "\n\n".join(parts).rstrip() + "\n"
+
+
+def beside(analysis):
+    """The tables of our default against the other arms."""
+    parts = []
+    if analysis["paired"]:
+        rows = [[f"{OURS} against", "pairs", "wins", "losses", "ratio", "p", "p by Holm"]]
+        for arm, one in analysis["paired"].items():
+            counts = [str(one[name]) for name in ("pairs", "wins", "losses")]
+            rows.append([arm, *counts, *(f"{one[name]:.3g}" for name in ("ratio", "p", "holm"))])
+        parts += ["The default against each arm, by mean logarithms of the test scores:"]
+        parts += [markdown(rows)]
+    if analysis["hypervolumes"]:
+        arms = list(dict.fromkeys(arm for row in analysis["hypervolumes"].values() for arm in row))
+        rows = [["problem", *arms]]
+        for problem, row in analysis["hypervolumes"].items():
+            medians = [
+                number(np.median(list(row[arm].values())) if arm in row else None) for arm in arms
+            ]
+            rows.append([problem, *medians])
+        parts += ["Hypervolume of all structures of a run, median over seeds:", markdown(rows)]
+    for arm, (correlation, count) in analysis["promises"].items():
+        parts += [f"{arm}: rank correlation of promise and fall {correlation:.2f} ({count} moves)."]
+    return parts
 
 
 def cell(value, outputs):

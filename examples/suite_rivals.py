@@ -4,6 +4,9 @@ All of them train on the same rows as ours; the hand-made network stops by the s
 """
 
 from copy import deepcopy
+from dataclasses import dataclass
+from itertools import pairwise
+from time import process_time
 
 import numpy as np
 import torch
@@ -14,6 +17,7 @@ from sklearn.neural_network import MLPClassifier, MLPRegressor
 from torch import nn
 
 FEW = 10_000
+TUNED = "tuned"
 
 
 def predicted(problem):
@@ -77,13 +81,25 @@ def per_output(make, problem):
 # ---- the hand-made network -----------------------------------------------------------------------
 
 
-class HandMade(nn.Module):
-    """A shared trunk and a linear head for each output."""
+@dataclass(frozen=True)
+class Recipe:
+    """The widths of the trunk, and how it is trained."""
 
-    def __init__(self, width, heads):
+    widths: tuple = (128, 64)
+    rate: float = 1e-3
+    decay: float = 1e-2
+
+
+class HandMade(nn.Module):
+    """A shared trunk with relu and a linear head for each output."""
+
+    def __init__(self, width, heads, widths):
         super().__init__()
-        self.trunk = nn.Sequential(nn.Linear(width, 128), nn.ReLU(), nn.Linear(128, 64), nn.ReLU())
-        self.heads = nn.ModuleDict({name: nn.Linear(64, units) for name, units in heads.items()})
+        layers = []
+        for before, after in pairwise((width, *widths)):
+            layers += [nn.Linear(before, after), nn.ReLU()]
+        self.trunk = nn.Sequential(*layers)
+        self.heads = nn.ModuleDict({name: nn.Linear(widths[-1], n) for name, n in heads.items()})
 
     def forward(self, features):
         hidden = self.trunk(features)
@@ -100,10 +116,15 @@ def summed_loss(results, targets, scale):
     return total
 
 
-def hand_made(problem, seed, patience=30, most_epochs=1000, batch=64):
-    """AdamW until the validation loss has not fallen for ``patience`` epochs.
+def hand_made(problem, seed, patience=30, recipe=Recipe()):
+    """The scores by output of a network trained by a recipe."""
+    return test_scores(problem, trained(problem, seed, patience, recipe)[0])
 
-    Gives the scores of the best weights by output.
+
+def trained(problem, seed, patience, recipe, until=None, most_epochs=1000, batch=64):
+    """AdamW until the validation loss has not fallen for ``patience`` epochs, or a time is over.
+
+    Gives the model with its best weights, and their validation loss.
     """
     torch.manual_seed(seed)
     names = predicted(problem)
@@ -111,9 +132,12 @@ def hand_made(problem, seed, patience=30, most_epochs=1000, batch=64):
     features, targets = torch.from_numpy(features), {name: targets[name] for name in names}
     checked, checked_targets = arrays(problem, "validation")
     checked = torch.from_numpy(checked)
-    model = HandMade(features.shape[1], {name: problem.outputs[name].port.width for name in names})
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=1e-2, fused=True)
-    best, kept, since = float("inf"), None, 0
+    heads = {name: problem.outputs[name].port.width for name in names}
+    model = HandMade(features.shape[1], heads, recipe.widths)
+    optimizer = torch.optim.AdamW(
+        model.parameters(), lr=recipe.rate, weight_decay=recipe.decay, fused=True
+    )
+    best, kept, since = float("inf"), deepcopy(model.state_dict()), 0
     for _ in range(most_epochs):
         for rows in torch.randperm(len(features)).split(batch):
             optimizer.zero_grad()
@@ -125,12 +149,49 @@ def hand_made(problem, seed, patience=30, most_epochs=1000, batch=64):
         since += 1
         if loss < best:
             best, kept, since = loss, deepcopy(model.state_dict()), 0
-        if since >= patience:
+        if since >= patience or (until is not None and process_time() >= until):
             break
     model.load_state_dict(kept)
+    return model, best
+
+
+def test_scores(problem, model):
+    """The scores of a network by output."""
     with torch.no_grad():
         results = model(torch.from_numpy(arrays(problem, "test")[0]))
     return {name: scored(problem, name, head, "test") for name, head in results.items()}
+
+
+def tuned(problem, seed, seconds, patience=30):
+    """The best network by validation loss that Optuna's TPE finds in so many seconds.
+
+    It tunes the width and the depth of the trunk, the rate and the decay, beginning with the recipe
+    of the untuned network. A trial that the time ends counts with the weights it had.
+    """
+    import optuna  # an extra: only this rival needs it
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=seed))
+    first = Recipe()
+    study.enqueue_trial({"depth": 2, "width": 128, "rate": first.rate, "decay": first.decay})
+    until, found = process_time() + seconds, []
+
+    def attempt(trial):
+        depth, width = (
+            trial.suggest_int("depth", 1, 4),
+            trial.suggest_int("width", 16, 512, log=True),
+        )
+        rate = trial.suggest_float("rate", 1e-4, 1e-2, log=True)
+        decay = trial.suggest_float("decay", 1e-4, 10.0, log=True)
+        widths = tuple(max(width >> layer, 8) for layer in range(depth))
+        recipe = Recipe(widths, rate, decay)
+        model, loss = trained(problem, seed, patience, recipe, until)
+        found.append((loss, len(found), model))
+        return loss
+
+    while process_time() < until or not found:
+        study.optimize(attempt, n_trials=1)
+    return [test_scores(problem, min(found)[2])]
 
 
 def repeated(problem, seed, small=False):

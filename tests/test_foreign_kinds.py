@@ -9,6 +9,7 @@ import random
 import pytest
 import torch
 import zoo
+from gated import Gated
 from residual import Residual
 from test_training import assert_same
 
@@ -16,14 +17,41 @@ import deap_valp as valp
 from deap_valp import plots
 from deap_valp.diagnosis import ALL_METRICS
 from deap_valp.genome import ACTIVATIONS, KINDS, Activation, check
+from deap_valp.training.tape import Tape
 from deap_valp.variation.operators import moves
+
+FOREIGN = {"residual": Residual, "gated": Gated}
+EVERY = {**KINDS, **FOREIGN}
+
+every_kind = pytest.mark.parametrize("kind", EVERY)
 
 
 @pytest.fixture(autouse=True)
 def known(monkeypatch):
-    monkeypatch.setitem(KINDS, "residual", Residual)
-    monkeypatch.setitem(zoo.TAKES, "residual", set(Residual.takes))
-    monkeypatch.setitem(zoo.GIVES, "residual", Residual.gives)
+    for name, kind in FOREIGN.items():
+        monkeypatch.setitem(KINDS, name, kind)
+
+
+def drawn(kind):
+    return EVERY[kind].draw(valp.Layout(layers=(1, 3), width=(2, 5), latent=(2, 3)))
+
+
+def built(kind):
+    """Three of a kind among others, with whatever its types let it read and be read by."""
+    random.seed(kind)
+    networks = {"n0": zoo.generic(5), "n1": zoo.decoder(2, 4), "n2": zoo.refiner(3)}
+    edges = ["left->n0", "right->n0", "n0->n1", "n1->n2", "n2->image", "n2->texture"]
+    edges += ["n0->value", "n0->label"]
+    providers = {"left": "features", "n0": "values", "n1": "samples"}
+    receivers = {"label": "classification", "value": "regression", "image": "generation"}
+    taken, given = EVERY[kind].takes, EVERY[kind].gives
+    for name in ("n3", "n4", "n5"):
+        networks[name] = drawn(kind)
+        edges += [f"{one}->{name}" for one, type_ in providers.items() if type_ in taken]
+        edges += [f"{name}->{output}" for output, of in receivers.items() if given in zoo.TAKES[of]]
+    if given in taken:
+        edges.append("n3->n4")
+    return zoo.build(zoo.mixed_problem(), networks, " ".join(edges))
 
 
 def residual(units=4, steps=2):
@@ -50,26 +78,34 @@ def places(individual):
         yield from ((op.name, gentle, place) for place in found)
 
 
-def test_it_is_drawn():
+# ---- every kind, shipped or foreign --------------------------------------------------------------
+
+
+def test_they_are_drawn():
     drawn = [zoo.random_valp(zoo.mixed_problem(), (4, 6)) for _ in range(60)]
     kinds = {one.component(name).kind for one in drawn for name in one.networks}
     assert kinds == set(KINDS)
     for one in drawn:
-        check(one, zoo.mixed_problem())
+        zoo.assert_valid(one, zoo.mixed_problem())
 
 
-def test_every_operator_at_every_place_keeps_it_valid(individual):
-    count = 0
+@every_kind
+def test_every_operator_at_every_place_keeps_it_valid(kind):
+    individual, count = built(kind), 0
+    zoo.assert_valid(individual, zoo.mixed_problem())
     for name, gentle, place in places(individual):
         changed = copy.deepcopy(individual)
         valp.Move(name, "gentle" if gentle else "aggressive", place).apply(changed)
         check(changed, zoo.mixed_problem())
+        zoo.assert_valid(changed, zoo.mixed_problem())
         assert changed.move.place == place
         count += 1
     assert count > 60
 
 
-def test_gentle_operators_leave_every_output_unchanged(individual):
+@every_kind
+def test_gentle_operators_leave_every_output_unchanged(kind):
+    individual = built(kind)
     before = zoo.predictions(individual, zoo.mixed_problem(), dtype=torch.float64)
     for name, gentle, place in places(individual):
         if gentle:
@@ -78,6 +114,32 @@ def test_gentle_operators_leave_every_output_unchanged(individual):
             after = zoo.predictions(changed, zoo.mixed_problem(), dtype=torch.float64)
             for key, values in before.items():
                 torch.testing.assert_close(after[key], values, atol=1e-9, rtol=1e-9)
+
+
+@every_kind
+def test_the_tape_computes_what_autograd_does(kind):
+    assert_same(built(kind), zoo.mixed_problem())
+
+
+@every_kind
+def test_it_is_trained_diagnosed_saved_donated_and_plotted(kind, tmp_path):
+    problem, individual = zoo.mixed_problem(), built(kind)
+    individual.fitness.values = valp.evaluate(
+        individual, problem, first_batches=60, metrics=ALL_METRICS
+    )
+    assert individual.evaluation.ok, individual.evaluation.status
+    reached = min(individual.outputs_of("n3"))
+    assert ("n3", reached) in individual.evaluation.diagnosis.relevance
+    valp.save(individual, tmp_path / "one.valp")
+    loaded = valp.load(tmp_path / "one.valp", type(individual))
+    assert loaded.genome == individual.inherited()
+    assert pickle.loads(pickle.dumps(individual)) == individual
+    host = zoo.fan_out()
+    valp.cxExclusiveSubgraph(host, individual)
+    check(host, problem)
+    assert kind in str(individual)
+    assert plots.plot_valp(individual)
+    assert valp.selMutation(individual) is not None
 
 
 def test_many_random_operators_in_a_row():
@@ -91,8 +153,7 @@ def test_many_random_operators_in_a_row():
                 break
 
 
-def test_the_tape_computes_what_autograd_does(individual):
-    assert_same(individual, zoo.mixed_problem())
+# ---- ways to compute -----------------------------------------------------------------------------
 
 
 def skip_before_activation(self, pre, calculator):
@@ -124,9 +185,32 @@ def an_unused_activation(self, pre, calculator):
     return calculator.dense(pre, "step0")
 
 
+def a_function_of_two(self, pre, calculator):
+    first = calculator.activate(pre, valp.Layer(self.units, "tanh"))
+    product = calculator.apply(torch.mul, first, calculator.dense(pre, "step0"))
+    return calculator.add(product, first)
+
+
+def a_function_of_one_twice(self, pre, calculator):
+    return calculator.apply(torch.mul, pre, pre)
+
+
+def a_function_that_ignores(self, pre, calculator):
+    hidden = calculator.dense(pre, "step0")
+    return calculator.apply(lambda first, second: 2 * first, pre, hidden)
+
+
+def a_function_between(self, pre, calculator):
+    return calculator.activate(calculator.apply(torch.sin, pre), valp.Layer(self.units, "tanh"))
+
+
 @pytest.mark.parametrize(
     "compute",
     [
+        a_function_of_two,
+        a_function_of_one_twice,
+        a_function_that_ignores,
+        a_function_between,
         skip_before_activation,
         two_activations,
         activated_and_dense,
@@ -138,6 +222,15 @@ def an_unused_activation(self, pre, calculator):
 def test_a_signal_may_be_read_in_any_way_and_number(individual, compute, monkeypatch):
     monkeypatch.setattr(Residual, "compute", compute)
     assert_same(individual, zoo.mixed_problem())
+
+
+def test_a_function_that_mixes_examples_is_refused(individual, monkeypatch):
+    def compute(self, pre, calculator):
+        return calculator.apply(lambda rows: rows.mean(0), pre)
+
+    monkeypatch.setattr(Residual, "compute", compute)
+    with pytest.raises(valp.StructureError, match=r"apply needs a function .* in n0"):
+        Tape(valp.decode(individual), zoo.mixed_problem(), 10)
 
 
 @pytest.mark.parametrize("first", ["draw", "activate"])
@@ -155,23 +248,7 @@ def test_what_a_latent_is_drawn_from_may_be_read_again(individual, first, monkey
     assert_same(individual, zoo.mixed_problem())
 
 
-def test_it_is_trained_diagnosed_saved_donated_and_drawn(individual, tmp_path):
-    problem = zoo.mixed_problem()
-    individual.fitness.values = valp.evaluate(
-        individual, problem, first_batches=60, metrics=ALL_METRICS
-    )
-    assert individual.evaluation.ok
-    assert ("n0", "label") in individual.evaluation.diagnosis.relevance
-    valp.save(individual, tmp_path / "one.valp")
-    loaded = valp.load(tmp_path / "one.valp", type(individual))
-    assert loaded.genome == individual.inherited()
-    assert pickle.loads(pickle.dumps(individual)) == individual
-    host = zoo.fan_out()
-    valp.cxExclusiveSubgraph(host, individual)
-    check(host, problem)
-    assert "residual" in str(individual)
-    assert plots.plot_valp(individual)
-    assert valp.selMutation(individual) is not None
+# ---- what is refused, and what else may be one's own ---------------------------------------------
 
 
 def test_an_activation_of_ones_own_is_drawn_trained_and_saved(monkeypatch, tmp_path):

@@ -25,12 +25,6 @@ COUNTS = [foreign.Count, foreign.QuickCount]
 each_count = pytest.mark.parametrize("count", COUNTS, ids=lambda kind: kind.kind)
 
 
-@pytest.fixture(autouse=True)
-def known_to_the_zoo(monkeypatch):
-    for kind in (*COUNTS, foreign.Texture):
-        monkeypatch.setitem(zoo.TAKES, kind.kind, set(kind.takes))
-
-
 def problem_of(count=foreign.Count, generation=foreign.Texture, **options):
     rng = np.random.default_rng(0)
     x = rng.normal(size=(zoo.EXAMPLES, 5))

@@ -15,7 +15,7 @@ from deap import base, creator, tools
 
 import deap_valp as valp
 from deap_valp.errors import StructureError
-from deap_valp.genome import Generic, Genome, Layer, build_graph, check
+from deap_valp.genome import KINDS, Generic, Genome, Layer, build_graph, check
 
 
 def figure_2():
@@ -187,7 +187,6 @@ def with_edges(individual, add=(), remove=()):
             lambda: with_edges(zoo.smallest(), remove=[("n0", "y")]),
             r"n0 \(generic\) has no consumer",
         ),
-        (lambda: with_edges(zoo.smallest(), remove=[("x", "n0")]), r"x \(input\) has no consumer"),
         (
             lambda: with_edges(zoo.one_discrete(), remove=[("n0", "n1")]),
             r"has no (provider|consumer)",
@@ -334,7 +333,7 @@ def test_every_kind_and_every_number_is_reached():
         individual = zoo.random_valp(problem)
         kinds |= {individual.component(name).kind for name in individual.networks}
         numbers.add(len(individual.networks))
-    assert kinds == {"generic", "discrete", "decoder", "refiner"} and numbers == {3, 4, 5, 6}
+    assert kinds == set(KINDS) and numbers == {3, 4, 5, 6}
 
 
 def test_exclusive_subgraphs_are_common():
@@ -364,7 +363,8 @@ def test_the_layout_is_kept():
             start="random",
         )
         assert individual.batch_size == 64
-        for component in map(individual.component, individual.networks):
+        components = map(individual.component, individual.networks)
+        for component in (one for one in components if isinstance(one, valp.Dense)):
             assert 2 <= len(component.layers) <= 3
             assert all(5 <= layer.width <= 7 for layer in component.layers)
             assert {layer.activation for layer in component.layers} <= {"elu", "softmax"}

@@ -193,11 +193,12 @@ def check_first_order(subject, receiver, output, shift, gain):
 def may_join(individual, provider, receiver):
     """Whether the type table lets a connection be, and whether there is no cycle."""
     graph = individual.graph
-    kinds = {name: getattr(graph.nodes[name]["component"], "kind", "input") for name in graph}
-    if (kinds[provider] == "input" and receiver in individual.outputs) or provider == receiver:
+    reads_input = provider in individual.inputs
+    if (reads_input and receiver in individual.outputs) or provider == receiver:
         return False
-    gives = "features" if kinds[provider] == "input" else zoo.GIVES[kinds[provider]]
-    return gives in zoo.TAKES[kinds[receiver]] and not nx.has_path(graph, receiver, provider)
+    given = "features" if reads_input else zoo.gives(individual.component(provider))
+    taken = zoo.takes(individual.component(receiver))
+    return given in taken and not nx.has_path(graph, receiver, provider)
 
 
 def test_the_linear_gain_is_of_every_pair_that_may_be_joined(zoo_member, problem):
@@ -276,6 +277,36 @@ def test_it_is_the_loss_after_deleting_and_folding_the_mean_into_the_bias(zoo_na
             assert got == pytest.approx(change, abs=1e-4 * (1 + abs(change)))
 
 
+def test_it_is_the_loss_after_the_input_was_deleted(zoo_name):
+    individual, problem = zoo.member(zoo_name), zoo.problem_of(zoo_name)
+    metrics = ["connection_intervention", "input_removal"]
+    individual.fitness.values = valp.evaluate(individual, problem, 20, 20, metrics=metrics)
+    diagnosis, before = individual.evaluation.diagnosis, intact_losses(individual, problem)
+    for name in valp.operators()["delete_input"].places(individual, False):
+        changed = copy.deepcopy(individual)
+        valp.mutDeleteInput(changed, name)
+        assert not changed.receivers(name)
+        for output, loss in intact_losses(changed, problem).items():
+            change = diagnosis.change_without_input.get((name, output), 0.0)
+            assert loss - before[output] == pytest.approx(change, abs=1e-4 * (1 + abs(change)))
+
+
+def intact_losses(individual, problem):
+    subject = subject_of(individual, problem)
+    return dict(zip(subject.model.outputs, subject.intact_losses.tolist(), strict=True))
+
+
+def test_sub_networks_of_the_deleted_input_alone_go_with_it():
+    x = inputs_of(100, "ad")
+    problem = valp.Problem(x, {"y": valp.Regression(x["a"][:, :1])})
+    networks = {name: zoo.generic(4) for name in ("n0", "n1", "n2", "n3")}
+    individual = zoo.build(problem, networks, "a->n0 d->n1 n1->n2 n0->n3 n2->n3 n3->y n1->y")
+    assert set(valp.operators()["delete_input"].places(individual, False)) == {"a", "d"}
+    valp.mutDeleteInput(individual, "d")
+    assert individual.connections == ("a->n0", "n0->n3", "n3->y")
+    assert not valp.operators()["delete_input"].places(individual, False)  # y depends on a alone
+
+
 def test_an_output_is_better_without_noise_and_worse_without_what_it_needs():
     x = inputs_of(600, "ad")
     problem = valp.Problem(x, {"y": valp.Regression(x["a"][:, :1])})
@@ -297,12 +328,13 @@ def test_a_ruined_model_gives_finite_numbers(scale, zoo_member, problem):
     with torch.no_grad():
         for tensor in subject.model.tensors.values():
             tensor.mul_(scale)
-    found = measure(subject, ["growth_potential", "pair_potential", "connection_intervention"])
+    found = measure(subject, valp.GROWTH_METRICS)
     gains = [gain for growth in found.growth.values() for gain in growth if gain is not None]
     gains += found.pair_growth.values()
     assert gains and np.isfinite(np.array(gains)).all()
     assert all(gain.share < 1.001 for gain in gains)
     assert np.isfinite(list(found.change_without.values())).all()
+    assert np.isfinite(list(found.change_without_input.values())).all()
 
 
 # ---- reading them --------------------------------------------------------------------------------

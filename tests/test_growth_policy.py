@@ -24,17 +24,18 @@ EXAMPLES = 1000
 NOTHING = Growth(Gain(0.0, 0.0), Gain(0.0, 0.0))
 
 
-def diagnosed(individual, *, linear=(), nonlinear=(), pairs=(), without=(), relevance=2.0, **given):
+def diagnosed(individual, *, linear=(), nonlinear=(), pairs=(), without=(), inputs=(), **given):
     """An individual with an evaluation that says what a test wants it to say.
 
-    Shares stand by (place, output), changes of the loss without a connection by (place, output).
+    Shares stand by (place, output), changes of the loss without a connection by (place, output),
+    without an input by (input, output).
     """
     found = {}
     for key in {*dict(linear), *dict(nonlinear)}:
         gains = [dict(shares).get(key, 0.0) for shares in (linear, nonlinear)]
         found[key] = Growth(*(Gain(share, share) for share in gains))
     relevant = {
-        (network, output): relevance
+        (network, output): given.get("relevance", 2.0)
         for network in individual.networks
         for output in individual.outputs_of(network)
     }
@@ -44,6 +45,7 @@ def diagnosed(individual, *, linear=(), nonlinear=(), pairs=(), without=(), rele
         "growth_potential": found,
         "pair_potential": {key: Gain(share, share) for key, share in dict(pairs).items()},
         "connection_intervention": dict(without),
+        "input_removal": dict(inputs),
     }
     individual.fitness.values = valp.Evaluation(
         [1.0] * len(individual.outputs),
@@ -164,6 +166,59 @@ def test_it_deletes_the_most_harmful_in_a_third_of_the_draws():
     assert len(deleting) / len(moves) == pytest.approx(1 / 3, abs=0.09)
     assert {move.place for move in deleting} == {spare[2]}
     assert deleting[0].gain == pytest.approx(0.06) and "-12.0%" in deleting[0].reason
+
+
+# ---- inputs --------------------------------------------------------------------------------------
+
+
+def without_input(individual, name, change):
+    return {(name, output): change for output in individual.outputs_of(name)}
+
+
+def test_an_input_that_nobody_needs_goes_first():
+    individual = zoo.fan_in()
+    place, output = absent_of(individual, "left")
+    changes = without_input(individual, "right", -0.001) | without_input(individual, "left", 0.2)
+    diagnosed(individual, linear={(place, output): 0.5}, inputs=changes)
+    (move,) = set(chosen(individual))
+    assert move.key == ("delete_input", "aggressive", "right")
+    assert move.reason.startswith("no output needs right")
+    assert move.gain == pytest.approx(0.001 * len(individual.outputs_of("right")))
+    assert "delete_input" not in {move.operator for move in chosen(individual, barred=[move.key])}
+    never = chosen(individual, valp.ByGain(deletions=0))
+    assert "delete_input" not in {move.operator for move in never}
+
+
+@pytest.mark.parametrize("kind", ["linear", "nonlinear"])
+def test_an_input_that_promises_something_stays(kind):
+    individual = zoo.fan_in()
+    place, output = absent_of(individual, "right")
+    changes = without_input(individual, "right", -0.001)
+    diagnosed(individual, **{kind: {(place, output): 0.5}}, inputs=changes)
+    assert "delete_input" not in {move.operator for move in chosen(individual)}
+
+
+def test_an_input_that_promises_something_together_with_another_stays():
+    individual = zoo.fan_in()
+    pair = f"left*right->{individual.outputs[0]}"
+    changes = without_input(individual, "right", -0.001)
+    diagnosed(individual, pairs={(pair, individual.outputs[0]): 0.5}, inputs=changes)
+    assert "delete_input" not in {move.operator for move in chosen(individual)}
+
+
+def test_an_input_that_one_output_needs_stays():
+    individual = zoo.fan_in()
+    changes = without_input(individual, "right", -0.1)
+    changes["right", min(individual.outputs_of("right"))] = 0.1
+    diagnosed(individual, inputs=changes)
+    assert "delete_input" not in {move.operator for move in chosen(individual)}
+
+
+def absent_of(individual, provider):
+    """A connection of a provider that could be added, and an output behind it."""
+    places = valp.operators()["add_connection"].places(individual, True)
+    place = next(place for place in places if place.provider == provider)
+    return place, output_behind(individual, place.receiver)
 
 
 def test_a_connection_that_another_output_needs_is_not_harmful():

@@ -290,7 +290,6 @@ def test_malformed_names(path, old, new, message):
     ("gone", "message"),
     [
         ("->value", "value (regression) has no provider"),
-        ("right->", "right (input) has no consumer"),
         ("n1->n2", "wrong or missing: ['n1->n2']"),
     ],
 )

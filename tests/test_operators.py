@@ -48,12 +48,12 @@ def each_place(name, version, individual):
 
 
 def size(individual):
-    """Components, connections, layers, units and latent dimensions: what an extender adds to."""
-    components = [individual.component(name) for name in individual.networks]
+    """Components, connections, tensors and their elements without blocks: what an extender adds."""
+    own = [key for name in individual.networks for key in individual.tensors_of(name).values()]
     return (
-        len(components)
+        len(individual.networks)
         + individual.graph.number_of_edges()
-        + sum(len(c.layers) + sum(layer.width for layer in c.layers) + c.rows for c in components)
+        + sum(1 + tensor.numel() for tensor in own)
     )
 
 
@@ -429,8 +429,9 @@ def test_no_operator_passes_a_limit():
             valp.mutRandom(individual, operators="all")
         components = [individual.component(name) for name in individual.networks]
         assert len(components) <= limits.networks
-        assert max(len(c.layers) for c in components) <= limits.layers
-        assert max(layer.width for c in components for layer in c.layers) <= limits.width
+        layers = [c.layers for c in components if isinstance(c, valp.Dense)]
+        assert max(map(len, layers)) <= limits.layers
+        assert max(layer.width for some in layers for layer in some) <= limits.width
         assert (
             max((c.latent.dim for c in components if c.kind == "decoder"), default=0)
             <= limits.latent

@@ -108,7 +108,7 @@ def test_a_hand_made_network_is_a_function_of_its_seed():
 # ---- runs ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("arm", ["linear", "hand_made", "start", "search", "gentle"])
+@pytest.mark.parametrize("arm", ["linear", "hand_made", "gentle", *suite.ARMS])
 def test_a_run_is_one_file_with_its_scores(arm, tmp_path):
     suite.run_one(SETTINGS, "iris", arm, 1, tmp_path)
     run = json.loads(folders.path_of(tmp_path, "iris", arm, 1).read_text())
@@ -118,11 +118,37 @@ def test_a_run_is_one_file_with_its_scores(arm, tmp_path):
     assert not list(tmp_path.glob("*.part"))
 
 
+def test_a_search_tells_its_way(tmp_path):
+    suite.run_one(SETTINGS, "iris", "search", 1, tmp_path)
+    run = json.loads((tmp_path / "iris-search-1.jsonl").read_text())
+    assert run["reads"] == {name: ["sepal", "petal"] for name in ("species", "width")}
+    assert len(run["validation"]) == 1 + SETTINGS.steps
+    assert all(len(values) == 2 for values in run["validation"])
+    assert all(len(move) == 4 for move in run["moves"])
+
+
+def test_the_tuned_network_gets_the_seconds_of_our_search(tmp_path, monkeypatch):
+    pytest.importorskip("optuna", reason="the tuned network needs Optuna")
+    with pytest.raises(RuntimeError, match="no run here"):
+        suite.run_one(SETTINGS, "iris", rivals.TUNED, 1, tmp_path)
+    suite.run_one(SETTINGS, "iris", "search", 1, tmp_path)
+    got = []
+    monkeypatch.setattr(suite, "tuned", lambda *given: got.append(given[2]) or [{"width": 1.0}])
+    suite.run_one(SETTINGS, "iris", rivals.TUNED, 1, tmp_path)
+    assert got == [json.loads((tmp_path / "iris-search-1.jsonl").read_text())["seconds"]]
+
+
+def test_the_tuned_network_is_scored_when_the_time_is_over():
+    pytest.importorskip("optuna", reason="the tuned network needs Optuna")
+    [scores] = rivals.tuned(suite_problems.problem_of("iris", 1), 1, 0.01)
+    assert set(scores) == {"species", "width"}
+
+
 def test_start_and_search_begin_from_one_start_and_start_changes_nothing(tmp_path):
     for arm in ("start", "search"):
         suite.run_one(replace(SETTINGS, steps=1), "iris", arm, 1, tmp_path)
     start, search = (
-        json.loads((tmp_path / f"iris-{arm}-1.jsonl").read_text()) for arm in suite.ARMS
+        json.loads((tmp_path / f"iris-{arm}-1.jsonl").read_text()) for arm in ("start", "search")
     )
     assert start["accepted"] == 0
     if search["accepted"] == 0:
@@ -198,6 +224,37 @@ def test_draws_are_averaged_in_logarithms_and_no_error_is_half_an_example():
     )
     run = a_run("iris", "a", 1, [{"x": 0.0}], {"x": "classification"})
     assert report.log_score(run, "x") == pytest.approx(math.log(0.01))
+
+
+def test_pairs_are_counted_by_the_mean_over_outputs_and_p_is_holms():
+    worse = {("iris", name, seed): 1.0 for name in "xy" for seed in range(8)}
+    ours = dict.fromkeys(worse, 0.0)
+    mixed = {place: (1.0 if place[2] else -1.0) for place in worse}
+    found = report.paired({"search": ours, "worse": worse, "mixed": mixed})
+    assert (found["worse"]["wins"], found["worse"]["losses"], found["worse"]["pairs"]) == (8, 0, 8)
+    assert (found["mixed"]["wins"], found["mixed"]["losses"]) == (7, 1)
+    assert found["worse"]["ratio"] == pytest.approx(math.exp(-1))
+    assert found["worse"]["p"] == pytest.approx(2 / 2**8)
+    assert found["worse"]["holm"] == pytest.approx(2 * found["worse"]["p"])
+    assert found["mixed"]["holm"] >= found["mixed"]["p"]
+
+
+def test_promises_are_ranked_against_what_came():
+    run = {**a_run("iris", "search", 1, [{"x": 1.0}]), "validation": [[1.0]]}
+    run["moves"] = [["clone", True, gain, 2 * gain] for gain in (0.1, 0.2, 0.4)]
+    run["moves"].append(["clone", True, None, 1.0])
+    assert report.promises({"search": {("iris", 1): run}}) == {"search": (pytest.approx(1.0), 3)}
+
+
+def test_the_hypervolume_is_of_the_box_that_the_starts_span():
+    def run(seed, *values):
+        return {**a_run("iris", "search", seed, [{"x": 1.0}]), "validation": list(values)}
+
+    found = {
+        "search": {("iris", 1): run(1, [1.0, 1.0]), ("iris", 2): run(2, [1.0, 1.0], [0.6, 0.6])}
+    }
+    volumes = report.hypervolumes(found)["iris"]["search"]
+    assert volumes == {1: pytest.approx((0.2 / 1.2) ** 2), 2: pytest.approx(0.25)}
 
 
 def test_the_best_of_three_is_the_best_for_each_output_and_seed():

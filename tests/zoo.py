@@ -29,6 +29,7 @@ from deap_valp.genome import (
     Optimizer,
     Refiner,
     Structure,
+    SubNetwork,
     build_graph,
 )
 from deap_valp.genome import SOFTMAX as SOFTMAX
@@ -287,21 +288,30 @@ TAKES = {
 GIVES = {"generic": "values", "discrete": "discrete", "decoder": "samples", "refiner": "samples"}
 
 
+def takes(component) -> set[str]:
+    """What a component may read; a kind that the table lacks says so itself."""
+    return TAKES.get(component.kind) or set(component.takes)
+
+
+def gives(component) -> str:
+    return GIVES.get(component.kind) or component.gives
+
+
 def assert_valid(individual, problem) -> None:
     """Every rule of the paper's III, written down a second time."""
     graph = individual.graph
     components = {name: graph.nodes[name]["component"] for name in graph}
-    sub_networks = {name for name, c in components.items() if getattr(c, "kind", None) in GIVES}
+    sub_networks = {name for name, c in components.items() if isinstance(c, SubNetwork)}
     assert set(components) == set(problem.inputs) | set(problem.outputs) | sub_networks
     for name in sub_networks | set(problem.outputs):
         assert list(graph.predecessors(name)), f"{name} has no provider"
-    for name in sub_networks | set(problem.inputs):
+    for name in sub_networks:
         assert list(graph.successors(name)), f"{name} has no consumer"
     for provider, receiver in graph.edges:
         assert receiver not in problem.inputs and provider not in problem.outputs
         assert not (provider in problem.inputs and receiver in problem.outputs)
-        gives = "features" if provider in problem.inputs else GIVES[components[provider].kind]
-        assert gives in TAKES[components[receiver].kind], f"{provider}->{receiver}"
+        given = "features" if provider in problem.inputs else gives(components[provider])
+        assert given in takes(components[receiver]), f"{provider}->{receiver}"
     seen: set[str] = set()
     while len(seen) < len(
         components
@@ -310,6 +320,8 @@ def assert_valid(individual, problem) -> None:
         assert ready, "cycle"
         seen |= ready
     for name in sub_networks:
+        if components[name].kind not in GIVES:
+            continue
         if components[name].kind == "discrete":
             assert components[name].layers[-1].activation == "softmax"
         assert all(layer.activation != "softmax" for layer in components[name].layers[:-1])
@@ -319,13 +331,15 @@ def assert_valid(individual, problem) -> None:
 def assert_shapes(individual, components, sub_networks) -> None:
     expected = {}
 
+    known = {name for name in sub_networks if components[name].kind in GIVES}
+
     def width(name):
-        return components[name].layers[-1].width if name in sub_networks else components[name].width
+        return components[name].layers[-1].width if name in known else components[name].width
 
     def rows(name):
         component = components[name]
-        if name not in sub_networks:
-            return component.width
+        if name not in known:
+            return component.rows
         return (
             2 * component.latent.dim if component.kind == "decoder" else component.layers[0].width
         )
@@ -333,7 +347,9 @@ def assert_shapes(individual, components, sub_networks) -> None:
     for provider, receiver in individual.graph.edges:
         expected[Connection(provider, receiver)] = (rows(receiver), width(provider))
     for name, component in components.items():
-        if name in sub_networks:
+        if name in sub_networks - known:
+            expected |= {f"{name}.{key}": shape for key, shape in component.shapes().items()}
+        elif name in known:
             decodes = component.kind == "decoder"
             expected[f"{name}.{'latent' if decodes else '0'}.bias"] = (rows(name),)
             before = [component.latent.dim] if decodes else []

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ..genome import Connection
+from ..genome.structure import fed_by
 from ..training.model import Model
 from .registry import metric
 from .subject import Subject
@@ -84,6 +85,36 @@ def connection_intervention(subject: Subject) -> dict[tuple[str, str], float]:
             keys += [(Connection(provider, receiver), output) for output in outputs]
     # Nothing is known of a loss that is not finite with the connection either.
     return dict(zip(keys, torch.cat(changes).nan_to_num(0.0).tolist(), strict=True))
+
+
+@metric
+def input_removal(subject: Subject) -> dict[tuple[str, str], float]:
+    """How much an output's validation loss rises when an input is taken away (``mutDeleteInput``).
+
+    The input, and the sub-networks that depend on it alone, give their means over the examples in
+    place of their results. Below 0, the output is better without the input.
+
+    Returns:
+        By (input, output that it reaches), the loss without the input less the loss with it. There
+        is nothing for an input that some output cannot do without, and 0 for one that nothing
+        reads.
+    """
+    model = subject.model
+    changes: dict[tuple[str, str], float] = {}
+    for name in model.inputs:
+        fed = fed_by(name, model.order, model.providers)
+        if any(other in model.outputs for other in fed):
+            continue
+        outputs = subject.outputs_behind(name)
+        known = dict(subject.intact)
+        for other in fed:
+            known[other] = known[other].mean(0, keepdim=True).expand_as(known[other])
+        behind = [other for other in model.behind(name) if other not in fed]
+        losses = subject.losses(model, behind, known) - subject.intact_losses
+        for output, change in zip(model.outputs, losses.nan_to_num(0.0).tolist(), strict=True):
+            if output in outputs:
+                changes[name, output] = change
+    return changes
 
 
 def _without_connection(subject: Subject, provider: str, receiver: str) -> Model:

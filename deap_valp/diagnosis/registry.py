@@ -17,6 +17,7 @@ GROWTH_METRICS = (
     "growth_potential",
     "pair_potential",
     "connection_intervention",
+    "input_removal",
 )
 """What the policy ``growth`` needs."""
 

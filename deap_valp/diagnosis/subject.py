@@ -106,16 +106,22 @@ class Subject:
         """Validation loss of every output of the unchanged model, shape (outputs,)."""
         return self._sub_losses(self.intact, self.data.targets, self._intact[1])
 
-    def losses(self, changed: Model, order: Sequence[str]) -> Tensor:
+    def losses(
+        self,
+        changed: Model,
+        order: Sequence[str],
+        known: Mapping[str, Tensor] | None = None,
+    ) -> Tensor:
         """Return the validation loss of every output of a changed model, shape (outputs,).
 
         Args:
             changed: Differs from the model only in what ``order`` names.
             order: What is to be computed again; everything else gives what it gave.
+            known: The results that everything else gives, if not what it gave.
         """
         latents = Latents("reconstruct")
         latents.moments.update(self._intact[1].moments)
-        results = changed.run(self.intact, latents, order)
+        results = changed.run(known or self.intact, latents, order)
         return self._sub_losses(results, self.data.targets, latents)
 
     @cached_property

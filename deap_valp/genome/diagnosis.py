@@ -149,6 +149,14 @@ class Diagnosis:
         """
         return self.measured.get("connection_intervention", {})
 
+    @property
+    def change_without_input(self) -> Mapping[tuple[str, str], float]:
+        """The change of the validation loss without an input, by (input, output that it reaches).
+
+        Below 0, the output is better without the input. Empty where not measured.
+        """
+        return self.measured.get("input_removal", {})
+
     def __str__(self) -> str:
         keys = [key for values in self.measured.values() for key in values]
         outputs = sorted({key[-1] if isinstance(key, tuple) else key for key in keys})

@@ -82,7 +82,8 @@ def _check_component(graph: nx.DiGraph, name: str, component: Any) -> None:
             raise StructureError(f"{name} ({component.kind}) {fault}")
     if not isinstance(component, Input) and not graph.pred[name]:
         raise StructureError(f"{name} ({_kind(graph, name)}) has no provider")
-    if not isinstance(component, Output) and not graph.succ[name]:
+    # An input may have no consumer: nothing needs it, and mutDeleteInput took it away.
+    if isinstance(component, SubNetwork) and not graph.succ[name]:
         raise StructureError(f"{name} ({_kind(graph, name)}) has no consumer")
 
 

@@ -20,6 +20,24 @@ from .ports import Input, Output
 Component = Input | SubNetwork | Output
 
 
+def fed_by(
+    name: str, order: Iterable[str], providers: Mapping[str, Iterable[str]]
+) -> tuple[str, ...]:
+    """Return a component and those that depend on it alone: every path to them begins there.
+
+    Args:
+        name: The component.
+        order: The components, providers before their receivers.
+        providers: The components that each component reads; an input may be absent.
+    """
+    fed = {name: None}
+    for other in order:
+        read = list(providers.get(other, ()))
+        if read and all(provider in fed for provider in read):
+            fed[other] = None
+    return tuple(fed)
+
+
 class Structure:
     """A graph of components and the tensors that belong to it, to read.
 
@@ -131,6 +149,10 @@ class Structure:
             providers = self.graph.pred[name]
             above[name] = frozenset(providers).union(*(above[provider] for provider in providers))
         return above
+
+    def fed_by(self, name: str) -> tuple[str, ...]:
+        """Return ``name`` and the components that depend on it and on no other input."""
+        return fed_by(name, self.order, self.graph.pred)
 
     def outputs_of(self, name: str) -> frozenset[str]:
         """Return the outputs that can be reached from ``name``."""

@@ -93,6 +93,9 @@ class ByGain:
             return self._explored(individual, "no diagnosis of this structure")
         lack = Lack(situation, evaluation, evaluation.diagnosis, self)
         growing = _open(lack.growing(), situation.barred)
+        useless = _open(lack.useless_inputs(), situation.barred)
+        if useless and self.deletions > 0:
+            return max(useless, key=lambda move: move.gain or 0.0)
         if not growing or random.random() < self.deletions:
             for reducing in lack.reducing(idle=not growing):
                 moves = _open(reducing, situation.barred)
@@ -239,6 +242,35 @@ class Lack:
             neutral = [place for place in rises if self._does_nothing(rises[place])]
             yield [self._without(place, "does nothing") for place in neutral]
 
+    def useless_inputs(self) -> Iterator[Move]:
+        """Yield the deletions of inputs that help no output and promise nothing to any."""
+        promising = self._promising()
+        for name in self._legal("delete_input", gentle=False):
+            found = self.diagnosis.change_without_input
+            changes = {out: found[name, out] for out in self.losses if (name, out) in found}
+            rise = self._logs(changes)
+            if not rise or name in promising:
+                continue
+            useless = self._mean(rise) <= NEGLIGIBLE and max(rise.values()) <= self.policy.margin
+            if useless or self._harms(rise):
+                reason = f"no output needs {name}: {self._said(changes)}"
+                gain = max(-sum(changes.values()), 0.0)
+                yield Move(
+                    "delete_input", "aggressive", Place(name), reason, "reduction", gain=gain
+                )
+
+    def _promising(self) -> set[str]:
+        """Return the components that a new part could read and lower some loss."""
+        found: set[str] = set()
+        for (place, output), growth in self.diagnosis.growth.items():
+            gains = [gain for gain in growth if gain is not None]
+            if any(self._part(output, gain) > 0 for gain in gains):
+                found.update(_providers(place))
+        for (place, output), gain in self.diagnosis.pair_growth.items():
+            if self._part(output, gain) > 0:
+                found.update(_providers(place))
+        return found
+
     def _rises(self) -> dict[str, dict[str, float]]:
         """Return how much each loss's logarithm rises without each deletable connection."""
         legal = self._legal("delete_connection", gentle=False)
@@ -290,6 +322,11 @@ class Lack:
                 values = [f"{self.view.relevance(network, output):.2f}" for output in outputs]
                 reason = f"irrelevant for every output (relevance {', '.join(values)})"
                 yield Move("delete_network", "aggressive", network, reason, "reduction")
+
+
+def _providers(place: str) -> tuple[str, ...]:
+    """Return the components that a new part at this place would read."""
+    return Place.named(place).touched[:-1]
 
 
 def losses_of(evaluation: Evaluation) -> dict[str, float]:

@@ -10,7 +10,7 @@ References:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import networkx as nx
@@ -319,6 +319,10 @@ class OnTensors:
     def add(self, first: Tensor, second: Tensor) -> Tensor:
         """Add two signals of the same width."""
         return first + second
+
+    def apply(self, function: Callable[..., Tensor], *signals: Tensor) -> Tensor:
+        """Apply a function of tensors of shape (batch, width)."""
+        return function(*signals)
 
     def dense(self, hidden: Tensor, stage: int | str) -> Tensor:
         """Apply the weight and bias of a stage of the sub-network."""

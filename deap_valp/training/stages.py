@@ -6,6 +6,7 @@ some of the units are contiguous in memory.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -125,6 +126,42 @@ class Activate:
         added = torch.empty_like(out)
         self.layer.backward(gradient, self.read.value, self.into.value, added, units=0)
         out.add_(added)
+
+
+class Apply:
+    """``into = function(*reads)``; autograd differentiates it.
+
+    The function sees tensors of shape (batch, width).
+    """
+
+    def __init__(
+        self, reads: tuple[Signal, ...], into: Signal, function: Callable[..., Tensor]
+    ) -> None:
+        self.reads, self.keeps = reads, [0] * len(reads)
+        self.into, self.function = into, function
+
+    def forward(self) -> None:
+        # Copies, because a stack is one memory: autograd would see a write to another signal of it.
+        self.given = [read.value.t().clone().requires_grad_() for read in self.reads]
+        with torch.enable_grad():
+            self.result = self.function(*self.given)
+        self.into.value = self.result.detach().t()
+
+    def backward(self) -> None:
+        assert self.into.gradient is not None
+        gradients = torch.autograd.grad(
+            self.result,
+            self.given,
+            self.into.gradient.t(),
+            allow_unused=True,
+            materialize_grads=True,
+        )
+        for read, keeps, gradient in zip(self.reads, self.keeps, gradients, strict=True):
+            assert read.gradient is not None
+            if keeps:
+                read.gradient.add_(gradient.t())
+            else:
+                read.gradient.copy_(gradient.t())
 
 
 class Draw:

@@ -7,11 +7,12 @@ arithmetic alone: the stages are run forward for the losses, and backward for th
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
 
+from ..errors import StructureError
 from ..genome import Connection, Input, Latent, Layer, SubNetwork
 from ..problem import Problem
 from .flat import Flat
@@ -20,6 +21,7 @@ from .model import Model
 from .stages import (
     Activate,
     Add,
+    Apply,
     Draw,
     Loss,
     Product,
@@ -222,6 +224,19 @@ class OnTape:
         """Add two signals of the same width, each the result of a layer or of a latent."""
         into = self.tape.signal(len(first.value))
         self.tape.stages.append(Add(first, second, into))
+        return into
+
+    def apply(self, function: Callable[..., Tensor], *signals: Signal) -> Signal:
+        """Apply a function of tensors of shape (batch, width), which autograd differentiates."""
+        batch = self.tape.batch_size
+        shown = function(*(torch.zeros_like(signal.value.t()) for signal in signals))
+        if shown.dim() != 2 or len(shown) != batch:
+            raise StructureError(
+                f"apply needs a function that gives a tensor of shape ({batch}, width) for tensors "
+                f"of that many rows, got shape {tuple(shown.shape)} in {self.name}"
+            )
+        into = self.tape.signal(shown.shape[1])
+        self.tape.stages.append(Apply(signals, into, function))
         return into
 
     def dense(self, hidden: Signal, stage: int | str) -> Signal:

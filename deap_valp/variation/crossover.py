@@ -139,7 +139,7 @@ def with_donation(host: VALP, donor: VALP, output: str) -> Genome | None:
     if sources is None:
         return None
     _attach(child, donor, output, donated, sources)
-    if not all(child.graph.succ[name] for name in child.inputs):
+    if any(host.graph.succ[name] and not child.graph.succ[name] for name in host.inputs):
         return None
     child.trained = child.trained or donor.trained
     return child.genome()

@@ -144,6 +144,41 @@ def _fold_mean(draft: Draft, provider: str, receiver: str) -> None:
     draft.follow(draft.weights[key], bias)
 
 
+def _dispensable_inputs(individual: VALP, gentle: bool) -> list[Place]:
+    read = [name for name in individual.inputs if individual.graph.succ[name]]
+    return [Place(name) for name in read if _dispensable(individual, name)]
+
+
+def _dispensable(individual: VALP, name: str) -> bool:
+    """Return whether no output depends on an input alone, and no latent is drawn from it alone."""
+    for other in individual.fed_by(name)[1:]:
+        if other in individual.outputs or individual.component(other).drawn:
+            return False
+    return True
+
+
+@operator(scope="macro", effect="reducer", versions=("aggressive",), places=_dispensable_inputs)
+def mutDeleteInput(draft: Draft, name: Place) -> None:
+    """Remove all connections of an input, which then feeds nothing.
+
+    Sub-networks that depend on this input alone are removed too. An input is not offered if an
+    output depends on it alone.
+
+    If the diagnosis measured ``connection_intervention``, the mean results of components are known.
+    What the removed connections added on average is then added to the biases of the receivers that
+    stay, so the loss changes as the metric ``input_removal`` predicted.
+    """
+    fed = draft.fed_by(name)
+    for provider in fed:
+        for receiver in draft.receivers(provider):
+            if receiver not in fed:
+                _fold_mean(draft, provider, receiver)
+    for receiver in draft.receivers(name):
+        draft.disconnect(name, receiver)
+    for network in fed[1:]:
+        draft.remove_network(network)
+
+
 # ---- insertion -----------------------------------------------------------------------------------
 
 
