@@ -192,6 +192,7 @@ LINKS = {
     "](CHANGELOG.md)": "](docs/changelog.md)",
     "](docs/decisions/)": "](docs/decisions/index.md)",
     "[MIT](LICENSE)": "MIT",
+    "[docs/CITATION.cff](docs/CITATION.cff)": "`docs/CITATION.cff`",
 }
 
 

@@ -29,9 +29,10 @@ BLOCK = re.compile(r"```python\n(?P<code>.*?)```\n(?:\n```text\n(?P<text>.*?)```
 SMALLEST = {
     "batches": 4,
     "first_batches": 6,
-    "lambda_": 4,
-    "mu": 4,
-    "n": 4,
+    "lambda_": 2,
+    "mu": 2,
+    "n": 2,
+    "nevals": 3,
     "ngen": 1,
     "nsteps": 2,
 }
