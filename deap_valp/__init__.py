@@ -94,25 +94,29 @@ from .selection import (
     selMutation,
 )
 from .training import PLAIN, Model, Training, decode
-from .variation import (
-    mutAddConnection,
-    mutAddLayer,
+from .variation.crossover import cxExclusiveSubgraph
+from .variation.hyperparameters import (
     mutChangeBS,
     mutChangeDecay,
     mutChangeLR,
     mutChangeSGD,
+)
+from .variation.macro import (
+    mutAddConnection,
     mutCloneNetwork,
     mutDeleteConnection,
     mutDeleteInput,
     mutDeleteNetwork,
-    mutExtendLayer,
     mutForkNetwork,
     mutInsertNetwork,
     mutJoinNetworks,
     mutParallelNetwork,
+)
+from .variation.micro import (
+    mutAddLayer,
+    mutExtendLayer,
     mutRemoveLayer,
 )
-from .variation.crossover import cxExclusiveSubgraph
 from .variation.operators import Move, operator, operators
 
 __version__ = "0.1.0"

@@ -12,9 +12,11 @@ import sys
 from pathlib import Path
 
 import pytest
+import zoo
 from test_layers import LEVEL
 
 import deap_valp
+from deap_valp.diagnosis import METRICS
 
 PACKAGE = Path(deap_valp.__file__).parent
 ROOT = Path(__file__).parents[1]
@@ -162,6 +164,27 @@ def test_the_code_of_a_page_runs(page, failures_of_pages):
 @pytest.mark.parametrize("page", RUN_PAGES, ids=lambda page: page.stem)
 def test_what_a_page_prints_was_written_into_it(page):
     assert "```text\n```" not in page.read_text(), f"run python docs/outputs.py {page.name}"
+
+
+# ---- code of the pages ---------------------------------------------------------------------------
+
+
+def test_the_metric_of_the_page_is_measured():
+    text = (DOCS / "diagnosis.md").read_text().partition("## A metric of your own")[2]
+    problem, individual = zoo.mixed_problem(), zoo.fan_in()
+    individual.fitness.values = deap_valp.evaluate(individual, problem, 5, 5)
+    names = {"valp": deap_valp, "problem": problem, "individual": individual}
+    blocks = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
+    assert len(blocks) == 2
+    try:
+        for block in blocks:
+            *before, last = block.rstrip().splitlines()
+            exec("\n".join(before), names)
+            found = eval(last, names)
+            assert set(found) >= {("n0", "value"), ("n1", "label")}
+            assert all(0 <= share <= 1 for share in found.values())
+    finally:
+        METRICS.pop("dead_units", None)
 
 
 # ---- the README ----------------------------------------------------------------------------------

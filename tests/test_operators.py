@@ -460,4 +460,4 @@ def test_every_operator_is_exported():
         if op.apply.__name__.startswith("mut")  # the donation's is called by cxExclusiveSubgraph
         if not hasattr(valp, op.apply.__name__)
     ]
-    assert not missing, f"export {missing} in variation/__init__.py and deap_valp/__init__.py"
+    assert not missing, f"export {missing} in deap_valp/__init__.py"

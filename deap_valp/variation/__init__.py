@@ -6,42 +6,24 @@ string with named parts: the name of a sub-network (``"n3"``) or of an output, a
 (``"n1->n3"``), a ``Stage``, which is a layer (``"n3.0"``) or the latent of a decoder
 (``"n3.latent"``), a ``Join`` (``"n1*n2->n3"``) or a ``Route`` (``"n1->n2->n3"``).
 
+A new file in this folder is found by itself. The names of the operators are exported by
+``deap_valp/__init__.py``, where type checkers and editors see them.
+
 References:
     Paper V and Fig. 3.
 """
 
-from .macro import (
-    mutAddConnection,
-    mutCloneNetwork,
-    mutDeleteConnection,
-    mutDeleteInput,
-    mutDeleteNetwork,
-    mutForkNetwork,
-    mutInsertNetwork,
-    mutJoinNetworks,
-    mutParallelNetwork,
-)
-from .micro import mutAddLayer, mutExtendLayer, mutRemoveLayer
+from importlib import import_module
+from pkgutil import iter_modules
 
 # Operators are listed in the order in which they are imported.
 # isort: split
-from .hyperparameters import mutChangeBS, mutChangeDecay, mutChangeLR, mutChangeSGD
+from . import macro, micro
 
-__all__ = [
-    "mutAddConnection",
-    "mutAddLayer",
-    "mutChangeBS",
-    "mutChangeDecay",
-    "mutChangeLR",
-    "mutChangeSGD",
-    "mutCloneNetwork",
-    "mutDeleteConnection",
-    "mutDeleteInput",
-    "mutDeleteNetwork",
-    "mutExtendLayer",
-    "mutForkNetwork",
-    "mutInsertNetwork",
-    "mutJoinNetworks",
-    "mutParallelNetwork",
-    "mutRemoveLayer",
-]
+# isort: split
+from . import hyperparameters
+
+for _module in iter_modules(__path__):
+    import_module(f"{__name__}.{_module.name}")
+
+__all__ = ["hyperparameters", "macro", "micro"]

@@ -253,11 +253,6 @@ def _add_networks(child: Draft, donor: VALP, donated: list[str]) -> dict[str, st
 # ---- as an operator that a selection can choose --------------------------------------------------
 
 
-def receive(individual: VALP, output: str, donor: VALP) -> tuple[VALP]:
-    """Replace the exclusive subgraph of an output by a donor's; the donor stays as it is."""
-    return (cxExclusiveSubgraph(individual, donor, output, reciprocal=False)[0],)
-
-
 def _receive_by(individual: VALP, move: Move) -> tuple[VALP]:
     """Apply a move that is a donation."""
     donor = move.donor
@@ -271,7 +266,7 @@ def _receive_by(individual: VALP, move: Move) -> tuple[VALP]:
 register(
     Operator(
         name=NAME,
-        apply=receive,
+        apply=cxExclusiveSubgraph,
         scope="crossover",
         effect="neutral",
         versions=("aggressive",),

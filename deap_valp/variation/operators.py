@@ -32,12 +32,12 @@ Places = Callable[[VALP, bool], Sequence[str]]
 
 
 class Apply(Protocol):
-    """A registered operator. It changes the individual in place and returns it in a tuple."""
+    """A registered operator. It changes individuals in place and returns them in a tuple."""
 
     __name__: str
     __qualname__: str
 
-    def __call__(self, individual: VALP, *args: Any, **kwargs: Any) -> tuple[VALP]: ...
+    def __call__(self, individual: VALP, /, *args: Any, **kwargs: Any) -> tuple[VALP, ...]: ...
 
 
 @dataclass(frozen=True)
