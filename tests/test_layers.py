@@ -41,7 +41,6 @@ LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
 # Imported where they are used, so that a worker stays small and a script starts soon.
 HEAVY = {
     "matplotlib",
-    "moocore",
     "pandas",
     "pooch",
     "scikit_posthocs",
