@@ -1,7 +1,7 @@
 """Guided VALP searches beside classic neuroevolution, with equal budgets and paired seeds.
 
 The results are in docs/comparison.md. Its tests come from scikit-posthocs and its NEAT from
-neat-python: pip install '.[compare,neat]'
+neat-python: pip install '.[peers]'
 
 usage: python compare_with_classic_neuroevolution.py [--problem digits] [--seeds 5] [--workers 2]
 [--folder comparison]
@@ -23,7 +23,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from comparison_arms import ARMS, NOTES, BudgetSpent, Run
+from comparison_arms import ARMS, NEEDED, NOTES, BudgetSpent, Run
 from comparison_report import report_on
 from comparison_runs import named, open_folder, path_of, run_all
 from deap import base, creator
@@ -115,8 +115,9 @@ def parsed(argv):
 def main(argv=None):
     arguments, settings = parsed(argv)
     notes = {arm: about for arm, about in NOTES.items() if arm in arguments.arms}
-    if "neat" in arguments.arms and find_spec("neat") is None:
-        notes["neat"] = "skipped, since neat-python is not installed: pip install '.[neat]'"
+    for arm, (module, package) in NEEDED.items():
+        if arm in arguments.arms and find_spec(module) is None:
+            notes[arm] = f"skipped, since {package} is not installed: pip install '.[peers]'"
     arms = [arm for arm in arguments.arms if not notes.get(arm, "").startswith("skipped")]
     open_folder(arguments.folder, settings)
     os.environ.update(

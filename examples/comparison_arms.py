@@ -16,7 +16,7 @@ from time import perf_counter
 
 import numpy as np
 import torch
-from deap import algorithms, base, cma, creator, tools
+from deap import algorithms, creator, tools
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 import deap_valp as valp
@@ -28,8 +28,6 @@ FOR_EVER = sys.maxsize - 1
 
 creator.create("ComparedFitness", valp.Fitness, weights=(-1.0, -1.0, -1.0))
 creator.create("Compared", valp.VALP, fitness=creator.ComparedFitness)
-creator.create("OneLoss", base.Fitness, weights=(-1.0,))
-creator.create("Vector", np.ndarray, fitness=creator.OneLoss)
 
 
 # ---- one run under its budget --------------------------------------------------------------------
@@ -199,56 +197,13 @@ def population(run, toolbox, starts):
     )
 
 
-class Separable(cma.Strategy):
-    """DEAP's CMA-ES with a diagonal covariance.
-
-    A step of the full covariance takes half a second from 1,400 weights on.
-
-    References:
-        Ros & Hansen 2008, A Simple Modification in CMA-ES Achieving Linear Time and Space
-        Complexity.
-    """
-
-    def __init__(self, centroid, sigma):
-        self.centroid, self.dim, self.sigma, self.update_count = (
-            np.array(centroid),
-            len(centroid),
-            sigma,
-            0,
-        )
-        self.pc, self.ps, self.C = np.zeros(self.dim), np.zeros(self.dim), np.ones(self.dim)
-        self.chiN = math.sqrt(self.dim) * (1 - 1 / (4 * self.dim) + 1 / (21 * self.dim**2))
-        self.lambda_ = int(4 + 3 * math.log(self.dim))
-        self.computeParams({})
-        self.ccov1 *= (self.dim + 2) / 3
-        self.ccovmu = min(1 - self.ccov1, self.ccovmu * (self.dim + 2) / 3)
-
-    def generate(self, ind_init):
-        steps = np.random.standard_normal((self.lambda_, self.dim)) * np.sqrt(self.C)
-        return [ind_init(row) for row in self.centroid + self.sigma * steps]
-
-    def update(self, population):
-        population.sort(key=lambda individual: individual.fitness, reverse=True)
-        steps = (np.array(population[: self.mu]) - self.centroid) / self.sigma
-        step = self.weights @ steps
-        self.centroid = self.centroid + self.sigma * step
-        self.update_count += 1
-        self.ps = (1 - self.cs) * self.ps + math.sqrt(
-            self.cs * (2 - self.cs) * self.mueff
-        ) * step / np.sqrt(self.C)
-        length = np.linalg.norm(self.ps) / self.chiN
-        early = math.sqrt(1 - (1 - self.cs) ** (2 * self.update_count))
-        moves = float(length / early < 1.4 + 2 / (self.dim + 1))
-        self.pc = (1 - self.cc) * self.pc + moves * math.sqrt(
-            self.cc * (2 - self.cc) * self.mueff
-        ) * step
-        kept = 1 - self.ccov1 - self.ccovmu + (1 - moves) * self.ccov1 * self.cc * (2 - self.cc)
-        self.C = kept * self.C + self.ccov1 * self.pc**2 + self.ccovmu * (self.weights @ steps**2)
-        self.sigma *= math.exp((length - 1) * self.cs / self.damps)
-
-
 def cma_es(run, toolbox, starts):
-    """Change the weights of a narrow VALP by CMA-ES, for the lowest sum of normalised losses."""
+    """Change the weights of a narrow VALP by pycma, for the lowest sum of normalised losses.
+
+    The covariance is diagonal: a step of a full one takes half a second from 1,400 weights on.
+    """
+    import cma
+
     narrow = {
         "networks": (2, 2),
         "layers": (1, 1),
@@ -269,20 +224,14 @@ def cma_es(run, toolbox, starts):
     model = valp.decode(individual)
     losses, parameters = sub_losses(model, run.problem), list(model.parameters())
     centre, scale = parameters_to_vector(parameters).detach(), parameters_to_vector(scales.values())
-    strategy = Separable(np.zeros(len(centre)), sigma=0.05)
+    options = {"CMA_diagonal": True, "seed": random.getrandbits(31), "verbose": -9}
+    strategy = cma.CMAEvolutionStrategy(np.zeros(len(centre)), 0.05, options)
     batch, noise = slice(0), {}
 
     def place(vector):
         vector_to_parameters(
             centre + scale * torch.from_numpy(np.array(vector, dtype=np.float32)), parameters
         )
-
-    def generate():
-        nonlocal batch, noise
-        if run.due():
-            report()
-        batch, noise = run.minibatch(), model.draw_noise(run.settings.minibatch)
-        return strategy.generate(creator.Vector)
 
     @torch.no_grad()
     def evaluate(vector):
@@ -291,21 +240,23 @@ def cma_es(run, toolbox, starts):
         latents = Latents("train", noise)
         results = model.run({name: rows[batch] for name, rows in run.data.inputs.items()}, latents)
         targets = {name: rows[batch] for name, rows in run.data.targets.items()}
-        return (losses(results, targets, latents).sum().item(),)
+        return losses(results, targets, latents).sum().item()
 
     def report():
-        place(strategy.centroid)
+        place(strategy.mean)
         found = deepcopy(individual)
         found.become(replace(found.genome, weights=model.weights()))
         values = valp.score(found, run.problem, "validation")
         run.note(values, found.weight_count, partial(valp.score, found, run.problem))
 
     run.limit = min(run.limit, run.settings.cap)
-    toolbox.register("generate", generate)
-    toolbox.register("evaluate", evaluate)
-    toolbox.register("update", strategy.update)
     with suppress(BudgetSpent):
-        algorithms.eaGenerateUpdate(toolbox, ngen=FOR_EVER, verbose=False)
+        while True:
+            if run.due():
+                report()
+            batch, noise = run.minibatch(), model.draw_noise(run.settings.minibatch)
+            vectors = strategy.ask()
+            strategy.tell(vectors, [evaluate(vector) for vector in vectors])
     report()
 
 
@@ -450,6 +401,7 @@ ARMS = {
     "cma-es": cma_es,
     "neat": neat,
 }
+NEEDED = {"cma-es": ("cma", "pycma"), "neat": ("neat", "neat-python")}  # module and package
 NOTES = {
     "cma-es": "a fixed VALP of two sub-networks with 8 tanh units each; only its weights change",
     "neat": "one network for label and histogram; it draws no images, so it has no hypervolume",

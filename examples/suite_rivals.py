@@ -168,7 +168,7 @@ def tuned(problem, seed, seconds, patience=30):
     It tunes the width and the depth of the trunk, the rate and the decay, beginning with the recipe
     of the untuned network. A trial that the time ends counts with the weights it had.
     """
-    import optuna  # an extra: only this rival needs it
+    import optuna  # of the extra peers: only this rival needs it
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=seed))

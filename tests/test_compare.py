@@ -16,7 +16,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from deap import cma, creator
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 SCRIPT = EXAMPLES / "compare_with_classic_neuroevolution.py"
@@ -31,7 +30,11 @@ try:
 finally:
     sys.path.remove(str(EXAMPLES))
 
-INSTALLED = [arm for arm in compare.ARMS if arm != "neat" or find_spec("neat") is not None]
+INSTALLED = [
+    arm
+    for arm in compare.ARMS
+    if arm not in compare.NEEDED or find_spec(compare.NEEDED[arm][0]) is not None
+]
 NOT_FROM_THE_START = {"cma-es", "neat"}
 SCRATCH = {"nsga2", "random_search"}
 SETTINGS = replace(compare.Settings("digits"), **compare.SMALLEST)
@@ -63,7 +66,7 @@ def finished(tmp_path_factory):
 @pytest.fixture
 def lines(finished, arm):
     if arm not in INSTALLED:
-        pytest.skip("neat-python is not installed")
+        pytest.skip(f"{compare.NEEDED[arm][1]} is not installed")
     return [lines_of(finished, arm, seed) for seed in SEEDS]
 
 
@@ -127,7 +130,7 @@ def test_the_front_is_what_nothing_on_validation_dominates(lines, arm):
 @pytest.mark.parametrize("arm", ["adaptive", "cma-es", "neat"])
 def test_seconds_are_a_budget_too(arm, tmp_path, monkeypatch):
     if arm not in INSTALLED:
-        pytest.skip("neat-python is not installed")
+        pytest.skip(f"{compare.NEEDED[arm][1]} is not installed")
     monkeypatch.setattr(
         comparison_arms, "perf_counter", count(0, 0.01).__next__
     )  # each look at the clock takes time
@@ -214,15 +217,18 @@ def test_runs_of_other_settings_are_refused(finished):
         folders.open_folder(finished, replace(SETTINGS, batches=6))
 
 
-def test_without_neat_its_arm_is_skipped_with_the_reason(finished, tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize("arm", compare.NEEDED)
+def test_without_its_package_an_arm_is_skipped_with_the_reason(
+    finished, tmp_path, monkeypatch, capsys, arm
+):
     folders.open_folder(tmp_path, SETTINGS)
     for path in finished.glob("retrain-*.jsonl"):
         (tmp_path / path.name).write_text(path.read_text())
     monkeypatch.setattr(compare, "find_spec", lambda name: None)
     monkeypatch.setattr(compare, "SMALL", True)
-    monkeypatch.setattr(compare, "report_on", lambda folder, order, notes: notes["neat"])
-    assert compare.main(["--folder", str(tmp_path), "--arms", "retrain", "neat"]) == 0
-    assert capsys.readouterr().out.startswith("skipped, since neat-python is not installed")
+    monkeypatch.setattr(compare, "report_on", lambda folder, order, notes: notes[arm])
+    assert compare.main(["--folder", str(tmp_path), "--arms", "retrain", arm]) == 0
+    assert capsys.readouterr().out.startswith(f"skipped, since {compare.NEEDED[arm][1]} is")
 
 
 def test_a_failed_run_costs_that_run(tmp_path, monkeypatch):
@@ -339,32 +345,6 @@ def test_courses_hold_the_best_so_far():
     assert np.isnan(values[positions < 1]).all()
     assert (values[(positions >= 1) & (positions < 2)] == 3).all()
     assert (values[positions >= 2] == 1).all()
-
-
-# ---- the separable strategy ----------------------------------------------------------------------
-
-
-def test_the_separable_strategy_begins_as_deaps_and_ends_at_the_minimum():
-    np.random.seed(1)
-    scales = np.logspace(0, 2, 20)
-
-    def measured(vectors):
-        for vector in vectors:
-            vector.fitness.values = (float(np.sum((scales * (vector - 1)) ** 2)),)
-        return vectors
-
-    ours, theirs = comparison_arms.Separable(np.zeros(20), 0.5), cma.Strategy(np.zeros(20), 0.5)
-    assert ours.lambda_ == theirs.lambda_
-    vectors = measured(ours.generate(creator.Vector))
-    ours.update(vectors)
-    theirs.update(list(vectors))
-    np.testing.assert_allclose(ours.centroid, theirs.centroid)
-    np.testing.assert_allclose((ours.ps, ours.pc), (theirs.ps, theirs.pc))
-    assert ours.sigma == pytest.approx(theirs.sigma)
-
-    for _ in range(600):
-        ours.update(measured(ours.generate(creator.Vector)))
-    np.testing.assert_allclose(ours.centroid, 1, atol=1e-3)
 
 
 def test_minibatches_lie_in_the_training_split(tmp_path):

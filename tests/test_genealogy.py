@@ -38,9 +38,10 @@ def test_nodes_are_the_individuals_and_edges_what_made_them(search, toolbox):
     archive = archive_of(search, toolbox)
     graph = valp.genealogy(archive)
     assert set(graph) == {entry.seed for entry in archive} and nx.is_directed_acyclic_graph(graph)
-    by_seed = {entry.seed: entry for entry in archive}
+    last = {entry.seed: entry for entry in archive}
+    by_seed = {entry.seed: entry for entry in reversed(archive)}  # the first: it may be trained on
     for seed, node in graph.nodes(data=True):
-        assert node["values"] == dict(zip(PROBLEM.objectives, by_seed[seed].values, strict=True))
+        assert node["values"] == dict(zip(PROBLEM.objectives, last[seed].values, strict=True))
         assert list(graph.pred[seed]) == list(by_seed[seed].parents)
         assert (node["step"] == 0) == (not graph.pred[seed])
     for parent, child, edge in graph.edges(data=True):
@@ -50,7 +51,7 @@ def test_nodes_are_the_individuals_and_edges_what_made_them(search, toolbox):
             move.rule,
         )
         assert edge["role"] == ("host" if parent == host else "donor")
-        assert edge["after"] == graph.nodes[child]["values"]
+        assert edge["after"] == by_seed[child].named
         assert edge["before"] in [entry.named for entry in archive if entry.seed == host]
 
 

@@ -65,6 +65,14 @@ def untouched_keys(name, place, individual):
         return set(individual.weights) - {Connection(place.network, place.receiver)}
     if name == "delete_connection":  # what it added on average goes into the bias
         return set(individual.weights) - {place, individual.entry_bias(place.receiver)}
+    if name == "delete_input":
+        touched = set()
+        for provider in individual.fed_by(place):
+            if provider != place:
+                touched |= set(individual.keys_of(provider))
+            for receiver in individual.receivers(provider):
+                touched |= {Connection(provider, receiver), individual.entry_bias(receiver)}
+        return set(individual.weights) - touched
     if "->" in place:
         return set(individual.weights) - {place}
     network = place.split(".")[0]

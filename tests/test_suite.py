@@ -121,7 +121,7 @@ def test_a_run_is_one_file_with_its_scores(arm, tmp_path):
 def test_a_search_tells_its_way(tmp_path):
     suite.run_one(SETTINGS, "iris", "search", 1, tmp_path)
     run = json.loads((tmp_path / "iris-search-1.jsonl").read_text())
-    assert run["reads"] == {name: ["sepal", "petal"] for name in ("species", "width")}
+    assert run["reads"] == {name: ["petal", "sepal"] for name in ("species", "width")}
     assert len(run["validation"]) == 1 + SETTINGS.steps
     assert all(len(values) == 2 for values in run["validation"])
     assert all(len(move) == 4 for move in run["moves"])

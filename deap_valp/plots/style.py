@@ -22,6 +22,9 @@ PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F
 FURTHER = ("#332288", "#882255", "#999933", "#661100", "#AA4499", "#117733", "#DDCC77")
 """Colours of Paul Tol's that differ from ``PALETTE``; they follow it."""
 
+STRONG = ("#8855FF", "#FF0055", "#00DD00", "#0000FF", "#FF11FF")
+"""Colours that are far from all before them and not too light for a white page."""
+
 MARKERS = ("o", "s", "D", "p", "^", "v", "P", "X", "<", ">", "*")
 SHARED = "#BDBDBD"
 FAINT = "#8A8A8A"
@@ -44,7 +47,7 @@ def colours_of(names: Iterable[str]) -> dict[str, str]:
 
 
 def _colour(index: int) -> str:
-    known = PALETTE + FURTHER
+    known = PALETTE + FURTHER + STRONG
     if index < len(known):
         return known[index]
     lightness = (0.35, 0.6, 0.75)[index % 3]
