@@ -1,6 +1,7 @@
 """Guided VALP searches beside classic neuroevolution, with equal budgets and paired seeds.
 
-The results are in docs/comparison.md.
+The results are in docs/comparison.md. Its tests come from scikit-posthocs and its NEAT from
+neat-python: pip install '.[peers]'
 
 usage: python compare_with_classic_neuroevolution.py [--problem digits] [--seeds 5] [--workers 2]
 [--folder comparison]

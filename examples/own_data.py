@@ -52,6 +52,7 @@ def main() -> None:
         verdict = "accepted" if record["accepted"] else "rejected"
         print(f"{record['gen']:3d} {verdict}  {scores}  {record['move']}")
     print(best, best.evaluation.diagnosis, sep="\n")
+    valp.plots.plot_valp(best).savefig("own_data_valp.png", bbox_inches="tight")
     print("Test scores (error rate, squared error in your units):", valp.score(best, problem))
 
     model = valp.decode(best)

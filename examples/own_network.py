@@ -77,6 +77,7 @@ def main() -> None:
     for record in logbook:
         print(record["gen"], record["move"], record["accepted"])
     print(best)
+    valp.plots.plot_valp(best).savefig("own_network_valp.png", bbox_inches="tight")
 
 
 if __name__ == "__main__":

@@ -48,6 +48,8 @@ def main() -> None:
     for record in logbook:
         print(record["gen"], "accepted" if record["accepted"] else "rejected", record["move"])
     view = valp.selection.View(best, best.evaluation.diagnosis, valp.Thresholds())
+    figure = valp.plots.plot_search(logbook, problem=problem)
+    figure.savefig("own_rule_search.png", bbox_inches="tight")
     print("\nWhat all rules propose for the last incumbent:")
     for move in valp.selection.propose(view, "mine"):
         print("  ", move.rule, move)

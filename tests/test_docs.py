@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import json
 import os
 import re
 import subprocess
@@ -22,6 +23,8 @@ ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.glob("*.md"))
 ALL_PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted(DOCS.rglob("*.md"))]
+REFERENCE = (DOCS / "reference.md").read_text()
+RUN_PAGES = sorted([*DOCS.glob("tutorials/*.md"), *DOCS.glob("howto/*.md")])
 ROOMS = sorted(path.parent.name for path in PACKAGE.glob("*/__init__.py"))
 each_page = pytest.mark.parametrize("page", ALL_PAGES, ids=lambda page: page.name)
 
@@ -113,6 +116,54 @@ def headings(page):
     """The anchors of a page's headings."""
     lines = re.findall(r"^#+ (.*)$", page.read_text(), flags=re.MULTILINE)
     return {re.sub(r"[^\w -]", "", line.lower()).replace(" ", "-") for line in lines}
+
+
+# ---- the site ------------------------------------------------------------------------------------
+
+
+def test_every_public_name_stands_in_the_reference():
+    listed = set(re.findall(r"^   (?:[\w.]+\.)?(\w+)$", REFERENCE, flags=re.MULTILINE))
+    described = set(re.findall(r"^\.\. py:data:: (\w+)$", REFERENCE, flags=re.MULTILINE))
+    public = {*deap_valp.__all__, *deap_valp.plots.__all__} - {"plots", "problems"}
+    assert listed | described == public | {"by_name", "digits", "fashion_mnist", "mnist", "names"}
+
+
+def test_every_page_stands_in_a_table_of_contents():
+    """Sphinx would refuse to build a page that nobody finds."""
+    for index in sorted(DOCS.rglob("index.md")):
+        trees = "".join(re.findall(r"```{toctree}\n(.*?)```", index.read_text(), flags=re.DOTALL))
+        entries = set(trees.splitlines())
+        missing = [
+            page.name
+            for page in index.parent.glob("*.md")
+            if page != index and "*" not in entries and page.stem not in entries
+        ]
+        assert not missing, f"name them in {index.relative_to(ROOT)}"
+
+
+@pytest.fixture(scope="module")
+def failures_of_pages(tmp_path_factory):
+    """What the code of tutorials and how-to guides raised, by page, with the smallest searches."""
+    done = subprocess.run(
+        [sys.executable, str(DOCS / "outputs.py"), "--small"],
+        cwd=tmp_path_factory.mktemp("elsewhere"),
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize("page", RUN_PAGES, ids=lambda page: page.stem)
+def test_the_code_of_a_page_runs(page, failures_of_pages):
+    assert page.stem not in failures_of_pages, failures_of_pages[page.stem]
+
+
+@pytest.mark.parametrize("page", RUN_PAGES, ids=lambda page: page.stem)
+def test_what_a_page_prints_was_written_into_it(page):
+    assert "```text\n```" not in page.read_text(), f"run python docs/outputs.py {page.name}"
 
 
 # ---- code of the pages ---------------------------------------------------------------------------
