@@ -294,12 +294,10 @@ def _parallel(drawing: _Drawing) -> figure:
     for heights, bounds, base in ((0, reference.min(0), "top"), (1, reference.max(0), "bottom")):
         texts = [f"{value:.3g}" for value in bounds]
         place: dict[str, Any] = {"text_baseline": base, "y_offset": 4 if base == "top" else -4}
-        style: dict[str, Any] = {
-            "text_align": "center",
-            "text_font_size": "11px",
-            "text_color": INK,
-        }
-        plot.text(list(range(count)), [heights] * count, text=texts, **place, **style)
+        style: dict[str, Any] = {"text_align": "center", "text_font_size": "11px"}
+        plot.text(
+            list(range(count)), [heights] * count, text=texts, text_color=INK, **place, **style
+        )
     renderers = []
     front, starts, ok = candidates.front, candidates.starts, candidates.ok
     for rows, style in (
