@@ -192,7 +192,7 @@ def killed(search, folder, seed) -> dict:
     while True:
         begun = Path(folder, "run.checkpoint").exists()  # from then on, what was seeded is in it
         if attempt(
-            search, folder, 100 + kills if begun else 1, dice.randint(1, 2500), 1 + seed % 2
+            search, folder, 100 + kills if begun else 1, dice.randint(1, 5000), 1 + seed % 2
         ):
             break
         kills += 1
