@@ -42,7 +42,8 @@ def _feed(update, value) -> None:
         for element in value:
             _feed(update, element)
     elif hasattr(value, "__dataclass_fields__"):
-        _feed(update, value.__dict__)
+        # The time that an evaluation took is another one every time.
+        _feed(update, {name: one for name, one in vars(value).items() if name != "seconds"})
     else:
         update(repr(value).encode())
 
