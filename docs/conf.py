@@ -281,9 +281,17 @@ sphinx_gallery_conf = {
 }
 
 
+def made_by_scikit_learn(
+    app: Sphinx, what: str, name: str, member: object, skip: bool, options: object
+) -> bool | None:
+    """Leave out the methods that scikit-learn gives every estimator for its metadata routing."""
+    return True if re.fullmatch(r"set_\w+_request|get_metadata_routing", name) else None
+
+
 def setup(app: Sphinx) -> None:
     """Add what stands above to the build."""
     app.add_transform(LinkNames)
     app.connect("source-read", for_the_site)
     app.connect("include-read", included_for_the_site)
     app.connect("missing-reference", by_its_last_name)
+    app.connect("autodoc-skip-member", made_by_scikit_learn)

@@ -226,8 +226,9 @@ class Lack:
         shares = [f"{gains[output].share:.0%} of what {output} gets wrong" for output in helped]
         return f"explains {', '.join(shares)}"
 
-    def _legal(self, operator: str, gentle: bool) -> frozenset[str]:
-        return frozenset(operators()[operator].places(self.individual, gentle))
+    def _legal(self, operator: str, gentle: bool) -> dict[str, None]:
+        """Return the legal places in the operator's order, which no hash of a string decides."""
+        return dict.fromkeys(operators()[operator].places(self.individual, gentle))
 
     # ---- reducing --------------------------------------------------------------------------------
 
