@@ -1,7 +1,9 @@
 """The choice of the next change: rules over a diagnosis, policies, and ``selMutation``."""
 
+from .beliefs import Beliefs
 from .calibration import calibrateThresholds
 from .growth import ByGain
+from .learned import Learned, Noted, gain_of
 from .policies import (
     CLASSES,
     POLICIES,
@@ -28,14 +30,18 @@ __all__ = [
     "AllThresholds",
     "AtRandom",
     "Bandit",
+    "Beliefs",
     "ByGain",
     "ByRules",
     "FixedProbabilities",
+    "Learned",
+    "Noted",
     "Policy",
     "Situation",
     "Thresholds",
     "View",
     "calibrateThresholds",
+    "gain_of",
     "mutGuided",
     "mutRandom",
     "proposal_class",
