@@ -176,7 +176,7 @@ def test_every_legal_move_has_finite_features_without_names(zoo_name):
     individual = evaluated(zoo_name)
     situation = valp.Situation(individual)
     features = features_of(situation)
-    found = list(proposals(situation, features))
+    found = list(proposals(situation))
     assert {move.key for move in found} == legal_keys(individual)
     for move in found:
         numbers = features.of(move)
@@ -204,7 +204,7 @@ def test_features_do_not_depend_on_the_names_of_outputs():
 def _complete(individual, losses):
     """Give a diagnosed individual losses, a history, and all metrics that are needed."""
     evaluation = individual.evaluation
-    measured = {**{name: {} for name in valp.DEFAULT_METRICS}, **evaluation.diagnosis.measured}
+    measured = {**{name: {} for name in valp.GROWTH_METRICS}, **evaluation.diagnosis.measured}
     state = {
         **evaluation.__dict__,
         "losses": losses,
@@ -218,7 +218,7 @@ def test_it_says_which_metrics_it_lacks():
     individual, problem = zoo.member("smallest"), zoo.problem_of("smallest")
     two = ("loss_slope", "module_intervention")
     individual.fitness.values = valp.evaluate(individual, problem, 3, 3, metrics=two)
-    with pytest.raises(EvaluationError, match=r"learned needs the metrics .*DEFAULT_METRICS"):
+    with pytest.raises(EvaluationError, match=r"learned needs the metrics .*GROWTH_METRICS"):
         valp.selMutation(individual, policy=valp.Learned(beliefs()))
 
 

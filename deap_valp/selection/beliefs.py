@@ -140,9 +140,7 @@ class Beliefs:
             raise FileFormatError(f"{path} is no JSON: {error}") from None
         if not isinstance(content, dict) or content.get("format") != FORMAT:
             raise FileFormatError(f"{path} needs the format {FORMAT!r}, got {got(content)}")
-        names, lower = content.get("names"), content.get("factor")
-        if not _are_names(names):
-            raise FileFormatError(f"{path} needs names as at most {MOST} different texts")
+        names, lower = _names(content.get("names"), path), content.get("factor")
         count = len(names)
         if not isinstance(lower, list) or len(lower) != count:
             raise FileFormatError(f"{path} needs a row of the factor for each of {count} names")
@@ -153,7 +151,7 @@ class Beliefs:
         (noise,) = _numbers([content.get("noise")], 1, path)
         if noise <= 0:
             raise FileFormatError(f"{path} needs a noise above 0, got {noise}")
-        return cls(tuple(names), mean, factor, float(noise))
+        return cls(names, mean, factor, float(noise))
 
 
 def _factor(covariance: np.ndarray) -> np.ndarray:
@@ -166,10 +164,12 @@ def _short(number: float) -> float:
     return float(f"{float(number):.{_DIGITS}g}")
 
 
-def _are_names(names: Any) -> bool:
-    if not isinstance(names, list) or not 0 < len(names) <= MOST:
-        return False
-    return all(isinstance(name, str) for name in names) and len(set(names)) == len(names)
+def _names(found: Any, path: Any) -> tuple[str, ...]:
+    """Return a list of different texts as a tuple."""
+    if isinstance(found, list) and 0 < len(found) <= MOST:
+        if all(isinstance(name, str) for name in found) and len(set(found)) == len(found):
+            return tuple(found)
+    raise FileFormatError(f"{path} needs names as at most {MOST} different texts, got {got(found)}")
 
 
 def _numbers(found: Any, count: int, path: Any) -> np.ndarray:

@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import replace
 
-from ..diagnosis import DEFAULT_METRICS
+from ..diagnosis import GROWTH_METRICS
 from ..errors import EvaluationError
 from ..genome import Connection, Diagnosis, Evaluation, Gain, Place, Route
 from ..variation.operators import Move, operators
@@ -38,15 +38,15 @@ class Features:
     """
 
     def __init__(self, situation: Situation, evaluation: Evaluation, diagnosis: Diagnosis) -> None:
-        lacking = [name for name in DEFAULT_METRICS if name not in diagnosis.measured]
+        lacking = [name for name in GROWTH_METRICS if name not in diagnosis.measured]
         if lacking:
             raise EvaluationError(
                 f"the policy learned needs the metrics {lacking} too, and the evaluation measured "
-                f"{list(diagnosis.measured)}: evaluate(..., metrics=deap_valp.DEFAULT_METRICS)"
+                f"{list(diagnosis.measured)}: evaluate(..., metrics=deap_valp.GROWTH_METRICS)"
             )
         self.individual = situation.individual
         self.diagnosis = diagnosis
-        self.view = View(self.individual, diagnosis, Thresholds(), situation.population)
+        self.view = View(self.individual, diagnosis, Thresholds())
         self.losses = losses_of(evaluation)
         self.floor = NOISE / max(diagnosis.examples, 1)
         self.weights = math.log10(self.individual.weight_count / max(diagnosis.examples, 1)) - 2
@@ -117,15 +117,16 @@ class Features:
 
     def _gains(self, operator: str, place: Place) -> Iterator[Gain]:
         """Yield what a new part at a place could add to each output."""
+        places: list[Place] = [place]
         if operator == "clone_network":
-            providers = self.individual.providers(str(place))
-            looked = [(Connection(provider, str(place)), 1) for provider in providers]
-        else:
-            looked = [(place, 0 if operator == "add_connection" else 1)]
-        for name, which in looked:
+            providers = self.individual.providers(place)
+            places = [Connection(provider, place) for provider in providers]
+        part = "linear" if operator == "add_connection" else "nonlinear"
+        for name in places:
             for output in self.losses:
-                growth = self.diagnosis.growth.get((name, output))
-                gain = growth[which] if growth else self.diagnosis.pair_growth.get((name, output))
+                gain = self.diagnosis.pair_growth.get((name, output))
+                if (name, output) in self.diagnosis.growth:
+                    gain = getattr(self.diagnosis.growth[name, output], part)
                 if gain is not None:
                     yield gain
 

@@ -18,7 +18,6 @@ from ..variation.operators import Move, moves, version_name
 from .beliefs import Beliefs
 from .features import Features
 from .policies import POLICIES, Policy, Situation, random_move
-from .rules import donations
 
 SHIPPED = Path(__file__).with_name("learned.json")
 """What was learned from searches on other problems; ``examples/learn_policy.py`` makes it."""
@@ -35,14 +34,15 @@ _LEAST = 1e-9
 class Learned:
     """Choose the move that is predicted to gain most, by what came of moves in other searches.
 
-    Every legal macro move is looked at. Its features (``selection/features.py``) say what the
-    diagnosis and the individual tell of it. Their weights were fitted to moves of searches on other
-    problems. At each choice the weights are drawn from what is believed of them, so that a move
-    of which little is known gets its turn (Thompson sampling), and the move with the largest
-    prediction is taken.
+    Every legal move of a macro operator is looked at. Its features say what the diagnosis tells of
+    it. Their weights were fitted to moves of searches on other problems. At each choice the weights
+    are drawn from what is believed of them, so that a move of which little is known gets its turn
+    (Thompson sampling), and the move with the largest prediction is taken. ``evaluate`` has to
+    measure ``GROWTH_METRICS``, as it does by default.
 
-    Given to a search as ``feedback``, it goes on learning: each evaluated candidate counts as one
-    more record. Like all that a search needs it is saved by checkpoints.
+    The policy goes on learning from every candidate that is given to ``feedback``. The searches of
+    this package do that if the toolbox has it, and checkpoints save what was learned:
+    ``toolbox.register("feedback", learned.feedback)``.
 
     Args:
         beliefs: What to start from; by default what ships with the package.
@@ -77,7 +77,7 @@ class Learned:
             move = random_move(individual, gentle_only=True) or random_move(individual)
             why = "no diagnosis of this structure: gentle and random"
             return move and Move(*move.key, why, "fallback")
-        found = [features.noted(move) for move in proposals(situation, features)]
+        found = [features.noted(move) for move in proposals(situation)]
         if not found:
             return None
         weights = self.beliefs.drawn(self.exploration)
@@ -91,7 +91,7 @@ class Learned:
         # in the unit of every promise: the fall of the summed losses
         gain = -math.expm1(-expected) * sum(features.losses.values())
         key = move.operator, move.version, move.place
-        return Move(*key, reason, "learned", move.donor, gain, move.features)
+        return Move(*key, reason, "learned", gain=gain, features=move.features)
 
     def feedback(self, candidate: VALP) -> None:
         """Learn from an evaluated individual that a move with features made."""
@@ -136,16 +136,13 @@ def features_of(situation: Situation) -> Features | None:
     return Features(situation, evaluation, evaluation.diagnosis)
 
 
-def proposals(situation: Situation, features: Features) -> Iterator[Move]:
-    """Yield every legal macro move, and the donation of a peer, that are not barred."""
+def proposals(situation: Situation) -> Iterator[Move]:
+    """Yield every legal move of a macro operator that is not barred."""
     for op, gentle, places in moves(situation.individual, "macro"):
         for place in places:
             move = Move(op.name, version_name(gentle), place)
             if move.key not in situation.barred:
                 yield move
-    for move in donations(features.view, "learned"):
-        if move.key not in situation.barred:
-            yield move
 
 
 def gain_of(decision: Decision, evaluation: Evaluation) -> float | None:
