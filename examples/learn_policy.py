@@ -31,7 +31,7 @@ from deap_valp.selection import POLICIES, Beliefs, Noted, gain_of
 
 SMALL = bool(os.environ.get("DEAP_VALP_SMALL"))
 TEACHERS = ("growth", "gentle", "random")
-LEARNERS = {"learned": {}, "expected": {"exploration": 0.0}}
+LEARNER = "learned"
 PLANTED = ("planted_small", "product_small", "planted_wide")
 DEFAULT = [*PLANTED, "wine", "breast_cancer", "diabetes", "digits"]
 
@@ -65,7 +65,7 @@ def run_one(settings, problem_name, arm, seed, folder):
         decision = candidate.decision
         if decision is not None and decision.move.features:
             records.append([dict(decision.move.features), gain_of(decision, candidate.evaluation)])
-        if arm in LEARNERS:
+        if arm == LEARNER:
             policy.feedback(candidate)
 
     toolbox.register("feedback", feedback)
@@ -94,7 +94,7 @@ def policy_of(arm, problem_name, folder):
     """A teacher whose moves get features, or a learner that has not seen the problem."""
     if arm in TEACHERS:
         return Noted(POLICIES[arm]())
-    return valp.Learned(Beliefs.load(without(folder, problem_name)), **LEARNERS[arm])
+    return valp.Learned(Beliefs.load(without(folder, problem_name)))
 
 
 # ---- what is learned -----------------------------------------------------------------------------
@@ -116,30 +116,22 @@ def learn(folder, left_out=None):
 
 
 def judged(folder):
-    """The tables of each learner against every other arm."""
-    logs, parts = logarithms(read_folder(folder)), []
-    for learner in LEARNERS:
-        others = {arm: logs[arm] for arm in logs if arm not in LEARNERS}
-        rows = [[f"{learner} against", "pairs", "wins", "losses", "ratio", "p by Holm"]]
-        for arm, one in paired({OURS: logs.get(learner, {}), **others}).items():
-            counts = [str(one[name]) for name in ("pairs", "wins", "losses")]
-            rows.append([arm, *counts, f"{one['ratio']:.3f}", f"{one['holm']:.2g}"])
-        parts.append(markdown(rows))
-        parts.append(markdown(by_problem(logs.get(learner, {}), others, learner)))
-    return "\n\n".join(parts)
-
-
-def by_problem(ours, others, learner):
-    """The ratio of a learner's scores to those of every other arm, problem by problem."""
-    rows = [[learner, *(f"/ {arm}" for arm in others)]]
+    """The tables of the learner against every teacher, over all pairs and problem by problem."""
+    logs = logarithms(read_folder(folder))
+    ours, teachers = logs[LEARNER], {arm: logs[arm] for arm in TEACHERS}
+    rows = [[f"{LEARNER} against", "pairs", "wins", "losses", "ratio", "p by Holm"]]
+    for arm, one in paired({OURS: ours, **teachers}).items():
+        counts = [str(one[name]) for name in ("pairs", "wins", "losses")]
+        rows.append([arm, *counts, f"{one['ratio']:.2f}", f"{one['holm']:.2g}"])
+    shown = [["problem", "seeds", *(f"{LEARNER} / {arm}" for arm in TEACHERS)]]
     for problem in dict.fromkeys(place[0] for place in ours):
         places = [place for place in ours if place[0] == problem]
-        cells = []
-        for theirs in others.values():
+        cells = [str(len({seed for _, _, seed in places}))]
+        for theirs in teachers.values():
             gaps = [ours[place] - theirs[place] for place in places if place in theirs]
-            cells.append(f"{np.exp(np.mean(gaps)):.2f}" if gaps else "")
-        rows.append([problem, *cells])
-    return rows
+            cells.append(f"{np.exp(np.mean(gaps)):.2f}")
+        shown.append([problem, *cells])
+    return f"{markdown(rows)}\n\n{markdown(shown)}"
 
 
 # ---- the command ---------------------------------------------------------------------------------
@@ -151,7 +143,6 @@ def main(argv=None):
     parser.add_argument("--problems", nargs="+", choices=list(PROBLEMS), default=problems)
     parser.add_argument("--seeds", type=int, default=1 if SMALL else 4, help="from 1 on")
     parser.add_argument("--judge", action="store_true", default=SMALL)
-    parser.add_argument("--learners", nargs="+", choices=list(LEARNERS), default=list(LEARNERS))
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--folder", type=Path, default=Path("learned"))
     arguments = parser.parse_args(argv)
@@ -171,7 +162,7 @@ def main(argv=None):
     if arguments.judge:
         for name in arguments.problems:
             learn(folder, name)[0].save(without(folder, name))
-        failed |= runs(arguments.learners)
+        failed |= runs([LEARNER])
         print(judged(folder))
     for run, reason in failed.items():
         print(f"{named(run)} failed: {reason}")

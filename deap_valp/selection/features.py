@@ -22,6 +22,9 @@ from .view import Thresholds, View
 NOISE = 8.0
 """A share that a probe explains counts from ``NOISE`` / (validation examples) on."""
 
+WORST = 0.1
+"""A search leaves a candidate that lost more than this part in one output (``Graded``)."""
+
 _LEAST = 1e-9
 
 
@@ -65,7 +68,8 @@ class Features:
         group = f"{move.version} {effect}" if effect == "extender" else effect
         rises = [self._log_rise(*change) for change in self._changes(move, place).items()]
         relief = max(-sum(rises) / len(self.losses), 0.0)
-        told = {"relief": relief, "worst": max([*rises, 0.0])}
+        refused = max([*rises, 0.0]) > math.log1p(WORST)
+        told = {"relief": relief, "refused": float(refused)}
         if effect == "extender":
             told["promise"] = self._promise(move, place)
         if effect == "reducer":

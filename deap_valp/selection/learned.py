@@ -16,7 +16,7 @@ from ..errors import RegistrationError
 from ..genome import VALP, Decision, Evaluation
 from ..variation.operators import Move, moves, version_name
 from .beliefs import Beliefs
-from .features import Features
+from .features import WORST, Features
 from .policies import POLICIES, Policy, Situation, random_move
 
 SHIPPED = Path(__file__).with_name("learned.json")
@@ -24,9 +24,6 @@ SHIPPED = Path(__file__).with_name("learned.json")
 
 MOST = 1.0
 """The largest gain that counts, so that no single move outweighs the others."""
-
-WORST = 0.1
-"""The part by which no output may get worse."""
 
 _LEAST = 1e-9
 
