@@ -17,11 +17,11 @@ import torch
 from torch import Generator, Tensor
 
 from .kinds import Layout, Limits, Part, SubNetwork
-from .optimizers import OPTIMIZERS, BlockState, State, pack_state, unpack_state
+from .optimizers import OPTIMIZERS, BlockState, State, States
 from .places import Connection
 from .ports import DISCRETE
 from .structure import Structure, build_graph, copy_graph, same_structure
-from .weights import Selection, initial, pack, unpack
+from .weights import Selection, Tensors, initial
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,8 @@ class Genome(Structure):
         numbers = [int(name[1:]) for name in networks if name[1:].isdecimal()]
         settled: dict[str, Any] = {
             "graph": self.graph if nx.is_frozen(self.graph) else nx.freeze(copy_graph(self.graph)),
-            "weights": MappingProxyType(dict(self.weights)),
+            "weights": Tensors.of(self.weights),
+            "optimizer_state": States.of(self.optimizer_state),
             "optimizers": MappingProxyType(dict(self.optimizers)),
             "ages": MappingProxyType(ages),
             "unused": max([self.unused, *(number + 1 for number in numbers)]),
@@ -118,9 +119,7 @@ class Genome(Structure):
         state = {each.name: getattr(self, each.name) for each in fields(self)}
         nodes = [(name, self.component(name)) for name in self.graph]
         state["graph"] = nodes, list(self.graph.edges)
-        state["weights"] = pack(self.weights)
         state["optimizers"], state["ages"] = dict(self.optimizers), dict(self.ages)
-        state["optimizer_state"] = pack_state(self.optimizer_state)
         return _unpickled, (state,)
 
     def __repr__(self) -> str:
@@ -129,8 +128,7 @@ class Genome(Structure):
 
 def _unpickled(state: dict[str, Any]) -> Genome:
     nodes, edges = state["graph"]
-    state["graph"], state["weights"] = build_graph(dict(nodes), edges), unpack(state["weights"])
-    state["optimizer_state"] = unpack_state(state["optimizer_state"])
+    state["graph"] = build_graph(dict(nodes), edges)
     return Genome(**state)
 
 

@@ -10,6 +10,7 @@ import functools
 import logging
 import random
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import replace
 from typing import Any
 
@@ -45,7 +46,8 @@ class VALP(Structure):
         StructureError: ``genome`` is not a genome, or it breaks a rule of a valid VALP.
 
     Attributes:
-        genome: The graph, weights and hyperparameters since the last change.
+        genome: The graph and hyperparameters since the last change, with the weights and the
+            optimizer state after the last training.
         seed: A number that identifies the individual, and seeds its evaluation. Every change draws
             a new one.
         decision: The record of the last change. None for an individual that was drawn or loaded.
@@ -58,54 +60,100 @@ class VALP(Structure):
                 f"got {type(genome).__name__}"
             )
         check(genome)
-        fitness = getattr(self, "fitness", None)
+        fitness = self._fitness
         if isinstance(fitness, base.Fitness) and not isinstance(fitness, Fitness):
             _say_plain_fitness(type(self).__name__)
-        self.genome = genome
+        self._genome = genome
+        self._taken: Evaluation | None = None
         self.seed = random.getrandbits(63) if seed is None else seed
         self.decision: Decision | None = None
 
     # ---- the genome's ----------------------------------------------------------------------------
 
     @property
+    def genome(self) -> Genome:
+        """The graph, weights and hyperparameters."""
+        self._take_over()
+        return self._genome
+
+    @genome.setter
+    def genome(self, genome: Genome) -> None:
+        self._genome, self._taken = genome, None
+
+    @property
     def graph(self) -> nx.DiGraph:
         """The components and their connections, frozen."""
-        return self.genome.graph
+        return self._genome.graph
 
     @property
     def weights(self) -> Mapping[str, Tensor]:  # type: ignore[override]
-        """The tensors since the last change. Training does not change them (``inherited``)."""
+        """The tensors after the last training. They are values: nothing writes to them."""
         return self.genome.weights
 
     @property
     def optimizers(self) -> Mapping[str, Optimizer]:
         """The optimizer of each output."""
-        return self.genome.optimizers
+        return self._genome.optimizers
 
     @property
     def batch_size(self) -> int:
         """The number of examples in a training batch."""
-        return self.genome.batch_size
+        return self._genome.batch_size
 
     @property
     def limits(self) -> Limits:
         """The sizes up to which operators may let the VALP grow."""
-        return self.genome.limits
+        return self._genome.limits
 
     @property
     def layout(self) -> Layout:
         """The ranges from which operators draw new sub-networks."""
-        return self.genome.layout
+        return self._genome.layout
 
     def _named(self, role: type) -> tuple[str, ...]:
-        return self.genome._named(role)
+        return self._genome._named(role)
 
     # ---- evaluation and inheritance --------------------------------------------------------------
 
     @property
+    def fitness(self) -> Any:
+        """The fitness that ``creator.create`` gave the class.
+
+        At a look at it, the individual takes over the tensors of an evaluation that it was given.
+        DEAP looks whenever it compares or selects. The tensors from before that training, which
+        nothing can need any more, are then free.
+        """
+        self._take_over()
+        try:
+            return self.__dict__["fitness"]
+        except KeyError:
+            raise AttributeError(f"{type(self).__name__!r} object has no fitness") from None
+
+    @fitness.setter
+    def fitness(self, fitness: Any) -> None:
+        self.__dict__["fitness"] = fitness
+
+    @property
+    def _fitness(self) -> Any:
+        return self.__dict__.get("fitness")
+
+    def _take_over(self) -> None:
+        """Hold the tensors of the evaluation in the genome, in place of those before it."""
+        evaluation = self.evaluation
+        if evaluation is None or evaluation is self._taken:
+            return
+        self._genome = replace(
+            self._genome,
+            weights=evaluation.weights,
+            optimizer_state=evaluation.optimizer_state,
+            trained=self._genome.trained or evaluation.ok,
+        )
+        self._taken = evaluation
+
+    @property
     def evaluation(self) -> Evaluation | None:
         """The evaluation of exactly this genome. None if there is none since the last change."""
-        evaluation: Evaluation | None = getattr(getattr(self, "fitness", None), "evaluation", None)
+        evaluation: Evaluation | None = getattr(self._fitness, "evaluation", None)
         if evaluation is not None and evaluation.seed != self.seed:
             return None
         return evaluation
@@ -116,37 +164,23 @@ class VALP(Structure):
         return self.evaluation is not None and not self.evaluation.ok
 
     def inherited(self) -> Genome:
-        """Return the genome with the weights and the optimizer state after the last training.
+        """Return the genome from which operators start: that after the last training.
 
-        Operators start from this genome.
+        Its sub-networks are older than those of ``genome`` by the sessions since the last change.
         """
-        evaluation = self.evaluation
-        if evaluation is None:
+        if self.evaluation is None:
             return self.genome
-        return replace(
-            self.genome,
-            weights=evaluation.weights,
-            trained=self.genome.trained or evaluation.ok,
-            ages={name: age + evaluation.sessions for name, age in self.genome.ages.items()},
-            optimizer_state=evaluation.optimizer_state,
-        )
+        return replace(self.genome, ages={name: self.age(name) for name in self.genome.ages})
 
     @property
     def trained(self) -> bool:
         """Whether any of the weights of ``inherited`` come from training."""
-        return self.genome.trained or (self.evaluation is not None and self.evaluation.ok)
-
-    @property
-    def trained_weights(self) -> Mapping[str, Tensor]:
-        """The weights after the last training, or ``weights`` if there was none."""
-        if self.evaluation is None:
-            return self.genome.weights
-        return self.evaluation.weights
+        return self.genome.trained
 
     def age(self, network: str) -> int:
         """Return the number of training sessions that a sub-network has been through."""
         sessions = 0 if self.evaluation is None else self.evaluation.sessions
-        return self.genome.ages[network] + sessions
+        return self._genome.ages[network] + sessions
 
     @property
     def means(self) -> Mapping[str, Any]:
@@ -187,6 +221,16 @@ class VALP(Structure):
         if not isinstance(other, VALP):
             return NotImplemented
         return self.genome == other.genome
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a clone or a pickle holds: not an evaluation from before the last change."""
+        self._take_over()
+        state = dict(self.__dict__)
+        kept = getattr(self._fitness, "evaluation", None)
+        if kept is not None and self.evaluation is None and not self._fitness.valid:
+            state["fitness"] = copy(self._fitness)
+            state["fitness"].evaluation = None
+        return state
 
     __hash__ = None  # type: ignore[assignment]  # it can change, like DEAP's own individuals
 
