@@ -10,7 +10,7 @@ import functools
 import logging
 import random
 from collections.abc import Mapping
-from copy import copy
+from copy import copy, deepcopy
 from dataclasses import replace
 from typing import Any
 
@@ -52,6 +52,12 @@ class VALP(Structure):
             a new one.
         decision: The record of the last change. None for an individual that was drawn or loaded.
     """
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        made = vars(cls).get("fitness")
+        if isinstance(made, type):
+            cls.fitness = _FitnessOf(made)  # type: ignore[attr-defined]
 
     def __init__(self, genome: Genome, seed: int | None = None) -> None:
         if not isinstance(genome, Genome):
@@ -116,26 +122,8 @@ class VALP(Structure):
     # ---- evaluation and inheritance --------------------------------------------------------------
 
     @property
-    def fitness(self) -> Any:
-        """The fitness that ``creator.create`` gave the class.
-
-        At a look at it, the individual takes over the tensors of an evaluation that it was given.
-        DEAP looks whenever it compares or selects. The tensors from before that training, which
-        nothing can need any more, are then free.
-        """
-        self._take_over()
-        try:
-            return self.__dict__["fitness"]
-        except KeyError:
-            raise AttributeError(f"{type(self).__name__!r} object has no fitness") from None
-
-    @fitness.setter
-    def fitness(self, fitness: Any) -> None:
-        self.__dict__["fitness"] = fitness
-
-    @property
     def _fitness(self) -> Any:
-        return self.__dict__.get("fitness")
+        return vars(self).get("fitness")
 
     def _take_over(self) -> None:
         """Hold the tensors of the evaluation in the genome, in place of those before it."""
@@ -202,6 +190,21 @@ class VALP(Structure):
         self.genome, self.decision = genome, decision
         self.seed = random.getrandbits(63)
 
+    def without_state(self) -> VALP:
+        """Return a clone without the state of the optimizers, to be kept and not trained further.
+
+        With Adam, the state is two thirds of what an evaluated individual holds. If the clone or a
+        child of it is trained all the same, the optimizers start anew.
+        """
+        clone = deepcopy(self)
+        evaluation = clone.evaluation
+        if evaluation is None:
+            clone.genome = replace(clone.genome, optimizer_state={})
+        else:
+            state = {**vars(evaluation), "optimizer_state": {}}
+            clone._fitness.evaluation = type(evaluation)(evaluation, **state)
+        return clone
+
     @property
     def move(self) -> Any:
         """The last ``Move`` that was applied to the individual, or None."""
@@ -240,6 +243,30 @@ class VALP(Structure):
     def _repr_svg_(self) -> str | None:
         """Return the picture that a notebook shows: that of ``plots.valp_svg``."""
         return painted(self)
+
+
+class _FitnessOf:
+    """The attribute ``fitness`` of a class that ``creator.create`` made.
+
+    At a look at the fitness of an individual, the individual takes over the tensors of the
+    evaluation that the fitness was given. DEAP looks whenever it compares or selects. The tensors
+    from before that training, which nothing can need any more, are then free.
+
+    Args:
+        made: The class of the fitness, which is still what the class of the individual has.
+    """
+
+    def __init__(self, made: type) -> None:
+        self._made = made
+
+    def __get__(self, individual: VALP | None, cls: type[VALP]) -> Any:
+        if individual is None:
+            return self._made
+        individual._take_over()
+        return vars(individual).get("fitness", self._made)
+
+    def __set__(self, individual: VALP, fitness: Any) -> None:
+        vars(individual)["fitness"] = fitness
 
 
 @functools.cache

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import copy
+import ctypes
 import gc
 import pickle
 import random
@@ -37,17 +38,17 @@ from deap import creator, tools
 import deap_valp as valp
 
 PARTS = ("memory", "plain", "times")
-import os
-TRIM = os.environ.get("TRIM")
 BASES = 20
 """Evaluated individuals that the members of a timed population are made from."""
 
 
 def resident() -> int:
-    """Return the bytes that this process holds."""
+    """Return the bytes that this process holds, without those that it has freed.
+
+    The C library keeps up to some 200 MB of what evaluations have freed for the next one.
+    """
     gc.collect()
-    import ctypes
-    if TRIM: ctypes.CDLL(None).malloc_trim(0)
+    ctypes.CDLL(None).malloc_trim(0)
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * 4096
 
