@@ -116,6 +116,15 @@ class VALP(Structure):
         """The ranges from which operators draw new sub-networks."""
         return self._genome.layout
 
+    @property
+    def order(self) -> tuple[str, ...]:
+        """The names of all components, providers before receivers; the same for equal graphs."""
+        return self._genome.order
+
+    def exclusive(self, output: str) -> frozenset[str]:
+        """Return the sub-networks from which ``output`` can be reached, and no other output."""
+        return self._genome.exclusive(output)
+
     def _named(self, role: type) -> tuple[str, ...]:
         return self._genome._named(role)
 
@@ -130,18 +139,16 @@ class VALP(Structure):
         evaluation = self.evaluation
         if evaluation is None or evaluation is self._taken:
             return
-        self._genome = replace(
-            self._genome,
-            weights=evaluation.weights,
-            optimizer_state=evaluation.optimizer_state,
-            trained=self._genome.trained or evaluation.ok,
+        self._genome = self._genome.after_training(
+            evaluation.weights, evaluation.optimizer_state, evaluation.ok
         )
         self._taken = evaluation
 
     @property
     def evaluation(self) -> Evaluation | None:
         """The evaluation of exactly this genome. None if there is none since the last change."""
-        evaluation: Evaluation | None = getattr(self._fitness, "evaluation", None)
+        # Looked up without a property, since selections ask every member of a population.
+        evaluation: Evaluation | None = getattr(self.__dict__.get("fitness"), "evaluation", None)
         if evaluation is not None and evaluation.seed != self.seed:
             return None
         return evaluation
@@ -156,9 +163,8 @@ class VALP(Structure):
 
         Its sub-networks are older than those of ``genome`` by the sessions since the last change.
         """
-        if self.evaluation is None:
-            return self.genome
-        return replace(self.genome, ages={name: self.age(name) for name in self.genome.ages})
+        evaluation = self.evaluation
+        return self.genome if evaluation is None else self.genome.older(evaluation.sessions)
 
     @property
     def trained(self) -> bool:

@@ -261,7 +261,7 @@ def evaluated_peers(individual: VALP, population: Sequence[VALP]) -> list[VALP]:
     return [
         peer
         for peer in population
-        if peer.seed != individual.seed and peer.evaluation is not None and peer.evaluation.ok
+        if peer.seed != individual.seed and (kept := peer.evaluation) is not None and kept.ok
     ]
 
 
@@ -291,8 +291,9 @@ def rank(population: Sequence[VALP]) -> list[dict[str, int]]:
 
 def values_of(individual: VALP) -> dict[str, float]:
     """Return the objectives of an individual by name, from its own evaluation."""
-    if individual.evaluation is None:
+    evaluation = individual.evaluation
+    if evaluation is None:
         raise EvaluationError(
             f"rank needs individuals with an evaluation of their own, got {individual!r}"
         )
-    return individual.evaluation.named
+    return evaluation.named

@@ -38,7 +38,7 @@ from deap import creator, tools
 import deap_valp as valp
 
 PARTS = ("memory", "plain", "times")
-BASES = 20
+BASES = 6
 """Evaluated individuals that the members of a timed population are made from."""
 
 
