@@ -38,7 +38,7 @@ from deap import creator, tools
 import deap_valp as valp
 
 PARTS = ("memory", "plain", "times")
-BASES = 6
+BASES = 20
 """Evaluated individuals that the members of a timed population are made from."""
 
 
