@@ -3,16 +3,19 @@
 from .batches import batch_starts
 from .loop import PLAIN, Session, Training, train
 from .losses import sub_losses
-from .model import Latents, Model, decode
+from .model import Latents, Model
+from .predictor import Predictor, decode, labels_of
 
 __all__ = [
     "PLAIN",
     "Latents",
     "Model",
+    "Predictor",
     "Session",
     "Training",
     "batch_starts",
     "decode",
+    "labels_of",
     "sub_losses",
     "train",
 ]
