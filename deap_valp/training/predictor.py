@@ -45,7 +45,7 @@ class Predictor(Model):
     def classes(self) -> dict[str, tuple[Hashable, ...]]:
         """The labels of each classification output, in the order of its probabilities."""
         outputs = self._known("classes").outputs
-        return {name: outputs[name].classes for name in self.outputs if outputs[name].classes}
+        return {name: meaning.classes for name, meaning in outputs.items() if meaning.classes}
 
     def predict(
         self, inputs: Mapping[str, Any], *, batch_size: int = BATCH
@@ -109,12 +109,13 @@ class Predictor(Model):
         features = self.read(inputs)
         need_whole(batch_size, 1, "predict", "batch_size")
         size = len(next(iter(features.values())))
-        parts: dict[str, list[np.ndarray]] = {name: [] for name in self.outputs}
+        parts: dict[str, list[np.ndarray]] = {name: [] for name in self._known("raw").outputs}
         with devices.one_thread():
             for start in range(0, size, batch_size):
                 batch = {name: rows[start : start + batch_size] for name, rows in features.items()}
-                for name, values in self.heads(batch).items():
-                    parts[name].append(_array(self.components[name].predict(values)))
+                heads = self.heads(batch)
+                for name, found in parts.items():
+                    found.append(_array(self.components[name].predict(heads[name])))
         return {name: np.concatenate(values) for name, values in parts.items()}
 
     def read(self, inputs: Mapping[str, Any]) -> dict[str, Tensor]:
