@@ -109,7 +109,7 @@ from .selection import (
     rule,
     selMutation,
 )
-from .training import PLAIN, Model, Predictor, Training, decode
+from .training import PLAIN, Model, Predictor, Training, decode, export
 from .variation.crossover import cxExclusiveSubgraph
 from .variation.hyperparameters import (
     mutChangeBS,
@@ -229,6 +229,7 @@ __all__ = [
     "eaSteadyState",
     "evaluate",
     "evolve",
+    "export",
     "genealogy",
     "graded",
     "hillClimbing",

@@ -44,7 +44,7 @@ class Predictor(Model):
     @property
     def classes(self) -> dict[str, tuple[Hashable, ...]]:
         """The labels of each classification output, in the order of its probabilities."""
-        outputs = self._known("classes").outputs
+        outputs = self.known("classes").outputs
         return {name: meaning.classes for name, meaning in outputs.items() if meaning.classes}
 
     def predict(
@@ -69,7 +69,7 @@ class Predictor(Model):
             ProblemError: The data has another form than that of the problem: inputs or columns
                 missing or unknown, no numbers, other shapes.
         """
-        found, known = self.raw(inputs, batch_size=batch_size), self._known("predict")
+        found, known = self.raw(inputs, batch_size=batch_size), self.known("predict")
         for name, values in found.items():
             if known.outputs[name].classes:
                 found[name] = labels_of(known.outputs[name].classes, values)
@@ -94,7 +94,7 @@ class Predictor(Model):
             size: The number of examples.
             seed: The seed of the noise.
         """
-        self._known("sample")
+        self.known("sample")
         first = next(self.parameters())
         with torch.no_grad(), devices.one_thread():
             found = self.generate(size, devices.generator(first.device, seed))
@@ -109,7 +109,7 @@ class Predictor(Model):
         features = self.read(inputs)
         need_whole(batch_size, 1, "predict", "batch_size")
         size = len(next(iter(features.values())))
-        parts: dict[str, list[np.ndarray]] = {name: [] for name in self._known("raw").outputs}
+        parts: dict[str, list[np.ndarray]] = {name: [] for name in self.known("raw").outputs}
         with devices.one_thread():
             for start in range(0, size, batch_size):
                 batch = {name: rows[start : start + batch_size] for name, rows in features.items()}
@@ -123,7 +123,7 @@ class Predictor(Model):
 
         They are those of the problem's splits bit for bit. Errors are those of ``predict``.
         """
-        known = self._known("predict")
+        known = self.known("predict")
         known.check(inputs, "predict")
         common_length(inputs, {})
         return {name: reader.features(inputs[name]) for name, reader in known.inputs.items()}
@@ -135,7 +135,12 @@ class Predictor(Model):
         results = self.run(moved, Latents("reconstruct"))
         return {name: results[name] for name in self.outputs}
 
-    def _known(self, who: str) -> Preparation:
+    def known(self, who: str) -> Preparation:
+        """Return the preparation.
+
+        Raises:
+            ValpError: ``decode`` got no problem.
+        """
         if self.preparation is None:
             raise ValpError(
                 f"{who} needs the columns, categories and labels of the problem, which an "
@@ -144,7 +149,7 @@ class Predictor(Model):
         return self.preparation
 
     def _shaped(self, name: str, values: np.ndarray) -> np.ndarray:
-        shape = self._known("predict").outputs[name].shape
+        shape = self.known("predict").outputs[name].shape
         whole = values.ndim == 2 and int(np.prod(shape)) == values.shape[1]
         return values.reshape(len(values), *shape) if whole else values
 
