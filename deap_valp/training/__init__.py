@@ -1,7 +1,7 @@
 """Training: the decoded model, its losses, and the loop that trains it."""
 
 from .batches import batch_starts
-from .export import export
+from .exporting import export
 from .loop import PLAIN, Session, Training, train
 from .losses import sub_losses
 from .model import Latents, Model
