@@ -1,7 +1,7 @@
 """From a trained model to predictions, and to a file that runs without this package.
 
-In go the measures of three species of penguins-to-be, a table with a column of categories and with
-holes, and a short series of weights. Out come the species and the age. Then the same from one file.
+In go two measures of young penguins, a table with a column of categories and with holes, and their
+weights of ten days, a series. Out come the species and the age; then the same from one file.
 """
 
 import json
@@ -23,13 +23,9 @@ BATCHES = 100 if SMALL else 1500
 rng = np.random.default_rng(0)
 kind = rng.integers(0, 3, 600)
 age = rng.uniform(5, 60, 600)  # days
-table = pd.DataFrame(
-    {
-        "bill": 20 + 4 * kind + rng.normal(size=600),
-        "island": np.where(rng.random(600) < 0.7, kind, rng.integers(0, 3, 600)),
-    }
-)
-table["island"] = table["island"].map({0: "Biscoe", 1: "Dream", 2: "Torgersen"})
+home = np.where(rng.random(600) < 0.7, kind, rng.integers(0, 3, 600))
+island = np.array(["Biscoe", "Dream", "Torgersen"])[home]
+table = pd.DataFrame({"bill": 20 + 4 * kind + rng.normal(size=600), "island": island})
 table = table.mask(rng.random(table.shape) < 0.05)
 weights = 300 + 20 * (age + np.arange(10)[:, None] - 10).T[:, :, None]
 weights = weights + 40 * rng.normal(size=weights.shape)  # (600, 10 days, 1), in grams
@@ -67,17 +63,12 @@ def main() -> None:
         extra = {"deap_valp.json": ""}
         alone = torch.export.load(path, extra_files=extra).module()
         about = json.loads(extra["deap_valp.json"])
-    columns = about["inputs"]["measures"]
-    islands = [
-        columns["categories"]["island"].index(name) if isinstance(name, str) else np.nan
-        for name in table["island"][:3]
-    ]
-    numbers = torch.tensor(np.stack([table["bill"][:3], islands], 1))  # in the order of columns
+    categories = about["inputs"]["measures"]["categories"]["island"]
+    codes = table["island"].map({name: code for code, name in enumerate(categories)})
+    numbers = torch.tensor(np.stack([table["bill"], codes], 1)[:3])  # what is missing stays NaN
     results = alone({"measures": numbers, "weights": torch.from_numpy(weights[:3])})
-    named = [
-        about["outputs"]["species"]["classes"][place] for place in results["species"].argmax(1)
-    ]
-    print("From the file:", named, results["age"].round().tolist())
+    classes = np.array(about["outputs"]["species"]["classes"])
+    print("From the file:", classes[results["species"].argmax(1)], results["age"].round().tolist())
 
 
 if __name__ == "__main__":

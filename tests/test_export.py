@@ -179,9 +179,16 @@ def test_an_input_that_nothing_reads_stays_an_argument(suffix, tmp_path):
     member = zoo.build(problem, {"n0": zoo.generic(4)}, "x->n0 n0->add")
     path = tmp_path / f"it{suffix}"
     valp.export(member, problem, path)
-    found, _ = by_the_file_alone(path, inputs, tmp_path)
+    if suffix == ".onnx":
+        import onnxruntime
+
+        session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+        (found,) = session.run(None, inputs)
+    else:
+        model = torch.export.load(path).module()
+        found = model({name: torch.from_numpy(x) for name, x in inputs.items()})["add"].numpy()
     expected = valp.decode(member, problem).predict(inputs)["add"]
-    np.testing.assert_allclose(found["add"], expected, rtol=1e-3, atol=1e-5)
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-5)
 
 
 # ---- what goes wrong -----------------------------------------------------------------------------
