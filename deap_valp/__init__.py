@@ -60,10 +60,14 @@ from .page import report
 from .problem import (
     Classification,
     Generation,
+    Image,
     Input,
+    InputKind,
     Output,
     Problem,
     Regression,
+    Series,
+    Table,
 )
 from .ready import Evolved, evolve
 from .search import (
@@ -108,7 +112,7 @@ from .selection import (
     rule,
     selMutation,
 )
-from .training import PLAIN, Model, Training, decode
+from .training import PLAIN, Model, Predictor, Training, decode, export
 from .variation.crossover import cxExclusiveSubgraph
 from .variation.hyperparameters import (
     mutChangeBS,
@@ -176,7 +180,9 @@ __all__ = [
     "Graded",
     "Growth",
     "Hours",
+    "Image",
     "Input",
+    "InputKind",
     "Join",
     "Layer",
     "Layout",
@@ -196,6 +202,7 @@ __all__ = [
     "Payoff",
     "Place",
     "PlaceError",
+    "Predictor",
     "Problem",
     "ProblemError",
     "Progress",
@@ -203,11 +210,13 @@ __all__ = [
     "Regression",
     "Route",
     "Seconds",
+    "Series",
     "Situation",
     "Slope",
     "Stage",
     "StructureError",
     "SubNetwork",
+    "Table",
     "Target",
     "Thresholds",
     "Training",
@@ -226,6 +235,7 @@ __all__ = [
     "eaSteadyState",
     "evaluate",
     "evolve",
+    "export",
     "genealogy",
     "graded",
     "hillClimbing",
