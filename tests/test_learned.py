@@ -363,17 +363,17 @@ def test_a_learner_finds_out_what_pays():
 # ---- in the searches -----------------------------------------------------------------------------
 
 SEARCHES = {
-    "hillClimbing": lambda p, t, a: valp.hillClimbing(p[0], t, 4, archive=a, progress=False),
-    "eaGuided": lambda p, t, a: valp.eaGuided(p, t, 3, 3, 0.2, 0.8, 2, archive=a, verbose=False),
-    "eaAging": lambda p, t, a: valp.eaAging(p, t, 4, archive=a, verbose=False),
-    "eaSteadyState": lambda p, t, a: valp.eaSteadyState(p, t, 4, archive=a, verbose=False),
+    "hillClimbing": lambda p, t, **o: valp.hillClimbing(p[0], t, 4, progress=False, **o),
+    "eaGuided": lambda p, t, **o: valp.eaGuided(p, t, 3, 3, 0.2, 0.8, 2, verbose=False, **o),
+    "eaAging": lambda p, t, **o: valp.eaAging(p, t, 4, verbose=False, **o),
+    "eaSteadyState": lambda p, t, **o: valp.eaSteadyState(p, t, 4, verbose=False, **o),
 }
 
 
 def searched(search, **more):
     """The moves of a search, and what its learner believes at the end."""
     random.seed(4)
-    problem, learner, archive = zoo.mixed_problem(), valp.Learned(**more), []
+    problem, learner, archive = zoo.mixed_problem(), valp.Learned(), []
     toolbox = base.Toolbox()
     toolbox.register("individual", zoo.random_valp, problem)
     toolbox.register("evaluate", valp.evaluate, problem=problem, batches=5, first_batches=20)
@@ -381,14 +381,26 @@ def searched(search, **more):
     toolbox.register("feedback", learner.feedback)
     toolbox.register("mate", valp.cxExclusiveSubgraph)
     toolbox.register("select", tools.selNSGA2)
-    SEARCHES[search]([toolbox.individual() for _ in range(3)], toolbox, archive)
+    start = [toolbox.individual() for _ in range(3)]
+    SEARCHES[search](start, toolbox, archive=archive, **more)
     return [entry.move for entry in archive if entry.move is not None], learner.beliefs
+
+
+def same(one, other):
+    return np.array_equal(one.mean, other.mean) and np.array_equal(one.factor, other.factor)
 
 
 @pytest.mark.parametrize("search", SEARCHES)
 def test_it_learns_in_every_search_and_a_seed_gives_the_same_again(search):
-    (found, left), (again, same) = searched(search), searched(search)
+    (found, left), (again, same_left) = searched(search), searched(search)
     assert [move.key for move in found] == [move.key for move in again]
-    assert np.array_equal(left.mean, same.mean) and np.array_equal(left.factor, same.factor)
+    assert same(left, same_left)
     assert "learned" in {move.rule for move in found}
-    assert not np.array_equal(left.mean, valp.Learned().beliefs.mean)
+    assert not same(left, valp.Learned().beliefs)
+
+
+def test_a_checkpoint_keeps_what_was_learned(tmp_path):
+    checkpoint = valp.Checkpoint(tmp_path / "c")
+    _, left = searched("hillClimbing", checkpoint=checkpoint)
+    _, restored = searched("hillClimbing", checkpoint=checkpoint)  # there is nothing left to do
+    assert same(left, restored) and not same(left, valp.Learned().beliefs)
