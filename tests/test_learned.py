@@ -276,7 +276,7 @@ def outcome(after, before=(1.0, 1.0), losses=(0.5, 0.5), status="ok", **given):
     """What came of a move: the objectives of two outputs before and after."""
     names = ("a", "b")
     move = valp.Move("clone_network", "gentle", Place("n0"), features={"a": 1.0})
-    decision = Decision(move, (1,), names[: len(before)], before, loss=1.0)
+    decision = Decision(move, (1,), names[: len(before)], before, losses={"a": 0.5, "b": 0.5})
     evaluation = valp.Evaluation(
         after,
         objectives=names,
@@ -300,13 +300,32 @@ def outcome(after, before=(1.0, 1.0), losses=(0.5, 0.5), status="ok", **given):
         ((1e-9, 1e-9), {}, 1.0),
         ((0.5, 0.5), {"status": "failed"}, 0.0),
         ((0.5, 0.5), {"before": ()}, None),
-        # an error rate: half the change is that of the losses
-        ((1.0, 1.0), {"losses": (0.25, 0.25), "resolution": {"a": 0.01}}, math.log(2) / 4),
+        # an error rate: half the change is that of its loss
+        ((1.0, 1.0), {"losses": (0.25, 9.0), "resolution": {"a": 0.01}}, math.log(2) / 4),
+        ((1.0, 0.5), {"losses": (9.0, 0.5), "resolution": {"a": 0.01}}, 0.0),
     ],
 )
 def test_a_gain_is_the_mean_fall_of_the_logarithms(after, given, gain):
     found = gain_of(*outcome(after, **given))
     assert found is None if gain is None else found == pytest.approx(gain, abs=1e-6)
+
+
+def test_a_gain_is_above_0_exactly_where_the_search_accepts():
+    """``Graded`` asks for the same changes, beyond a margin."""
+    random.seed(2)
+    accept, parent = valp.Graded(margin=0.0), evaluated("fan_out")
+    for _ in range(40):
+        child = copy.deepcopy(parent)
+        Noted(valp.AtRandom())(valp.Situation(child)).apply(child)
+        before = parent.evaluation
+        state = {**before.__dict__, "seed": child.seed, "resolution": {"label": 0.01}}
+        state["losses"] = {name: loss * _factor() for name, loss in before.losses.items()}
+        child.fitness.values = valp.Evaluation((value * _factor() for value in before), **state)
+        assert (gain_of(child.decision, child.evaluation) > 0) == accept(child, parent)
+
+
+def _factor():
+    return math.exp(random.gauss(-0.05, 0.1))
 
 
 def test_feedback_moves_the_prediction_towards_what_came():

@@ -146,26 +146,26 @@ def gain_of(decision: Decision, evaluation: Evaluation) -> float | None:
     """Return what came of a move: the mean fall of the logarithms of the outputs' objectives.
 
     Where an objective can only take few values, as an error rate can, half of its change is that of
-    the summed validation losses, as the acceptance ``Graded`` counts it.
+    the output's validation loss. So the acceptance ``Graded`` counts changes, too.
 
     The gain is from 0 to ``MOST``. It is 0 where the candidate is not better, failed, or lost more
-    than a tenth in one output: a search leaves such a candidate, and it costs no more than one that
-    changed nothing. None where nothing is known of the individual before.
+    than ``WORST`` in one output: a search leaves such a candidate, and it costs no more than one
+    that changed nothing. None where nothing is known of the individual before.
     """
     if not decision.before:
         return None
     if not evaluation.ok:
         return 0.0
-    total = 0.0
-    if decision.loss is not None and evaluation.loss is not None:
-        total = _log_ratio(evaluation.loss, decision.loss)
     before, changes = dict(zip(decision.objectives, decision.before, strict=True)), []
     for name, after in evaluation.named.items():
         if name not in before or name not in evaluation.history:
-            continue
+            continue  # a cost, or an objective of one's own
         step = evaluation.resolution.get(name, 0.0)
         change = _log_ratio(after + step / 2, before[name] + step / 2)
-        changes.append((change + total) / 2 if step else change)
+        if step and name in decision.losses and name in evaluation.losses:
+            losses = _log_ratio(evaluation.losses[name], decision.losses[name])
+            change = (change + losses) / 2
+        changes.append(change)
     if not changes or max(changes) > math.log1p(WORST):
         return 0.0
     return min(max(0.0, -sum(changes) / len(changes)), MOST)
