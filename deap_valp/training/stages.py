@@ -291,4 +291,10 @@ class WeightedLoss(Loss):
     weights: Tensor
 
     def __init__(self, head: Signal, measure: WeightedMeasure) -> None:
-        super().__init__(head, lambda head, target: measure(head, target, self.weights))
+        super().__init__(head, measure)
+
+    def forward(self) -> None:
+        self.loss, gradient, self.factor = self.measure(
+            self.head.value.t(), self.target, self.weights
+        )
+        self.head.gradient = gradient.t()
