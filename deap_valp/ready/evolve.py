@@ -26,6 +26,7 @@ from ..search.checkpoint import Checkpoint
 from ..search.reporters import Reporters
 from ..search.stopping import Until, stops_of
 from ..selection import selMutation
+from ..training import check_engine
 from ..variation.crossover import cxExclusiveSubgraph
 from .predictions import Predictor
 
@@ -97,6 +98,7 @@ def evolve(
     batches: int | None = None,
     first_batches: int | None = None,
     device: str = "auto",
+    engine: str = "auto",
     progress: bool = True,
 ) -> Evolved:
     """Search for a model of a problem, with the defaults of this package throughout.
@@ -153,6 +155,7 @@ def evolve(
         batches: As for ``evaluate``: number of training steps of a changed model.
         first_batches: As for ``evaluate``: number of training steps of a new model.
         device: As for ``evaluate``.
+        engine: As for ``evaluate``.
         progress: Whether to show a progress bar.
 
     Returns:
@@ -163,12 +166,13 @@ def evolve(
             ``until`` or ``reporters`` is none.
     """
     _check(problem, steps, workers)
+    check_engine(engine, "evolve")
     stops = list(stops_of(until))
     if minutes is None and steps is None and not stops:
         minutes = USUAL_MINUTES
     if minutes is not None:
         stops.append(Minutes(minutes))
-    toolbox = _toolbox(problem, batches, first_batches, device)
+    toolbox = _toolbox(problem, batches, first_batches, device, engine)
     front, archive = tools.ParetoFront(), list[Entry]()
     options = {
         "halloffame": front,
@@ -213,7 +217,7 @@ def _check(problem: Problem, steps: int | None, workers: int) -> None:
 
 
 def _toolbox(
-    problem: Problem, batches: int | None, first_batches: int | None, device: str
+    problem: Problem, batches: int | None, first_batches: int | None, device: str, engine: str
 ) -> base.Toolbox:
     """Return the toolbox of the docstring of ``evolve``."""
     toolbox = base.Toolbox()
@@ -226,6 +230,7 @@ def _toolbox(
         batches=batches,
         first_batches=first_batches,
         device=device,
+        engine=engine,
     )
     toolbox.register("selMutation", selMutation)
     toolbox.register("mate", cxExclusiveSubgraph)

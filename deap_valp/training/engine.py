@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from importlib.util import find_spec
+from dataclasses import dataclass
+from typing import Any
 
 from ..errors import EngineError, EvaluationError, MissingExtraError
 from .course import Course, Taker, TorchSteps
@@ -37,7 +38,11 @@ def check_engine(engine: str, caller: str) -> None:
 @functools.cache
 def has_numba() -> bool:
     """Return whether the compiled player can run in this process."""
-    return find_spec("numba") is not None
+    try:
+        import numba  # noqa: F401 (one that does not fit this numpy raises here)
+    except ImportError:
+        return False
+    return True
 
 
 def decided() -> str:
@@ -49,21 +54,25 @@ def decided() -> str:
 
 @contextmanager
 def deciding(engine: str) -> Iterator[None]:
-    """Let ``"auto"`` try this engine first inside the context, whatever is installed here.
-
-    Raises:
-        MissingExtraError: The engine needs numba, which is not installed.
-    """
-    if engine == COMPILED and not has_numba():
-        raise MissingExtraError(
-            "this process needs numba, because where its task comes from engine='auto' means "
-            "'compiled': pip install 'deap_valp[compiled]' here, or use engine='torch'"
-        )
+    """Let ``"auto"`` try this engine first inside the context, whatever is installed here."""
     _decided.append(engine)
     try:
         yield
     finally:
         _decided.pop()
+
+
+@dataclass(frozen=True)
+class Decided:
+    """A function that is called with ``"auto"`` decided. It pickles if the function does."""
+
+    function: Callable[..., Any]
+    engine: str
+
+    def __call__(self, *arguments: Any) -> Any:
+        """Return what the function returns."""
+        with deciding(self.engine):
+            return self.function(*arguments)
 
 
 def taker(engine: str, course: Course) -> Taker:
@@ -75,13 +84,20 @@ def taker(engine: str, course: Course) -> Taker:
 
     Raises:
         EngineError: The engine is ``"compiled"``, and it cannot.
-        MissingExtraError: It is, and numba is not installed.
+        MissingExtraError: It is, or ``"auto"`` means it where the task comes from, and numba is
+            not installed.
     """
     check_engine(engine, "train")
     if engine == TORCH or (engine == AUTO and decided() == TORCH):
         if engine == AUTO:
             _say_once("torch, since numba is not installed")
         return TorchSteps(course)
+    if not has_numba():
+        raise MissingExtraError(
+            "this process needs numba, because engine='auto' means 'compiled' where its task or "
+            "its checkpoint comes from: pip install 'deap_valp[compiled]' here, or use "
+            "engine='torch' there"
+        )
     from .player.program import Unknown
     from .player.session import CompiledSteps
 

@@ -28,7 +28,7 @@ from .course import Course
 from .engine import AUTO, taker
 from .model import Model
 from .parts import InParts
-from .step import Group, Player, Steps, groups_of
+from .step import Group, Steps, groups_of
 from .tape import Tape
 from .watch import Watch
 
@@ -186,7 +186,7 @@ def train(
 
 def _player(
     model: Model, problem: Problem, batch_size: int, micro_batches: int, groups: Sequence[Group]
-) -> Player:
+) -> Tape | InParts:
     """Return the object that computes the losses and gradients of a batch, whole or in parts."""
     pulls = [group.pulls for group in groups]
     weighted = tuple(problem.split("train").weights)

@@ -276,9 +276,7 @@ class GroupStep:
         if self.gradient is not self._flat.gradient:
             self.gradient.copy_(self._flat.gradient)
         if self.algorithm.clip is not None:
-            self.gradient.mul_(
-                (self.algorithm.clip / (self.gradient.norm() + 1e-12)).clamp(max=1)
-            )
+            self.gradient.mul_((self.algorithm.clip / (self.gradient.norm() + 1e-12)).clamp(max=1))
 
     def step(self) -> None:
         """Move the weights."""

@@ -105,17 +105,13 @@ def call_sgemm(
     BLAS takes the addresses of all its arguments.
     """
     whole, number = types.int64, types.float32
-    signature = types.void(
-        *(whole,) * 6, number, *(whole,) * 4, number, whole, whole
-    )
+    signature = types.void(*(whole,) * 6, number, *(whole,) * 4, number, whole, whole)
 
     def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         pointer, word = ir.IntType(8).as_pointer(), ir.IntType(32)
         shapes = [ir.IntType(8)] * 2 + [word] * 3 + [ir.FloatType(), None, word, None, word]
         passed = []
-        for value, shape in zip(
-            arguments[1:], [*shapes, ir.FloatType(), None, word], strict=True
-        ):
+        for value, shape in zip(arguments[1:], [*shapes, ir.FloatType(), None, word], strict=True):
             if shape is None:
                 passed.append(builder.inttoptr(value, pointer))
                 continue
@@ -437,7 +433,13 @@ def squared(
 
 @compiled
 def draw(
-    heads: Any, into: Any, deviations: Any, noise: Any, stride: Any, each: Any, units: Any,
+    heads: Any,
+    into: Any,
+    deviations: Any,
+    noise: Any,
+    stride: Any,
+    each: Any,
+    units: Any,
     examples: Any,
 ) -> None:
     """Draw a latent; write its divergence for each example into ``each``."""
@@ -460,8 +462,16 @@ def draw(
 
 @compiled
 def draw_back(
-    gradient: Any, heads: Any, deviations: Any, noise: Any, stride: Any, pulls: Any, out: Any,
-    units: Any, examples: Any, keep: Any,
+    gradient: Any,
+    heads: Any,
+    deviations: Any,
+    noise: Any,
+    stride: Any,
+    pulls: Any,
+    out: Any,
+    units: Any,
+    examples: Any,
+    keep: Any,
 ) -> None:
     for u in range(units):
         start = 4 * u * examples
@@ -506,7 +516,13 @@ SMALL, TINY = float32(1e-8), float32(1e-10)
 
 @compiled
 def adam(
-    value: Any, gradient: Any, means: Any, squares: Any, count: Any, rate: Any, root: Any,
+    value: Any,
+    gradient: Any,
+    means: Any,
+    squares: Any,
+    count: Any,
+    rate: Any,
+    root: Any,
     shrink: Any,
 ) -> None:
     for i in range(count):
@@ -521,7 +537,13 @@ def adam(
 
 @compiled
 def nadam(
-    value: Any, gradient: Any, means: Any, squares: Any, count: Any, now: Any, ahead: Any,
+    value: Any,
+    gradient: Any,
+    means: Any,
+    squares: Any,
+    count: Any,
+    now: Any,
+    ahead: Any,
     scale: Any,
 ) -> None:
     for i in range(count):
@@ -544,7 +566,13 @@ def sgd(value: Any, gradient: Any, momenta: Any, count: Any, rate: Any) -> None:
 
 @compiled
 def by_root(
-    value: Any, gradient: Any, squares: Any, count: Any, rate: Any, stays: Any, comes: Any,
+    value: Any,
+    gradient: Any,
+    squares: Any,
+    count: Any,
+    rate: Any,
+    stays: Any,
+    comes: Any,
     least: Any,
 ) -> None:
     for i in range(count):
@@ -593,8 +621,20 @@ def run(op: Any, number: Any, now: Any, scratch: Any) -> None:
     code, factor = op[0], number[0]
     if code == codes.GEMM:
         call_sgemm(
-            op[1], op[2], op[3], op[4], op[5], op[6], factor, op[7], op[8], op[9], op[10],
-            number[1], op[11], op[12],
+            op[1],
+            op[2],
+            op[3],
+            op[4],
+            op[5],
+            op[6],
+            factor,
+            op[7],
+            op[8],
+            op[9],
+            op[10],
+            number[1],
+            op[11],
+            op[12],
         )
     elif code >= codes.FIRST_UPDATE:
         update(code, op, now)

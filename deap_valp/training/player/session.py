@@ -60,9 +60,7 @@ class CompiledSteps:
     def _translate(self, tape: Tape | InParts, updates: Updates) -> None:
         """Append the losses of a batch and the gradient of each group."""
         plays = tape.plays if isinstance(tape, InParts) else [(tape, slice(0, self._size))]
-        parts = [
-            Translation(self._program, play, rows.start, self._size) for play, rows in plays
-        ]
+        parts = [Translation(self._program, play, rows.start, self._size) for play, rows in plays]
         if isinstance(tape, Tape):
             parts[0].forward()
             for index, group in enumerate(self._course.step.groups):

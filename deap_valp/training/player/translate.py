@@ -155,7 +155,9 @@ def _product_back(to: Translation, stage: Product) -> None:
 
 def _add(to: Translation, stage: Add) -> None:
     first, second = (_flat(to.value(read)) for read in stage.reads)
-    to.program.emit(codes.ADD, first.address, second.address, _flat(to.value(stage.into)).address, first.size)
+    to.program.emit(
+        codes.ADD, first.address, second.address, _flat(to.value(stage.into)).address, first.size
+    )
 
 
 def _add_back(to: Translation, stage: Add) -> None:
@@ -233,7 +235,15 @@ def _drawn(to: Translation, stage: Draw) -> _Drawn:
 def _draw(to: Translation, stage: Draw) -> None:
     at, dim, examples = _drawn(to, stage), stage.latent.dim, to.examples
     to.program.emit(
-        codes.DRAW, at.heads, at.into, at.deviations, at.noise, to.batch_size, at.each, dim, examples
+        codes.DRAW,
+        at.heads,
+        at.into,
+        at.deviations,
+        at.noise,
+        to.batch_size,
+        at.each,
+        dim,
+        examples,
     )
     if any(part is stage for part in to.tape.parts):
         _mean(to, at.each, to.ones.data_ptr(), stage)
