@@ -311,6 +311,7 @@ def _loss(to: Translation, stage: Loss) -> None:
     weights: Address = 0
     if isinstance(stage, WeightedLoss):
         weights = to.source("weights", name)
+    more: tuple[Address, ...]
     if _code(stage) == codes.ENTROPY:
         target, more = to.source("targets", name, size=8), (to.gradient(stage.head).address,)
     else:
