@@ -61,10 +61,14 @@ from .page import report
 from .problem import (
     Classification,
     Generation,
+    Image,
     Input,
+    InputKind,
     Output,
     Problem,
     Regression,
+    Series,
+    Table,
 )
 from .ready import Evolved, evolve
 from .search import (
@@ -106,7 +110,7 @@ from .selection import (
     rule,
     selMutation,
 )
-from .training import PLAIN, Model, Training, decode
+from .training import PLAIN, Model, Predictor, Training, decode, export
 from .variation.crossover import cxExclusiveSubgraph
 from .variation.hyperparameters import (
     mutChangeBS,
@@ -174,7 +178,9 @@ __all__ = [
     "Graded",
     "Growth",
     "Hours",
+    "Image",
     "Input",
+    "InputKind",
     "Join",
     "Layer",
     "Layout",
@@ -192,6 +198,7 @@ __all__ = [
     "Payoff",
     "Place",
     "PlaceError",
+    "Predictor",
     "Problem",
     "ProblemError",
     "Progress",
@@ -199,11 +206,13 @@ __all__ = [
     "Regression",
     "Route",
     "Seconds",
+    "Series",
     "Situation",
     "Slope",
     "Stage",
     "StructureError",
     "SubNetwork",
+    "Table",
     "Target",
     "Thresholds",
     "Training",
@@ -222,6 +231,7 @@ __all__ = [
     "eaSteadyState",
     "evaluate",
     "evolve",
+    "export",
     "genealogy",
     "graded",
     "hillClimbing",

@@ -35,7 +35,7 @@ from ..training import TORCH, Decided, decided
 
 logger = logging.getLogger("deap_valp")
 
-VERSION = 1
+VERSION = 2
 """The version of the file format."""
 
 _MAGIC = b"deap_valp checkpoint\n"

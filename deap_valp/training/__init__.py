@@ -2,9 +2,11 @@
 
 from .batches import batch_starts
 from .engine import AUTO, TORCH, Decided, check_engine, decided, deciding
+from .exporting import export
 from .loop import PLAIN, Session, Training, train
 from .losses import sub_losses
-from .model import Latents, Model, decode
+from .model import Latents, Model
+from .predictor import Predictor, decode, labels_of
 
 __all__ = [
     "AUTO",
@@ -13,6 +15,7 @@ __all__ = [
     "Decided",
     "Latents",
     "Model",
+    "Predictor",
     "Session",
     "Training",
     "batch_starts",
@@ -20,6 +23,8 @@ __all__ = [
     "decided",
     "deciding",
     "decode",
+    "export",
+    "labels_of",
     "sub_losses",
     "train",
 ]
