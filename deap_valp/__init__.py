@@ -68,6 +68,8 @@ from .problem import (
     Regression,
     Series,
     Table,
+    open_arrays,
+    write_arrays,
 )
 from .ready import Evolved, evolve
 from .search import (
@@ -256,6 +258,7 @@ __all__ = [
     "mutParallelNetwork",
     "mutRandom",
     "mutRemoveLayer",
+    "open_arrays",
     "operator",
     "operators",
     "payoff",
@@ -271,6 +274,7 @@ __all__ = [
     "score",
     "selMutation",
     "statistics",
+    "write_arrays",
 ]
 
 
