@@ -124,7 +124,7 @@ def test_training_gives_the_same_bits(folder):
             problem, {"n0": zoo.generic(5)}, "table->n0 series->n0 n0->label n0->same"
         )
         individual.seed = 7
-        evaluation = valp.evaluate(individual, problem, batches=30, device="cpu")
+        evaluation = valp.evaluate(individual, problem, first_batches=30, device="cpu")
         results.append((tuple(evaluation), evaluation.weights))
     (ours, our_weights), (theirs, their_weights) = results
     assert ours == theirs
