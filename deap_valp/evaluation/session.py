@@ -220,7 +220,7 @@ def _evaluate(task: _Task, micro_batches: int) -> Evaluation:
         losses=losses,
         resolution=_resolution(problem),
         window=task.window,
-        optimizer_state=on_cpu(session.state),
+        optimizer_state=on_cpu(session.state) if task.training.carry else {},
         diagnosis=diagnosis,
         sessions=task.sessions + 1,
         seconds={

@@ -20,8 +20,8 @@ from torch import Tensor
 from ..arguments import got, is_number
 from ..errors import EvaluationError
 from .diagnosis import Diagnosis
-from .optimizers import State, pack_state, unpack_state
-from .weights import pack, unpack
+from .optimizers import State, States
+from .weights import Tensors
 
 logger = logging.getLogger("deap_valp")
 
@@ -76,7 +76,7 @@ class Evaluation(tuple[float, ...]):
 
     objectives: tuple[str, ...]
     seed: int
-    weights: dict[str, Tensor]
+    weights: Mapping[str, Tensor]
     history: dict[str, np.ndarray]
     kept: int
     losses: dict[str, float]
@@ -110,13 +110,13 @@ class Evaluation(tuple[float, ...]):
         evaluation.objectives = tuple(objectives)
         _check_names(evaluation)
         evaluation.seed = seed
-        evaluation.weights = dict(weights)
+        evaluation.weights = Tensors.of(weights)
         evaluation.history = dict(history or {})
         evaluation.kept = kept
         evaluation.losses = dict(losses or {})
         evaluation.resolution = dict(resolution or {})
         evaluation.window = window
-        evaluation.optimizer_state = dict(optimizer_state or {})
+        evaluation.optimizer_state = States.of(optimizer_state or {})
         evaluation.diagnosis = diagnosis
         evaluation.sessions = sessions
         evaluation.seconds = dict(seconds or {})
@@ -187,9 +187,7 @@ class Evaluation(tuple[float, ...]):
         return self  # it never changes, so clones, halls of fame and histories share it
 
     def __reduce__(self) -> tuple[Any, ...]:
-        state = {**self.__dict__, "weights": pack(self.weights)}
-        state["optimizer_state"] = pack_state(self.optimizer_state)
-        return _restore, (type(self), tuple(self), state)
+        return _restore, (type(self), tuple(self), self.__dict__)
 
     def __repr__(self) -> str:
         values = ", ".join(f"{value:.6g}" for value in self)
@@ -212,8 +210,6 @@ def _check_names(evaluation: Evaluation) -> None:
 
 
 def _restore(cls: type[Evaluation], values: tuple[float, ...], state: dict[str, Any]) -> Evaluation:
-    state["weights"] = unpack(state["weights"])
-    state["optimizer_state"] = unpack_state(state["optimizer_state"])
     return cls(values, **state)
 
 

@@ -10,7 +10,7 @@ References:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -48,6 +48,38 @@ A tensor without a state starts anew.
 """
 
 
+class States(Mapping[str, Mapping[str, BlockState]]):
+    """A ``State`` that never changes, and is pickled once for all who share it (``Tensors``)."""
+
+    __slots__ = ("_states",)
+
+    def __init__(self, states: State) -> None:
+        self._states = dict(states)
+
+    @classmethod
+    def of(cls, states: State) -> States:
+        """Return the states as they are if they cannot change, and otherwise a copy."""
+        return states if isinstance(states, States) else cls(states)
+
+    def __getitem__(self, key: str) -> Mapping[str, BlockState]:
+        return self._states[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._states)
+
+    def __len__(self) -> int:
+        return len(self._states)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> States:
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return unpack_state, (pack_state(self._states),)
+
+    def __repr__(self) -> str:
+        return f"States({self._states})"
+
+
 def on_cpu(state: State) -> dict[str, dict[str, BlockState]]:
     """Return the state on the CPU, as float32."""
     moved: dict[str, dict[str, BlockState]] = {}
@@ -70,7 +102,7 @@ def pack_state(state: State) -> Any:
     return index, pack(moments)
 
 
-def unpack_state(packed: Any) -> dict[str, dict[str, BlockState]]:
+def unpack_state(packed: Any) -> States:
     """Return the state that ``pack_state`` was given."""
     index, packed_moments = packed
     moments = iter(unpack(packed_moments).values())
@@ -78,7 +110,7 @@ def unpack_state(packed: Any) -> dict[str, dict[str, BlockState]]:
     for key, name, steps, count in index:
         block = BlockState(steps, tuple(next(moments) for _ in range(count)))
         state.setdefault(key, {})[name] = block
-    return state
+    return States(state)
 
 
 class Stretch:

@@ -34,7 +34,7 @@ from ..errors import FileFormatError, ValpError
 
 logger = logging.getLogger("deap_valp")
 
-VERSION = 1
+VERSION = 2
 """The version of the file format."""
 
 _MAGIC = b"deap_valp checkpoint\n"

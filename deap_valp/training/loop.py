@@ -53,6 +53,7 @@ class Training:
         patience: Number of looks without a new lowest loss after which the session ends. None
             means that it never ends early.
         carry: Whether the optimizers continue from their state at the end of the previous session.
+            Otherwise an evaluation keeps no state, which takes twice the memory of the weights.
         warmup: Number of steps over which the learning rate of a tensor rises to its full value,
             where the optimizer of the tensor starts anew.
         reshuffle: Whether the training examples get a new order in each epoch, if there are few

@@ -100,7 +100,7 @@ class Model(nn.Module):
         self._graph = nx.freeze(individual.graph.copy())
         self.entry_bias = {name: individual.entry_bias(name) for name in self.order}
         self._keys = {name: individual.keys_of(name) for name in self.order}
-        weights = individual.trained_weights
+        weights = individual.weights
         self.tensors = {
             key: self._parameter(key, weights[key], dtype, device) for key in individual.shapes()
         }
