@@ -69,6 +69,8 @@ from .problem import (
     Regression,
     Series,
     Table,
+    open_arrays,
+    write_arrays,
 )
 from .ready import Evolved, evolve
 from .search import (
@@ -258,6 +260,7 @@ __all__ = [
     "mutParallelNetwork",
     "mutRandom",
     "mutRemoveLayer",
+    "open_arrays",
     "operator",
     "operators",
     "payoff",
@@ -273,6 +276,7 @@ __all__ = [
     "score",
     "selMutation",
     "statistics",
+    "write_arrays",
 ]
 
 
