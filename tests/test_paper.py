@@ -367,7 +367,12 @@ def test_a_search_that_is_better_throughout_holds_where_it_should():
     row = analysis["against"]["guidelines", "random"]["hypervolume"]
     assert (row["wins"], row["losses"], row["a12"]) == (6, 0, 1.0)
     assert row["effect"][0] > 0
-    assert analysis["lone dominator"] == 1
+
+
+def test_one_guided_valp_may_be_the_whole_front():
+    runs = a_pair(1, [[3.0, 5.0], [0.5, 0.5]], [[2.0, 2.0], [3.0, 1.0]])
+    runs += a_pair(2, [[3.0, 3.0], [3.0, 3.5]], [[5.0, 1.0], [1.0, 5.0]])
+    assert paper_main_report.analyse(runs)["lone dominator"] == 2
 
 
 def test_the_same_search_twice_shows_nothing():
