@@ -5,7 +5,7 @@ from itertools import pairwise, product
 
 import numpy as np
 from comparison_report import kruskal
-from paper_numbers import OPERATORS, interval, joined
+from paper_numbers import FEWEST, OPERATORS, filled, interval, joined
 from scipy.stats import spearmanr
 
 import deap_valp as valp
@@ -104,8 +104,8 @@ def gains(one, outputs):
 
 def gentle_against_aggressive(found, outputs):
     """How often gentle won, among all pairs and among the extreme ones, and the median of G."""
-    units = [gains(one, outputs) for one in found]
-    extreme = [[value for value in unit if abs(value) >= CUT] for unit in units]
+    units = filled([gains(one, outputs) for one in found])
+    extreme = filled([[value for value in unit if abs(value) >= CUT] for unit in units])
     return {
         "pairs": sum(map(len, units)),
         "won": interval(units, joined(lambda values: (values > 0).mean())),
@@ -170,7 +170,10 @@ def more_often(ours, theirs, event):
         shares = [joined(lambda values: event(values).mean())(side) for side in zip(*pairs)]
         return shares[0] - shares[1]
 
-    return interval(list(zip(ours, theirs)), difference)
+    pairs = list(zip(ours, theirs))
+    if min(len(filled(side)) for side in (ours, theirs)) < FEWEST:
+        return [difference(pairs), np.nan, np.nan]
+    return interval(pairs, difference)
 
 
 # ---- thresholds ----------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ import paper_initial_numbers as numbers
 from comparison_runs import write
 from paper_figures import draw_clouds, draw_gains
 from paper_initial_numbers import BOTH, CONTROL, METRICS
-from paper_numbers import interval, joined, read_runs, report_command, table, told, verdict
+from paper_numbers import filled, interval, joined, read_runs, report_command, table, told, verdict
 
 REGRESSION = "histogram"  # the output that the paper's Figs. 6 and 7 show
 MUCH = 0.1  # of an improvement beyond the control's: some 10 % of an objective
@@ -32,7 +32,7 @@ def analyse(runs):
     for kind in (CONTROL, *kinds):
         medians[kind] = {}
         for name, some in every.items():
-            units = [numbers.values_of(one, kind, some) for one in found]
+            units = filled([numbers.values_of(one, kind, some) for one in found])
             medians[kind][name] = interval(units, joined(np.median))
     added = [numbers.beyond(one) for one in found]
     metrics, thirds = {}, {}
@@ -172,7 +172,8 @@ def thirds_table(analysis, metric, kinds):
     """The medians in each third of a metric."""
     rows = []
     for kind in kinds:
-        medians = [interval(some, joined(np.median)) for some in analysis["thirds"][metric, kind]]
+        thirds = [filled(some) for some in analysis["thirds"][metric, kind]]
+        medians = [interval(some, joined(np.median)) for some in thirds]
         rows.append([" ".join(kind), *(told(bounds, 3) for bounds in medians)])
     return table(["operator", "lowest third", "middle", "highest third"], rows)
 

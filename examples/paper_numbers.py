@@ -133,6 +133,11 @@ def interval(units, statistic, draws=DRAWS):
     return [float(statistic(units)), *map(float, bounds)]
 
 
+def filled(units):
+    """The units that have any value: the others say nothing, and make no interval narrower."""
+    return [unit for unit in units if len(unit)]
+
+
 def joined(statistic):
     """The statistic of the values of all units together; NaN of none."""
 

@@ -221,6 +221,15 @@ def test_thirds_hold_every_value_once():
     assert sorted(np.concatenate(high).tolist()) == [-8, -7, -6]
 
 
+def test_what_few_valps_have_is_no_interval():
+    ours = [[-0.5]] * 3 + [[]] * 7
+    theirs = [[0.5]] * 10
+    few = numbers.more_often(ours, theirs, lambda values: values < 0)
+    assert few[0] == 1.0
+    assert np.isnan(few[1:]).all()
+    assert numbers.more_often(theirs, [[-0.5]] * 10, lambda values: values > 0) == [1.0, 1.0, 1.0]
+
+
 def test_association_is_a_rank_correlation():
     rising = [[(1, 0.1), (2, 0.2)], [(3, 0.9)]]
     assert numbers.association(rising) == pytest.approx(1)
