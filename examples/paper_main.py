@@ -43,7 +43,7 @@ class Settings:
     problem: str = "fashion_mnist"
     first_batches: int = 500
     steps: int = 60
-    batches: int = 100  # of a step
+    batches: int = 50  # of a step
 
 
 SMALLEST = {"problem": "digits", "first_batches": 15, "steps": 3, "batches": 5}
