@@ -66,17 +66,17 @@ def draw_clouds(clouds, metric, folder):
         ax.axhline(0, color="black", linewidth=0.8)
         ax.set_title(f"{operator}, {version}", fontsize=9)
     for ax in grid[:, 0]:
-        ax.set_ylabel("improvement")
+        ax.set_ylabel("beyond training on")
     for ax in grid[-1]:
-        ax.set_xlabel("slope of the loss" if metric == "slope" else "log10 relevance")
+        ax.set_xlabel("slope of the loss, 1e-5" if metric == "slope" else "log10 relevance")
     save(figure, folder / f"initial_{metric}.png")
 
 
 def clipped(cloud, metric):
-    """The points within the bounds that the paper draws."""
+    """The points within the bounds that the paper draws, a slope in 1e-5."""
     x, y = cloud.T
     if metric == "slope":
-        x = np.clip(x, STEEPEST, -STEEPEST / 3)
+        x = 1e5 * np.clip(x, STEEPEST, -STEEPEST / 3)
     else:
         x = np.clip(np.log10(np.maximum(x, 1e-3)), -0.1, RELEVANCE)
     return x, np.clip(y, -IMPROVEMENT, IMPROVEMENT)
@@ -96,11 +96,12 @@ def draw_counts(by_arm, folder):
     figure, ax = pyplot.subplots(figsize=(8, 3.2), layout="constrained")
     for index, (arm, counts) in enumerate(by_arm.items()):
         steps = np.arange(1, counts.shape[1] + 1)
-        shown = steps[:: max(1, len(steps) // 20)]
+        gap = max(1, len(steps) // 20)
+        shown = steps[gap - 1 :: gap]
         boxes = ax.boxplot(
             counts[:, shown - 1],
-            positions=shown + 0.9 * (index - 0.5),
-            widths=0.7,
+            positions=shown + gap * (0.4 * index - 0.2),
+            widths=0.35 * gap,
             patch_artist=True,
             manage_ticks=False,
             flierprops={"markersize": 3},

@@ -111,8 +111,16 @@ def gentle_against_aggressive(found, outputs):
         "won": interval(units, joined(lambda values: (values > 0).mean())),
         "median": interval(units, joined(np.median)),
         "extreme": sum(map(len, extreme)),
-        "extreme won": interval(extreme, joined(lambda values: (values > 0).mean())),
+        "extreme won": of_few(extreme, interval(extreme, joined(lambda some: (some > 0).mean()))),
     }
+
+
+def of_few(units, bounds):
+    """The bounds of a share; exact ones where it is 0 or 1 in all units, which draw nothing else."""
+    share, edge = bounds[0], 0.025 ** (1 / max(1, len(units)))
+    if share == 1:
+        return [share, edge, 1.0]
+    return [share, 0.0, 1 - edge] if share == 0 else bounds
 
 
 def differences(found, kinds, outputs):

@@ -230,6 +230,13 @@ def test_what_few_valps_have_is_no_interval():
     assert numbers.more_often(theirs, [[-0.5]] * 10, lambda values: values > 0) == [1.0, 1.0, 1.0]
 
 
+def test_a_share_of_1_in_few_units_is_not_certain():
+    bounds = [1.0, 1.0, 1.0]
+    assert numbers.of_few([[1.0]] * 5, bounds) == pytest.approx([1.0, 0.478, 1.0], abs=1e-3)
+    assert numbers.of_few([[0.0]] * 6, [0.0] * 3) == pytest.approx([0.0, 0.0, 0.459], abs=1e-3)
+    assert numbers.of_few([[1.0, 0.0]] * 6, [0.5, 0.4, 0.6]) == [0.5, 0.4, 0.6]
+
+
 def test_association_is_a_rank_correlation():
     rising = [[(1, 0.1), (2, 0.2)], [(3, 0.9)]]
     assert numbers.association(rising) == pytest.approx(1)
