@@ -116,7 +116,7 @@ def gentle_against_aggressive(found, outputs):
 
 
 def of_few(units, bounds):
-    """The bounds of a share; exact ones where it is 0 or 1 in all units, which draw nothing else."""
+    """The bounds of a share; exact ones where it is 0 or 1 in every unit."""
     share, edge = bounds[0], 0.025 ** (1 / max(1, len(units)))
     if share == 1:
         return [share, edge, 1.0]

@@ -4,9 +4,9 @@ Every arm of a pair starts from the same random VALP. The arms of the paper are 
 ``random``, with its training and its acceptance; the others say what the comparison leaves open.
 The results are in docs/experiments/main.md.
 
-usage: python paper_main.py [--pairs 10] [--problem fashion_mnist] [--folder paper_main]
+usage: python paper_main.py [--pairs 10] [--problem digits] [--folder paper_main]
 
-The paper's sizes: --pairs 30 --first-batches 5000 --steps 60 --batches 1000
+The paper's sizes: --problem fashion_mnist --pairs 30 --first-batches 5000 --steps 60 --batches 1000
 
 Finished runs stay in the folder: called again, the script goes on from them. paper_main_report.py
 makes tables and figures.
@@ -40,8 +40,8 @@ SMALL = bool(os.environ.get("DEAP_VALP_SMALL"))
 class Settings:
     """What all runs of a folder share."""
 
-    problem: str = "fashion_mnist"
-    first_batches: int = 500
+    problem: str = "digits"
+    first_batches: int = 300
     steps: int = 60
     batches: int = 50  # of a step
 
