@@ -24,6 +24,7 @@ from .distributed import scoopMap, scoopSubmit
 from .errors import (
     DataFileError,
     DistributedError,
+    EngineError,
     EvaluationError,
     FileFormatError,
     MissingExtraError,
@@ -68,6 +69,8 @@ from .problem import (
     Regression,
     Series,
     Table,
+    open_arrays,
+    write_arrays,
 )
 from .ready import Evolved, evolve
 from .search import (
@@ -163,6 +166,7 @@ __all__ = [
     "Diagnosis",
     "DistributedError",
     "Draft",
+    "EngineError",
     "Entry",
     "Evaluation",
     "EvaluationError",
@@ -256,6 +260,7 @@ __all__ = [
     "mutParallelNetwork",
     "mutRandom",
     "mutRemoveLayer",
+    "open_arrays",
     "operator",
     "operators",
     "payoff",
@@ -271,6 +276,7 @@ __all__ = [
     "score",
     "selMutation",
     "statistics",
+    "write_arrays",
 ]
 
 
