@@ -66,7 +66,12 @@ def run_one(settings, name, seed, folder):
     sizes = (settings.networks, settings.networks)
     parent = valp.initVALP(individual_class(problem), problem, sizes, start="random")
     parent.fitness.values = valp.evaluate(
-        parent, problem, settings.window, settings.first_batches, "auto", METRICS, valp.PLAIN
+        parent,
+        problem,
+        batches=settings.window,  # what slopes are fitted to; the session has the first batches
+        first_batches=settings.first_batches,
+        metrics=METRICS,
+        training=valp.PLAIN,
     )
     evaluation = parent.evaluation
     if not evaluation.ok:
@@ -122,7 +127,7 @@ def clone(settings, problem, parent, move):
         move.apply(child)
     del child.fitness.values
     evaluation = valp.evaluate(
-        child, problem, settings.batches, settings.first_batches, "auto", (), valp.PLAIN
+        child, problem, batches=settings.batches, metrics=(), training=valp.PLAIN
     )
     key = ("retrain", "", "") if move is None else move.key
     return [*key, *rounded(evaluation)]

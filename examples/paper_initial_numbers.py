@@ -6,7 +6,7 @@ from itertools import pairwise, product
 import numpy as np
 from comparison_report import kruskal
 from paper_numbers import FEWEST, OPERATORS, filled, interval, joined
-from scipy.stats import spearmanr
+from scipy.stats import rankdata
 
 import deap_valp as valp
 from deap_valp.genome.diagnosis import Slope
@@ -148,10 +148,10 @@ def differences(found, kinds, outputs):
 
 def association(units):
     """Spearman's rank correlation of a metric and the improvement, over all VALPs."""
-    rows = np.array([point for unit in units for point in unit])
-    if len(rows) < 3 or np.ptp(rows[:, 0]) == 0 or np.ptp(rows[:, 1]) == 0:
+    x, y = np.concatenate([np.reshape(unit, (-1, 2)) for unit in units]).T
+    if len(x) < 3 or np.ptp(x) == 0 or np.ptp(y) == 0:
         return np.nan
-    return float(spearmanr(*rows.T).statistic)
+    return float(np.corrcoef(rankdata(x), rankdata(y))[0, 1])
 
 
 def thirds(units):

@@ -38,7 +38,9 @@ def analyse(runs):
     metrics, thirds = {}, {}
     for metric, kind in product(METRICS, kinds):
         units = numbers.points(runs, added, metric, kind, outputs)
-        metrics[metric, kind] = interval(units, numbers.association, 200)
+        metrics[metric, kind] = interval(
+            [np.array(unit) for unit in units], numbers.association, 200
+        )
     for metric, kind in product(("slope", "relevance"), kinds):
         units = numbers.points(runs, added, metric, kind, [REGRESSION])
         thirds[metric, kind] = numbers.thirds(units)
