@@ -24,6 +24,7 @@ from .distributed import scoopMap, scoopSubmit
 from .errors import (
     DataFileError,
     DistributedError,
+    EngineError,
     EvaluationError,
     FileFormatError,
     MissingExtraError,
@@ -165,6 +166,7 @@ __all__ = [
     "Diagnosis",
     "DistributedError",
     "Draft",
+    "EngineError",
     "Entry",
     "Evaluation",
     "EvaluationError",

@@ -99,7 +99,9 @@ class Numbers(OutputKind):
 
     def _in_users_units(self, target: Tensor) -> Tensor:
         # Not by the kind's own prediction, which may read a head in another way than a target.
-        return OutputKind.predict(self.port, target)
+        predicted = OutputKind.predict(self.port, target)
+        # A score of the user's own may write to it.
+        return predicted.clone() if predicted is target else predicted
 
 
 class Regression(Numbers):
