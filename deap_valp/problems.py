@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from .errors import ProblemError
-from .problem import Classification, Generation, Problem, Regression, open_once
+from .problem import Classification, Generation, Image, Problem, Regression, open_once
 from .problem.data import idx
 from .problem.data.splits import SPLITS
 from .problem.data.storage import cache_folder, made_once, open_array
@@ -127,12 +127,13 @@ def _three_objectives(
     arrays = _cached(folder, make)
     ends = np.cumsum(arrays["sizes"]).tolist()
     starts = [0, *ends[:-1]]
+    images = Image(arrays["images"], range=(0, 1))
     return Problem(
-        inputs={"image": arrays["images"]},
+        inputs={"image": images},
         outputs={
             "label": Classification(arrays["labels"]),
             "histogram": Regression(arrays["histograms"], standardize=False),
-            "sample": Generation(arrays["images"], labels=arrays["labels"], kl_weight=kl_weight),
+            "sample": Generation(images, labels=arrays["labels"], kl_weight=kl_weight),
         },
         splits=dict(zip(SPLITS, map(slice, starts, ends), strict=True)),
         **options,
