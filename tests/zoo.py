@@ -18,9 +18,11 @@ import deap_valp as valp
 from deap_valp.genome import (
     ACTIVATIONS,
     Connection,
+    Convolutional,
     Decoder,
     Discrete,
     Draft,
+    Filter,
     Generic,
     Genome,
     Latent,
@@ -67,6 +69,24 @@ def mixed_problem() -> valp.Problem:
 
 
 @functools.cache
+def image_problem() -> valp.Problem:
+    """Two inputs that are images, one of them in colours, and the outputs of ``mixed_problem``."""
+    rng = np.random.default_rng(2)
+    left, right = rng.normal(size=(EXAMPLES, 12, 13)), rng.normal(size=(EXAMPLES, 2, 14, 12))
+    rows = left.reshape(EXAMPLES, -1)
+    return valp.Problem(
+        {"left": left, "right": right},
+        {
+            "label": valp.Classification((rows[:, 0] > 0).astype(int) + (right[:, 0, 0, 0] > 0)),
+            "value": valp.Regression(rows[:, :2] * 3 + 1),
+            "image": valp.Generation(np.tanh(rows @ rng.normal(size=(rows.shape[1], 6)))),
+            "texture": valp.Generation(rng.normal(size=(EXAMPLES, 4))),
+        },
+        splits=(0.5, 0.25, 0.25),
+    )
+
+
+@functools.cache
 def plain_problem() -> valp.Problem:
     """One input, one regression output."""
     x = np.random.default_rng(1).normal(size=(EXAMPLES, 4))
@@ -101,6 +121,12 @@ def decoder(
 
 def refiner(*widths: int, activation: str = "relu") -> Refiner:
     return Refiner(random.getrandbits(63), layers(*widths, activation=activation))
+
+
+def convolutional(size: tuple[int, int], *filters: tuple) -> Convolutional:
+    """Each filter is channels, kernel, stride and activation."""
+    layers = tuple(Filter(width, name, kernel, stride) for width, kernel, stride, name in filters)
+    return Convolutional(random.getrandbits(63), layers, size)
 
 
 def build(problem, networks, edges, limits=None):
@@ -237,6 +263,34 @@ def nested_decoder():
     return build(mixed_problem(), networks, edges)
 
 
+def images():
+    """Convolutions that read images and each other, of equal and of other sizes."""
+    networks = {
+        "n0": convolutional((12, 13), (3, 5, 2, "tanh"), (2, 3, 1, "relu")),
+        "n1": convolutional((6, 7), (3, 3, 1, "relu"), (4, 1, 3, "elu")),
+        "n2": convolutional((5, 5), (2, 3, 2, "softsign")),
+        "n3": generic(4),
+        "n4": decoder(2, 4),
+        "n5": discrete(3),
+    }
+    edges = (
+        "left->n0 right->n1 n0->n1 n0->n2 left->n2 n1->n2 n1->n3 right->n3 n2->n3 n2->label "
+        "n3->label n3->value n1->value n0->n4 n3->n4 n4->image n4->texture n2->n5 n5->label"
+    )
+    return build(image_problem(), networks, edges)
+
+
+def image_trunk():
+    """One convolution that all others read."""
+    networks = {
+        "n0": convolutional((12, 13), (2, 3, 2, "relu"), (3, 3, 2, "relu")),
+        "n1": generic(4, activation="relu"),
+        "n2": decoder(2, 4),
+    }
+    edges = "left->n0 right->n0 n0->n1 n0->n2 n1->label n1->value n0->value n2->image n2->texture"
+    return build(image_problem(), networks, edges)
+
+
 MEMBERS = (
     smallest,
     one_discrete,
@@ -247,6 +301,8 @@ MEMBERS = (
     fan_out,
     shared_latent,
     nested_decoder,
+    images,
+    image_trunk,
 )
 NAMES = [member.__name__ for member in MEMBERS]
 _PROBLEMS = {
@@ -254,6 +310,8 @@ _PROBLEMS = {
     one_discrete: plain_problem,
     every_activation: plain_problem,
     deep: plain_problem,
+    images: image_problem,
+    image_trunk: image_problem,
 }
 
 
@@ -311,7 +369,10 @@ def assert_valid(individual, problem) -> None:
         assert receiver not in problem.inputs and provider not in problem.outputs
         assert not (provider in problem.inputs and receiver in problem.outputs)
         given = "features" if provider in problem.inputs else gives(components[provider])
-        assert given in takes(components[receiver]), f"{provider}->{receiver}"
+        if takes(components[receiver]) == {"maps"}:
+            assert components[provider].maps, f"{provider}->{receiver}"
+        else:
+            assert given in takes(components[receiver]), f"{provider}->{receiver}"
     seen: set[str] = set()
     while len(seen) < len(
         components
@@ -345,7 +406,12 @@ def assert_shapes(individual, components, sub_networks) -> None:
         )
 
     for provider, receiver in individual.graph.edges:
-        expected[Connection(provider, receiver)] = (rows(receiver), width(provider))
+        block = rows(receiver), width(provider)
+        if getattr(components[receiver], "kind", "") == "convolutional":
+            first = components[receiver].layers[0]
+            channels = components[provider].maps.channels
+            block = first.width, first.kernel, first.kernel, channels
+        expected[Connection(provider, receiver)] = block
     for name, component in components.items():
         if name in sub_networks - known:
             expected |= {f"{name}.{key}": shape for key, shape in component.shapes().items()}

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..genome import Connection
+from ..genome import Connection, mean_effect
 from ..genome.structure import fed_by
 from ..training.model import Model
 from .registry import metric
@@ -125,7 +125,8 @@ def _without_connection(subject: Subject, provider: str, receiver: str) -> Model
     """
     model = subject.model
     result, bias = subject.intact[provider], model.entry_bias[receiver]
-    mean = model.tensors[Connection(provider, receiver)] @ result.mean(0)
+    ends, block = (provider, receiver), model.tensors[Connection(provider, receiver)]
+    mean = mean_effect(*(model.components[end] for end in ends), block, result.mean(0))
     without = copy.copy(model)
     others = tuple(name for name in model.providers[receiver] if name != provider)
     without.providers = {**model.providers, receiver: others}

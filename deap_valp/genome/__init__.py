@@ -8,9 +8,11 @@ from .genome import Draft, Genome, Optimizer, initial_block
 from .kinds import (
     KINDS,
     Calculator,
+    Convolutional,
     Decoder,
     Dense,
     Discrete,
+    Filter,
     Generic,
     Latent,
     Layout,
@@ -21,15 +23,18 @@ from .kinds import (
     SubNetwork,
     new_id,
 )
+from .maps import Convolution, Maps
 from .places import Connection, Join, Place, Route, Stage
-from .ports import DISCRETE, FEATURES, OUTPUT_KINDS, SAMPLES, VALUES, Input, Output
+from .ports import DISCRETE, FEATURES, MAPS, OUTPUT_KINDS, SAMPLES, VALUES, Input, Output
 from .rules import check
 from .structure import (
     Component,
     Structure,
     build_graph,
+    convolution,
     copy_graph,
     independent_pairs,
+    mean_effect,
     same_structure,
     type_valid,
     types_fit,
@@ -47,6 +52,7 @@ __all__ = [
     "DISCRETE",
     "FEATURES",
     "KINDS",
+    "MAPS",
     "OUTPUT_KINDS",
     "PENALTY",
     "SAMPLES",
@@ -57,6 +63,8 @@ __all__ = [
     "Calculator",
     "Component",
     "Connection",
+    "Convolution",
+    "Convolutional",
     "Decision",
     "Decoder",
     "Dense",
@@ -65,6 +73,7 @@ __all__ = [
     "Discrete",
     "Draft",
     "Evaluation",
+    "Filter",
     "Fitness",
     "Gain",
     "Generic",
@@ -77,6 +86,7 @@ __all__ = [
     "Layout",
     "Limits",
     "Made",
+    "Maps",
     "Optimizer",
     "Output",
     "Part",
@@ -89,6 +99,7 @@ __all__ = [
     "SubNetwork",
     "build_graph",
     "check",
+    "convolution",
     "copy_graph",
     "independent_pairs",
     "initVALP",
@@ -96,6 +107,7 @@ __all__ = [
     "initial_weights",
     "kinds_between",
     "load",
+    "mean_effect",
     "new_id",
     "same_structure",
     "save",

@@ -7,16 +7,20 @@ References:
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
 from torch import Tensor
 
 from ..arguments import got
 from ..errors import RegistrationError, StructureError
+from .maps import Maps, maps_of
 
 FEATURES, VALUES, DISCRETE, SAMPLES = "features", "values", "discrete", "samples"
 """The types of result: a model input gives features, sub-networks give the other three."""
+
+MAPS = "maps"
+"""A further type of features or values that are images, which convolutions can read."""
 
 OUTPUT_KINDS: dict[str, Any] = {}
 """The output kinds by name; a subclass of ``problem.OutputKind`` registers itself."""
@@ -28,11 +32,14 @@ class Input:
 
     Its features are ``(x - shift) * scale``, where ``x`` is in the user's units.
     ``shift`` and ``scale`` have one entry for all features, or one entry for each feature.
+    ``shape`` is that of one example if the features are an image, such as (28, 28), (32, 32, 3) or
+    (3, 32, 32), and empty otherwise. Inputs that differ in it alone are equal.
     """
 
     width: int
     shift: tuple[float, ...] = (0.0,)
     scale: tuple[float, ...] = (1.0,)
+    shape: tuple[int, ...] = field(default=(), compare=False, metadata={"since": 3})
 
     gives: ClassVar[str] = FEATURES
     nonnegative: ClassVar[bool] = False
@@ -41,6 +48,16 @@ class Input:
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Return the shapes of the input's tensors, of which it has none."""
         return {}
+
+    @property
+    def maps(self) -> Maps | None:
+        """The maps that the features are, or None if they are no image."""
+        return maps_of(self.shape)
+
+    @property
+    def given(self) -> frozenset[str]:
+        """All types of the result."""
+        return frozenset({FEATURES}) if self.maps is None else frozenset({FEATURES, MAPS})
 
     def __str__(self) -> str:
         return f"input {self.width}"

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from ..errors import ProblemError
+from ..genome.maps import maps_of
 from ..genome.ports import Input
 from ..text import html_table
 from .checks import Cost, check_ports, common_length, costs_of, wishes_of
@@ -104,7 +105,8 @@ class Problem:
             matrix = imputation(given)
             standard, features[name] = training_units(matrix, encoding.image, wishes[name], rows)
             scale = tuple(1 / spread for spread in standard.spread)
-            self.inputs[name] = Input(matrix.shape[1], standard.shift, scale)
+            shape = encoding.shape if encoding.image and maps_of(encoding.shape) else ()
+            self.inputs[name] = Input(matrix.shape[1], standard.shift, scale, shape)
         self.outputs = {
             name: kind.bind(Binding(name, rows, wishes[name], inputs))
             for name, kind in outputs.items()

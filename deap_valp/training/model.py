@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from .. import device as devices
 from ..arguments import got, need_whole
 from ..errors import ValpError
-from ..genome import VALP, Connection, Input, Latent, Layer, Output, SubNetwork
+from ..genome import MAPS, VALP, Connection, Convolution, Input, Latent, Layer, Output, SubNetwork
 from ..genome.valp import need_valp, warn_untrained
 from . import posterior
 
@@ -193,13 +193,26 @@ class Model(nn.Module):
         """
         results = dict(known)
         for name in self.order if order is None else order:
-            pre = self.tensors[self.entry_bias[name]]
-            for provider in self.providers[name]:
-                pre = torch.addmm(
-                    pre, results[provider], self.tensors[Connection(provider, name)].t()
-                )
-            results[name] = self._compute(name, pre, latents)
+            results[name] = self._compute(name, self._entry(name, results), latents)
         return results
+
+    def _entry(self, name: str, results: Mapping[str, Tensor]) -> Tensor:
+        """Return the sum that a component reads, shape (batch, width), or (width,) if it is alone.
+
+        Where the component reads maps, its bias is the same at every position.
+        """
+        component, pre = self.components[name], self.tensors[self.entry_bias[name]]
+        if not reads_maps(component):
+            for provider in self.providers[name]:
+                block = self.tensors[Connection(provider, name)]
+                pre = torch.addmm(pre, results[provider], block.t())
+            return pre
+        positions = component.entry_width // component.rows
+        pre = pre.unsqueeze(-2).expand(*pre.shape[:-1], positions, -1).flatten(-2)
+        for provider in self.providers[name]:
+            by = component.convolution(self.components[provider])
+            pre = pre + by(results[provider], self.tensors[Connection(provider, name)])
+        return pre
 
     def _compute(self, name: str, pre: Tensor, latents: Latents) -> Tensor:
         """Return the result of a component from the sum ``pre`` that it reads."""
@@ -335,6 +348,11 @@ class OnTensors:
         """Apply the activation of a layer."""
         return layer.activate(pre)
 
+    def convolve(self, hidden: Tensor, stage: int | str, by: Convolution) -> Tensor:
+        """Apply the kernels and the bias of a stage of the sub-network."""
+        weight = self.model.tensors[f"{self.name}.{stage}.weight"]
+        return by(hidden, weight, self.model.tensors[f"{self.name}.{stage}.bias"])
+
     def add(self, first: Tensor, second: Tensor) -> Tensor:
         """Add two signals of the same width."""
         return first + second
@@ -352,6 +370,11 @@ class OnTensors:
     def draw(self, heads: Tensor, latent: Latent) -> Tensor:
         """Draw the latent variable from its mean and log-variance side by side."""
         return self.latents(self.name, latent, heads)
+
+
+def reads_maps(component: Any) -> bool:
+    """Return whether a component reads its providers by convolutions, not by products."""
+    return isinstance(component, SubNetwork) and component.takes == {MAPS}
 
 
 def _value(tensor: Tensor) -> Tensor:

@@ -18,6 +18,10 @@ from .dense import Dense, Wider
 from .settings import Layout, Limits
 from .shipped import LATENT, Decoder, Discrete, Generic, Refiner
 
+# After the kinds for all data, which come first where several are possible.
+# isort: split
+from .convolutional import Convolutional, Filter, by_channel, most_channels
+
 for _module in iter_modules(__path__):
     import_module(f"{__name__}.{_module.name}")
 
@@ -25,9 +29,11 @@ __all__ = [
     "KINDS",
     "LATENT",
     "Calculator",
+    "Convolutional",
     "Decoder",
     "Dense",
     "Discrete",
+    "Filter",
     "Generic",
     "Latent",
     "Layout",
@@ -38,5 +44,7 @@ __all__ = [
     "SubNetwork",
     "Value",
     "Wider",
+    "by_channel",
+    "most_channels",
     "new_id",
 ]
