@@ -125,8 +125,9 @@ def _without_connection(subject: Subject, provider: str, receiver: str) -> Model
     """
     model = subject.model
     result, bias = subject.intact[provider], model.entry_bias[receiver]
-    ends, block = (provider, receiver), model.tensors[Connection(provider, receiver)]
-    mean = mean_effect(*(model.components[end] for end in ends), block, result.mean(0))
+    block = model.tensors[Connection(provider, receiver)]
+    read, reads = model.components[provider], model.components[receiver]
+    mean = mean_effect(read, reads, block, result.mean(0))
     without = copy.copy(model)
     others = tuple(name for name in model.providers[receiver] if name != provider)
     without.providers = {**model.providers, receiver: others}

@@ -7,7 +7,7 @@ that knows nothing of images reads maps as it reads any other row of numbers.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -125,7 +125,7 @@ class Convolution:
 
     def gradients(
         self, gradient: Tensor, seen: Tensor, weight: Tensor, wanted: tuple[bool, bool, bool]
-    ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+    ) -> tuple[Any, Any, Any]:
         """Return the gradients of what is read, of the weight and of the bias.
 
         Args:

@@ -84,7 +84,7 @@ def _schema(kind: Any, more: tuple[str, ...] = ()) -> type[msgspec.Struct]:
     types = dict.fromkeys(more, str)
     types |= {field.name: _ranged(hints[field.name], field.name) for field in fields(kind)}
     later = {field.name: field.default for field in fields(kind) if "since" in field.metadata}
-    given = [(name, type_) for name, type_ in types.items() if name not in later]
+    given: list[Any] = [(name, type_) for name, type_ in types.items() if name not in later]
     given += [(name, types[name], default) for name, default in later.items()]
     return msgspec.defstruct(kind.__name__, given, forbid_unknown_fields=True)
 

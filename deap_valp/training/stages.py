@@ -112,7 +112,6 @@ class Convolve:
         of_seen, of_weight, of_bias = self.by.gradients(
             gradient, self.seen, self.weight.value, wanted
         )
-        assert of_weight is not None
         self.weight.gradient.copy_(of_weight)
         if self.bias is not None:
             self.bias.gradient.view(-1).copy_(of_bias)

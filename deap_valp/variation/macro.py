@@ -221,7 +221,7 @@ def _divided_maps(draft: Draft, connection: Connection, kind: Kind) -> tuple[Any
     """Return a sub-network that passes on maps, and the blocks into it and out of it."""
     provider, block = draft.component(connection.provider), draft.block(*connection.touched)
     component, entering = kind.passing(provider)
-    if component.layers[0].width == provider.maps.channels:
+    if component.rows == provider.maps.channels:
         return component, entering, block
     made = by_channel(_read_pair, provider.maps.channels)(block)
     draft.follow(*made)
