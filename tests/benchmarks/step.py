@@ -1,6 +1,7 @@
 """Milliseconds of a training step: ours, a plain PyTorch loop's, the matrix products alone.
 
     python tests/benchmarks/step.py [--rounds 9] [--widths 20 50 100] [--random 0] [--device cuda]
+    python tests/benchmarks/step.py --images  # the shared start, with convolutions
 
 Processor time of one thread (on a GPU, wall time until it has done all), batches of 200, VALPs of
 six sub-networks on synthetic images of 784 pixels. The
@@ -33,7 +34,7 @@ sys.path[:0] = [str(TESTS), str(TESTS.parent)]
 import zoo
 
 import deap_valp as valp
-from deap_valp.genome import Connection, Decoder, Dense
+from deap_valp.genome import Convolutional, Decoder, Dense
 from deap_valp.training import train
 from deap_valp.training.tape import Tape
 
@@ -93,6 +94,17 @@ def six_networks(problem: valp.Problem, width: int) -> valp.VALP:
     return type(individual)(genome)
 
 
+def started_valp(problem: valp.Problem) -> valp.VALP:
+    """Return the shared start, whose convolutions read the image; no block of it is zero."""
+    random.seed(1)
+    individual = valp.initVALP(zoo.individual_class(problem.weights), problem, batch_size=BATCH)
+    weights = {
+        key: tensor if tensor.any() else 0.01 * torch.randn_like(tensor)
+        for key, tensor in individual.weights.items()
+    }
+    return type(individual)(replace(individual.genome, weights=weights))
+
+
 def drawn_valp(problem: valp.Problem, width: int, seed: int) -> valp.VALP:
     """Six sub-networks as ``initVALP`` draws them."""
     random.seed(seed)
@@ -123,27 +135,38 @@ class Plain(nn.Module):
         self.noise = torch.randn_like
         self.entries, self.bodies = nn.ModuleDict(), nn.ModuleDict()
         for name, kind in self.kinds.items():
-            block = torch.cat(
-                [individual.weights[Connection(u, name)] for u in self.providers[name]], 1
-            )
-            self.entries[name] = linear(block, individual.weights[individual.entry_bias(name)])
+            bias = individual.weights[individual.entry_bias(name)]
+            if isinstance(kind, Convolutional):
+                (provider,) = self.providers[name]
+                self.entries[name] = conv(individual.block(provider, name), bias, kind.layers[0])
+            else:
+                blocks = [self._block(provider, name) for provider in self.providers[name]]
+                self.entries[name] = linear(torch.cat(blocks, 1), bias)
             if isinstance(kind, Dense):
                 self.bodies[name] = nn.Sequential(*self._modules_of(name, kind))
 
+    def _block(self, provider: str, receiver: str) -> Tensor:
+        """Return a dense block, for maps in the order of their flattened images."""
+        block, maps = self.individual.block(provider, receiver), self.kinds.get(provider)
+        if not isinstance(maps, Convolutional):
+            return block
+        return block.view(len(block), -1, maps.maps.channels).transpose(1, 2).flatten(1)
+
     def _modules_of(self, name: str, kind: Dense):
         for index, layer in enumerate(kind.layers):
-            if f"{name}.{index}.weight" in self.individual.weights:
-                yield linear(
-                    *(
-                        self.individual.weights[f"{name}.{index}.{key}"]
-                        for key in ("weight", "bias")
-                    )
-                )
+            keys = [f"{name}.{index}.{key}" for key in ("weight", "bias")]
+            if keys[0] in self.individual.weights:
+                tensors = [self.individual.weights[key] for key in keys]
+                yield conv(*tensors, layer) if hasattr(layer, "kernel") else linear(*tensors)
             yield MODULES[layer.activation]()
 
     def forward(self, results: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         results, divergence = dict(results), {}
         for name in self.order:
+            if isinstance(self.kinds[name], Convolutional):
+                images = results[self.providers[name][0]].unflatten(1, (1, *self.kinds[name].size))
+                results[name] = self.bodies[name](self.entries[name](images)).flatten(1)
+                continue
             read = [results[provider] for provider in self.providers[name]]
             hidden = self.entries[name](torch.cat(read, 1) if len(read) > 1 else read[0])
             if isinstance(self.kinds[name], Decoder):
@@ -160,6 +183,15 @@ def linear(weight: Tensor, bias: Tensor) -> nn.Linear:
     module = nn.Linear(weight.shape[1], weight.shape[0])
     with torch.no_grad():
         module.weight.copy_(weight)
+        module.bias.copy_(bias)
+    return module
+
+
+def conv(weight: Tensor, bias: Tensor, layer) -> nn.Conv2d:
+    kernels = weight.permute(0, 3, 1, 2)
+    module = nn.Conv2d(*kernels.shape[1::-1], layer.kernel, layer.stride, layer.kernel // 2)
+    with torch.no_grad():
+        module.weight.copy_(kernels)
         module.bias.copy_(bias)
     return module
 
@@ -249,6 +281,8 @@ def products(individual: valp.VALP, problem: valp.Problem, device: str) -> Calla
         needed = sum(
             width for provider, width in widths.items() if provider not in individual.inputs
         )
+        if isinstance(individual.component(name), Convolutional):
+            continue  # the products alone, without the convolutions
         layer(individual.rows(name), sum(widths.values()), needed)
         if name in individual.networks:
             for key, shape in individual.component(name).shapes().items():
@@ -316,6 +350,7 @@ def main() -> None:
     parser.add_argument(
         "--random", type=int, default=0, help="VALPs of each width drawn with initVALP, besides"
     )
+    parser.add_argument("--images", action="store_true", help="the start with convolutions alone")
     parser.add_argument("--device", default="cpu")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
@@ -325,6 +360,11 @@ def main() -> None:
         "| VALP | weights | ours, ms | plain, ms | products, ms | ours / plain | ours / products |"
     )
     print("|---|---|---|---|---|---|---|")
+    if arguments.images:
+        individual = started_valp(problem)
+        seen = measure(individual, problem, arguments.rounds, arguments.steps, arguments.device)
+        print(row("convolutions", individual, seen), flush=True)
+        return
     for width in arguments.widths:
         valps = {f"{width} units": six_networks(problem, width)}
         valps |= {
