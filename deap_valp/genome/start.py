@@ -30,7 +30,7 @@ from .kinds import (
     SubNetwork,
     new_id,
 )
-from .kinds.convolutional import FIRST_KERNEL, KERNEL
+from .kinds.filters import FIRST_KERNEL, KERNEL
 from .places import Connection
 from .ports import VALUES, Input, Ports
 from .structure import build_graph

@@ -157,7 +157,9 @@ class Plain(nn.Module):
             keys = [f"{name}.{index}.{key}" for key in ("weight", "bias")]
             if keys[0] in self.individual.weights:
                 tensors = [self.individual.weights[key] for key in keys]
-                yield conv(*tensors, layer) if hasattr(layer, "kernel") else linear(*tensors)
+                weight, bias = tensors
+                convolves = hasattr(layer, "kernel")
+                yield conv(weight, bias, layer) if convolves else linear(weight, bias)
             yield MODULES[layer.activation]()
 
     def forward(self, results: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
@@ -189,7 +191,8 @@ def linear(weight: Tensor, bias: Tensor) -> nn.Linear:
 
 def conv(weight: Tensor, bias: Tensor, layer) -> nn.Conv2d:
     kernels = weight.permute(0, 3, 1, 2)
-    module = nn.Conv2d(*kernels.shape[1::-1], layer.kernel, layer.stride, layer.kernel // 2)
+    channels, read, *_ = kernels.shape
+    module = nn.Conv2d(read, channels, layer.kernel, layer.stride, layer.kernel // 2)
     with torch.no_grad():
         module.weight.copy_(kernels)
         module.bias.copy_(bias)

@@ -20,7 +20,8 @@ from .shipped import LATENT, Decoder, Discrete, Generic, Refiner
 
 # After the kinds for all data, which come first where several are possible.
 # isort: split
-from .convolutional import Convolutional, Filter, by_channel, most_channels
+from .convolutional import Convolutional
+from .filters import Filter, by_channel, most_channels
 
 for _module in iter_modules(__path__):
     import_module(f"{__name__}.{_module.name}")
