@@ -29,6 +29,7 @@ from deap_valp.genome import (
     Layer,
     Limits,
     Optimizer,
+    Painter,
     Refiner,
     Structure,
     SubNetwork,
@@ -79,7 +80,7 @@ def image_problem() -> valp.Problem:
         {
             "label": valp.Classification((rows[:, 0] > 0).astype(int) + (right[:, 0, 0, 0] > 0)),
             "value": valp.Regression(rows[:, :2] * 3 + 1),
-            "image": valp.Generation(np.tanh(rows @ rng.normal(size=(rows.shape[1], 6)))),
+            "image": valp.Generation(np.tanh(right + rng.normal(size=right.shape))),
             "texture": valp.Generation(rng.normal(size=(EXAMPLES, 4))),
         },
         splits=(0.5, 0.25, 0.25),
@@ -127,6 +128,13 @@ def convolutional(size: tuple[int, int], *filters: tuple) -> Convolutional:
     """Each filter is channels, kernel, stride and activation."""
     layers = tuple(Filter(width, name, kernel, stride) for width, kernel, stride, name in filters)
     return Convolutional(random.getrandbits(63), layers, size)
+
+
+def painter(latent: int, size: tuple[int, int], *filters: tuple) -> Painter:
+    """Each filter is channels, kernel, stride and activation."""
+    layers = tuple(Filter(width, name, kernel, stride) for width, kernel, stride, name in filters)
+    drawn = Latent(random.getrandbits(63), latent)
+    return Painter(random.getrandbits(63), layers, drawn, size=size)
 
 
 def build(problem, networks, edges, limits=None):
@@ -272,8 +280,12 @@ def images():
         "n3": generic(4),
         "n4": decoder(2, 4),
         "n5": discrete(3),
+        "n6": painter(2, (14, 12), (3, 3, 1, "tanh"), (2, 3, 2, "relu"), (2, 3, 1, "elu")),
+        "n7": convolutional((7, 6), (2, 3, 2, "relu")),
+        "n8": refiner(3),
     }
     edges = (
+        "n0->n6 n3->n6 n6->image n6->n7 n6->n8 n7->value n8->image "
         "left->n0 right->n1 n0->n1 n0->n2 left->n2 n1->n2 n1->n3 right->n3 n2->n3 n2->label "
         "n3->label n3->value n1->value n0->n4 n3->n4 n4->image n4->texture n2->n5 n5->label"
     )
@@ -407,6 +419,10 @@ def assert_shapes(individual, components, sub_networks) -> None:
 
     for provider, receiver in individual.graph.edges:
         block = rows(receiver), width(provider)
+        if provider in sub_networks and components[provider].kind == "painter":
+            if getattr(components[receiver], "shape", ()):
+                channels, maps = components[receiver].shape[0], components[provider].maps
+                block = channels, 3, 3, maps.channels
         if getattr(components[receiver], "kind", "") == "convolutional":
             first = components[receiver].layers[0]
             channels = components[provider].maps.channels

@@ -129,7 +129,8 @@ def _settle(graph: nx.DiGraph) -> None:
         component = graph.nodes[name]["component"]
         if isinstance(component, SubNetwork):
             read = [graph.nodes[provider]["component"] for provider in graph.pred[name]]
-            graph.nodes[name]["component"] = component.settled(read)
+            served = [graph.nodes[receiver]["component"] for receiver in graph.succ[name]]
+            graph.nodes[name]["component"] = component.settled(read, served)
 
 
 def _grow(problem: Ports, count: int, layout: Layout) -> nx.DiGraph | None:
@@ -179,7 +180,8 @@ def _choose_provider(
     inputs = [name for name in candidates if isinstance(graph.nodes[name]["component"], Input)]
     existing = [name for name in candidates if name not in inputs]
     left, sources = count - _count(graph) - 1, _sources_of(graph)
-    giving = [kind for kind in _drawable(sources) if kind.given & takes]
+    reads = graph.nodes[receiver]["component"]
+    giving = [kind for kind in _drawable(sources) if kind.given & takes and kind.suits(reads)]
     wanted = sum(_wanted(_takes(graph, name), sources) for name in pending)
     generous = [kind for kind in giving if wanted + _wanted(kind.takes, sources) <= left]
     affordable = generous or [
@@ -247,8 +249,9 @@ def kinds_between(graph: nx.DiGraph, provider: str, receiver: str) -> list[type[
     They take the type that the provider gives, and give a type that the receiver takes.
     """
     given = graph.nodes[provider]["component"].given
-    takes = graph.nodes[receiver]["component"].takes
-    return [kind for kind in KINDS.values() if given & kind.takes and kind.given & takes]
+    reads = graph.nodes[receiver]["component"]
+    kinds = [kind for kind in KINDS.values() if given & kind.takes and kind.given & reads.takes]
+    return [kind for kind in kinds if kind.suits(reads)]
 
 
 def _insert_random(graph: nx.DiGraph, layout: Layout) -> None:

@@ -340,7 +340,7 @@ def _check_units(place: str, port: Input | Output) -> None:
     for field, units in (("shift", port.shift), ("scale", port.scale)):
         if len(units) not in (1, port.width):
             _refuse(f"{field} of {place}", f"of length 1 or {port.width}, its width", len(units))
-    if isinstance(port, Input) and port.shape and prod(port.shape) != port.width:
+    if port.shape and prod(port.shape) != port.width:
         _refuse(f"shape of {place}", f"of {port.width} numbers, its width", list(port.shape))
 
 

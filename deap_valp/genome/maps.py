@@ -66,9 +66,9 @@ def maps_of(shape: tuple[int, ...]) -> Maps | None:
     return found if large and found.channels <= CHANNELS else None
 
 
-def flat_of(images: Tensor) -> Tensor:
+def flat_of(images: Tensor, planes: bool = False) -> Tensor:
     """Return images, shape (batch, channels, height, width), as flat rows."""
-    return images.permute(0, 2, 3, 1).flatten(1)
+    return images.flatten(1) if planes else images.permute(0, 2, 3, 1).flatten(1)
 
 
 @dataclass(frozen=True)
@@ -85,6 +85,7 @@ class Convolution:
         channels: The number of channels of the result.
         kernel: The height and width of the kernel, an odd number.
         stride: The distance between two positions of the result.
+        planes: Whether the flat result has one channel after the other.
     """
 
     read: Maps
@@ -92,12 +93,13 @@ class Convolution:
     channels: int
     kernel: int
     stride: int
+    planes: bool = False
 
     @property
     def result(self) -> Maps:
         """The maps of the result."""
         height, width = (-(-side // self.stride) for side in self.size)
-        return Maps(height, width, self.channels)
+        return Maps(height, width, self.channels, self.planes)
 
     @property
     def weights(self) -> tuple[int, ...]:
@@ -117,7 +119,8 @@ class Convolution:
     def convolved(self, seen: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         """Return the flat result of what ``seen`` gave."""
         kernels, padding = weight.permute(0, 3, 1, 2), self.kernel // 2
-        return flat_of(functional.conv2d(seen, kernels, bias, self.stride, padding))
+        result = functional.conv2d(seen, kernels, bias, self.stride, padding)
+        return flat_of(result, self.planes)
 
     def __call__(self, flat: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         """Return the result for flat rows, as flat rows."""
@@ -157,4 +160,4 @@ class Convolution:
         if self.pools:
             images = self.read.images(flat)
             gradient = torch.ops.aten._adaptive_avg_pool2d_backward(gradient, images)
-        return gradient.flatten(1) if self.read.planes else flat_of(gradient)
+        return flat_of(gradient, self.read.planes)

@@ -14,10 +14,13 @@ from torch import Tensor
 
 from ..arguments import got
 from ..errors import RegistrationError, StructureError
-from .maps import Maps, maps_of
+from .maps import Convolution, Maps, maps_of
 
 FEATURES, VALUES, DISCRETE, SAMPLES = "features", "values", "discrete", "samples"
 """The types of result: a model input gives features, sub-networks give the other three."""
+
+HEAD_KERNEL = 3
+"""Height and width of the kernels through which an image reads maps of samples."""
 
 MAPS = "maps"
 """A further type of features or values that are images, which convolutions can read."""
@@ -72,13 +75,15 @@ class Output:
     """A model output as a VALP knows it: a linear head of ``width`` rows, read by its output kind.
 
     ``head * scale + shift`` is in the user's units; ``shift`` and ``scale`` have one entry for all
-    rows, or one entry for each row.
+    rows, or one entry for each row. ``shape`` is that of one row of the target if it is an image,
+    and empty otherwise. Outputs that differ in it alone are equal.
     """
 
     kind: str
     width: int
     shift: tuple[float, ...] = (0.0,)
     scale: tuple[float, ...] = (1.0,)
+    shape: tuple[int, ...] = field(default=(), compare=False, metadata={"since": 3})
 
     entry_bias: ClassVar[str] = "bias"
     entry_gain: ClassVar[float] = 1.0
@@ -99,6 +104,19 @@ class Output:
     def rows(self) -> int:
         """Rows of every block through which the output reads a provider."""
         return self.width
+
+    @property
+    def maps(self) -> Maps | None:
+        """The maps that the target is, or None if it is no image."""
+        return maps_of(self.shape)
+
+    def convolution(self, provider: Any) -> Convolution | None:
+        """Return the convolution through which an image reads samples that are maps, or None."""
+        maps = self.maps
+        if maps is None or not provider.given >= {SAMPLES, MAPS}:
+            return None
+        size = maps.height, maps.width
+        return Convolution(provider.maps, size, maps.channels, HEAD_KERNEL, 1, maps.planes)
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Return the shapes of the output's own tensors, without the blocks of its providers."""

@@ -185,7 +185,8 @@ class Structure:
 
 def convolution(provider: Any, receiver: Any) -> Convolution | None:
     """Return the convolution through which a component reads another; None for a product."""
-    return receiver.convolution(provider) if isinstance(receiver, SubNetwork) else None
+    found: Convolution | None = receiver.convolution(provider)
+    return found
 
 
 def block_shape(provider: Any, receiver: Any) -> tuple[int, ...]:
@@ -199,14 +200,18 @@ def mean_effect(provider: Any, receiver: Any, block: Tensor, mean: Tensor) -> Te
 
     Args:
         provider: The component that is read.
-        receiver: The component that reads it. If it reads maps, the mean over positions counts.
+        receiver: The component that reads it. If its bias is the same at all positions of maps,
+            the mean over positions counts.
         block: The block of the connection.
         mean: The mean result of the provider, shape (width,).
     """
     reading = convolution(provider, receiver)
     if reading is None:
         return block @ mean
-    return reading(mean[None], block).view(-1, reading.channels).mean(0)
+    effect = reading(mean[None], block)[0]
+    if receiver.rows == len(effect):
+        return effect
+    return effect.view(-1, reading.channels).mean(0)
 
 
 def natural(name: str) -> tuple[int, str]:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ..errors import ProblemError
+from ..genome.maps import maps_of
 from ..genome.ports import VALUES, Output
 from .data.arrays import Encoding, training_units
 from .losses import LossFunction, SquaredError
@@ -69,7 +70,9 @@ class Numbers(OutputKind):
             raise ProblemError(
                 f"port {binding.port!r} needs a target that varies, got one row throughout training"
             )
-        return Output(self.kind, matrix.shape[1], standard.shift, standard.spread), targets
+        shape = encoding.shape if encoding.image and maps_of(encoding.shape) else ()
+        port = Output(self.kind, matrix.shape[1], standard.shift, standard.spread, shape)
+        return port, targets
 
     def constant_head(self) -> Tensor:
         """Return the mean of the targets, by their weights."""

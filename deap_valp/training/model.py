@@ -202,16 +202,16 @@ class Model(nn.Module):
         Where the component reads maps, its bias is the same at every position.
         """
         component, pre = self.components[name], self.tensors[self.entry_bias[name]]
-        if not reads_maps(component):
-            for provider in self.providers[name]:
-                block = self.tensors[Connection(provider, name)]
-                pre = torch.addmm(pre, results[provider], block.t())
-            return pre
-        positions = component.entry_width // component.rows
-        pre = pre.unsqueeze(-2).expand(*pre.shape[:-1], positions, -1).flatten(-2)
+        if reads_maps(component):
+            positions = component.entry_width // component.rows
+            pre = pre.unsqueeze(-2).expand(*pre.shape[:-1], positions, -1).flatten(-2)
         for provider in self.providers[name]:
+            block = self.tensors[Connection(provider, name)]
             by = component.convolution(self.components[provider])
-            pre = pre + by(results[provider], self.tensors[Connection(provider, name)])
+            if by is None:
+                pre = torch.addmm(pre, results[provider], block.t())
+            else:
+                pre = pre + by(results[provider], block)
         return pre
 
     def _compute(self, name: str, pre: Tensor, latents: Latents) -> Tensor:

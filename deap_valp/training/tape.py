@@ -22,6 +22,7 @@ from .stages import (
     Activate,
     Add,
     Apply,
+    Begin,
     Convolve,
     Draw,
     Loss,
@@ -201,16 +202,30 @@ class Tape:
             memory = memory.view(-1, width).t()
         head = Signal(memory)
         bias = self.flat.slot(self.model.entry_bias[name])
-        for index, provider in enumerate(self.model.providers[name]):
-            block = self.flat.slot(Connection(provider, name))
-            first = None if index else bias
-            self.stages.append(Product(self.signals[provider], head, block, first))
+        self._record_head(name, head, bias)
         kind = problem.outputs[name]
         if name in self.weighted:
             self.losses[name] = WeightedLoss(head, kind.weighted_loss_with_gradient)
         else:
             self.losses[name] = Loss(head, kind.loss_with_gradient)
         self.stages.append(self.losses[name])
+
+    def _record_head(self, name: str, head: Signal, bias: Slot) -> None:
+        """Record the sum of a bias and of what an output reads of its providers."""
+        output, providers = self.model.components[name], self.model.providers[name]
+        by = {read: output.convolution(self.model.components[read]) for read in providers}
+        first: Slot | None = bias
+        if any(by.values()):
+            self.stages.append(Begin(head, bias))
+            first = None
+        for provider in providers:
+            block, read = self.flat.slot(Connection(provider, name)), self.signals[provider]
+            found = by[provider]
+            if found is None:
+                self.stages.append(Product(read, head, block, first))
+            else:
+                self.stages.append(Convolve(read, head, block, None, found))
+            first = None
 
     def _part(self, part: str | Divergence) -> Loss | Draw | WeightedDivergence:
         """Return the object that has a part of the losses."""

@@ -235,7 +235,8 @@ def _read_pair(tensor: Tensor) -> Made:
 def _carriers(structure: Structure, connection: Connection) -> list[Kind]:
     """Return the kinds of sub-network that can pass on a connection's signal unchanged."""
     kinds = kinds_between(structure.graph, connection.provider, connection.receiver)
-    return [kind for kind in kinds if kind.carries]
+    kernels = structure.block(*connection.touched).dim() > 2
+    return [kind for kind in kinds if kind.carries and kernels <= (kind.takes == {MAPS})]
 
 
 def _divisible_connections(individual: VALP, gentle: bool) -> list[Connection]:
@@ -306,7 +307,7 @@ def mutInsertNetwork(draft: Draft, connection: Connection, gentle: bool) -> None
         return
     kind = random.choice(kinds_between(draft.graph, provider, receiver))
     component, generator = kind.draw(draft.layout), new_generator()
-    component = component.settled([draft.component(provider)])
+    component = component.settled([draft.component(provider)], [draft.component(receiver)])
     name = draft.add_network(component, component.initial(generator))
     draft.disconnect(provider, receiver)
     draft.connect_at_random([(provider, name), (name, receiver)], generator)

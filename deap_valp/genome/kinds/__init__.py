@@ -22,6 +22,7 @@ from .shipped import LATENT, Decoder, Discrete, Generic, Refiner
 # isort: split
 from .convolutional import Convolutional
 from .filters import Filter, by_channel, most_channels
+from .painter import Painter
 
 for _module in iter_modules(__path__):
     import_module(f"{__name__}.{_module.name}")
@@ -40,6 +41,7 @@ __all__ = [
     "Layout",
     "Limits",
     "Made",
+    "Painter",
     "Part",
     "Refiner",
     "SubNetwork",

@@ -203,8 +203,13 @@ class SubNetwork:
         """Return the convolution through which it reads a provider; None for a product."""
         return None
 
-    def settled(self, providers: Iterable[Any]) -> Self:
-        """Return the sub-network as it is where it first reads these components."""
+    @classmethod
+    def suits(cls, receiver: Any) -> bool:
+        """Return whether a sub-network of this kind may be drawn for a receiver of its type."""
+        return True
+
+    def settled(self, providers: Iterable[Any], receivers: Iterable[Any] = ()) -> Self:
+        """Return the sub-network as it is where it first reads and is read by these components."""
         return self
 
     @property

@@ -105,7 +105,7 @@ class Convolutional(Filtered):
         layers = cls.draw_filters(layout, FIRST_KERNEL)
         return cls(id=new_id(), layers=layers, size=(LARGE, LARGE))
 
-    def settled(self, providers: Iterable[Any]) -> Self:
+    def settled(self, providers: Iterable[Any], receivers: Iterable[Any] = ()) -> Self:
         """Take the size of the largest maps; each layer that reads larger maps than 8 x 8 halves.
 
         A convolutional sub-network that reads nothing yet keeps the size that it has.
