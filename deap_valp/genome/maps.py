@@ -111,9 +111,18 @@ class Convolution:
         """Whether the maps have another size than that at which they are read."""
         return (self.read.height, self.read.width) != self.size
 
+    @property
+    def repeats(self) -> bool:
+        """Whether each position is read several times, the same for all: a faster pooling."""
+        times = self.size[0] // self.read.height, self.size[1] // self.read.width
+        even = (self.read.height * times[0], self.read.width * times[1]) == self.size
+        return self.pools and even
+
     def seen(self, flat: Tensor) -> Tensor:
         """Return the maps at ``size``, shape (batch, channels, height, width)."""
         images = self.read.images(flat)
+        if self.repeats:
+            return functional.interpolate(images, self.size)
         return functional.adaptive_avg_pool2d(images, self.size) if self.pools else images
 
     def convolved(self, seen: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -157,7 +166,10 @@ class Convolution:
 
     def unpooled(self, gradient: Tensor, flat: Tensor) -> Tensor:
         """Return the gradient of flat rows from that of what ``seen`` made of them."""
-        if self.pools:
+        if self.repeats:
+            shape = [len(flat), self.read.channels, self.read.height, self.read.width]
+            gradient = torch.ops.aten.upsample_nearest2d_backward(gradient, list(self.size), shape)
+        elif self.pools:
             images = self.read.images(flat)
             gradient = torch.ops.aten._adaptive_avg_pool2d_backward(gradient, images)
         return flat_of(gradient, self.read.planes)

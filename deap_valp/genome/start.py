@@ -27,13 +27,12 @@ from .kinds import (
     Generic,
     Latent,
     Layout,
-    Painter,
     SubNetwork,
     new_id,
 )
 from .kinds.filters import FIRST_KERNEL, KERNEL
 from .places import Connection
-from .ports import VALUES, Input, Output, Ports
+from .ports import VALUES, Input, Ports
 from .structure import build_graph
 
 TRUNK = (Layer(96, "relu"), Layer(96, "relu"))
@@ -44,9 +43,6 @@ LINEAR_PATH = (Layer(16, "identity"),)
 
 FILTERS = (32, 64)
 """The channels of the first convolution of images and of the further ones."""
-
-PAINTED = (32, 16, 8)
-"""The channels of the layers that make an image."""
 
 SIDE = 8
 """The convolutions halve images until neither side is longer than this."""
@@ -104,7 +100,7 @@ def _started(
     for name, output in problem.outputs.items():
         if name in served:
             continue
-        maker = _maker(output.port, layout)
+        maker = _maker(output.port.takes, layout)
         if maker is None:
             return None
         encoder = parts.add(Generic(id=new_id(), layers=TRUNK), read, [])
@@ -156,12 +152,8 @@ class _Parts:
         return name
 
 
-def _maker(output: Output, layout: Layout) -> SubNetwork | None:
+def _maker(takes: frozenset[str], layout: Layout) -> SubNetwork | None:
     """Return a sub-network that reads values and gives a type that an output takes, or None."""
-    takes = output.takes
-    if Painter.suits(output):
-        layers, latent = tuple(Filter(width, "relu") for width in PAINTED), Latent(new_id(), LATENT)
-        return Painter(id=new_id(), layers=layers, latent=latent).settled([], [output])
     if Decoder.gives in takes:
         return Decoder(id=new_id(), layers=TRUNK[:1], latent=Latent(new_id(), LATENT))
     for kind in KINDS.values():

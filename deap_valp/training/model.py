@@ -10,6 +10,7 @@ References:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -18,11 +19,12 @@ import torch
 from torch import Tensor, nn
 
 from .. import device as devices
-from ..arguments import got, need_whole
+from ..arguments import got, is_number, need_whole
 from ..errors import ValpError
 from ..genome import MAPS, VALP, Connection, Convolution, Input, Latent, Layer, Output, SubNetwork
 from ..genome.valp import need_valp, warn_untrained
 from . import posterior
+from .wanted import keep_wanted
 
 MODES = ("train", "reconstruct", "generate")
 
@@ -300,18 +302,49 @@ class Model(nn.Module):
         results = self.run(features, Latents(mode, noise))
         return {name: self.components[name].predict(results[name]) for name in self.outputs}
 
-    def generate(self, size: int, generator: torch.Generator | None = None) -> dict[str, Tensor]:
+    def generate(
+        self,
+        size: int,
+        generator: torch.Generator | None = None,
+        *,
+        wanted: Mapping[str, int] | None = None,
+        temperature: float = 1.0,
+        tries: int = 32,
+    ) -> dict[str, Tensor]:
         """Return new samples of every generation output, in the user's units.
 
         Args:
             size: Number of samples.
             generator: The generator of the noise; torch's global one by default.
+            wanted: The index of a class by the name of a classification, for samples of these
+                classes. The model draws ``tries`` times as many samples, classifies them itself,
+                and the ``size`` surest ones are returned. It must draw what its inputs are.
+            temperature: The standard deviation of the noise. Below 1, samples vary less and are
+                nearer to what the model has seen most.
+            tries: The number of samples drawn for each that is returned, if some are ``wanted``.
 
         Returns:
             The samples by output name, each of shape (size, width).
+
+        Raises:
+            ValpError: A number is out of range, or the model cannot tell what is wanted.
         """
         need_whole(size, 1, "generate", "size")
+        need_whole(tries, 1, "generate", "tries")
+        if not is_number(temperature) or not 0 <= temperature < math.inf:
+            raise ValpError(f"generate needs a temperature from 0 on, got {temperature!r}")
+        if wanted is not None:
+            samples = self._drawn(size * tries, generator, temperature)
+            return keep_wanted(self, samples, wanted, size)
+        return self._drawn(size, generator, temperature)
+
+    def _drawn(
+        self, size: int, generator: torch.Generator | None, temperature: float
+    ) -> dict[str, Tensor]:
+        """Return samples of every generation output."""
         noise = self.draw_noise(size, generator)
+        if temperature != 1:
+            noise = {latent: rows * temperature for latent, rows in noise.items()}
         latents, results = Latents("generate", noise), dict[str, Tensor]()
         order = self.generative_order()
         for name in order:

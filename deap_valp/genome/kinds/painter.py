@@ -146,6 +146,12 @@ class Painter(Filtered, Decoder):
         latent = [LATENT] if self.latent.dim < limits.latent else []
         return latent + [s for s in self._stages() if self.units_of(s) < most_channels(limits)]
 
+    def widened(self, part: Part, stage: str, limits: Limits, gentle: bool) -> Part:
+        """Add channels to a layer, or dimensions to the latent as for any decoder."""
+        if stage == LATENT:
+            return Decoder.widened(self, part, stage, limits, gentle)
+        return super().widened(part, stage, limits, gentle)
+
     def deep_places(self, limits: Limits, gentle: bool) -> list[str]:
         """Return the layers after which one can be added, but not the latent."""
         return [stage for stage in super().deep_places(limits, gentle) if stage != LATENT]
