@@ -60,10 +60,14 @@ from .page import report
 from .problem import (
     Classification,
     Generation,
+    Image,
     Input,
+    InputKind,
     Output,
     Problem,
     Regression,
+    Series,
+    Table,
 )
 from .ready import Evolved, evolve
 from .search import (
@@ -105,7 +109,7 @@ from .selection import (
     rule,
     selMutation,
 )
-from .training import PLAIN, Model, Training, decode
+from .training import PLAIN, Model, Predictor, Training, decode, export
 from .variation.crossover import cxExclusiveSubgraph
 from .variation.hyperparameters import (
     mutChangeBS,
@@ -172,7 +176,9 @@ __all__ = [
     "Graded",
     "Growth",
     "Hours",
+    "Image",
     "Input",
+    "InputKind",
     "Join",
     "Layer",
     "Layout",
@@ -190,6 +196,7 @@ __all__ = [
     "Payoff",
     "Place",
     "PlaceError",
+    "Predictor",
     "Problem",
     "ProblemError",
     "Progress",
@@ -197,11 +204,13 @@ __all__ = [
     "Regression",
     "Route",
     "Seconds",
+    "Series",
     "Situation",
     "Slope",
     "Stage",
     "StructureError",
     "SubNetwork",
+    "Table",
     "Target",
     "Thresholds",
     "Training",
@@ -220,6 +229,7 @@ __all__ = [
     "eaSteadyState",
     "evaluate",
     "evolve",
+    "export",
     "genealogy",
     "graded",
     "hillClimbing",

@@ -66,12 +66,12 @@ def main() -> None:
         error, square = (np.mean([score[name] for score in scores]) for name in problem.outputs)
         print(f"{what}: wrong diagnoses {error:.3f}, squared error of the largest {square:.3f}")
 
-    model = valp.decode(trained(problem := problems["few diagnoses"], seed=0))
+    model = valp.decode(trained(problem := problems["few diagnoses"], seed=0), problem)
     patients = measured.iloc[splits["test"][:3]]  # they have holes, too
-    answer = model(problem.prepare({"cells": patients}))
+    answer = model.predict_proba({"cells": patients})
     for shares, missing in zip(answer["diagnosis"].tolist(), patients.isna().sum(axis=1)):
         rounded = [round(share, 2) for share in shares]
-        named = dict(zip(problem.outputs["diagnosis"].classes, rounded))
+        named = dict(zip(model.classes["diagnosis"], rounded))
         print(f"a patient with {missing} missing values: {named}")
 
 

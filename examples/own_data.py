@@ -55,12 +55,10 @@ def main() -> None:
     valp.plots.plot_valp(best).savefig("own_data_valp.png", bbox_inches="tight")
     print("Test scores (error rate, squared error in your units):", valp.score(best, problem))
 
-    model = valp.decode(best)
-    answer = model(problem.prepare({"people": people[:3], "noise": noise[:3]}))
+    model = valp.decode(best, problem)
+    answer = model.predict({"people": people[:3], "noise": noise[:3]})
     for row in range(3):
-        named = dict(zip(problem.outputs["group"].classes, answer["group"][row].tolist()))
-        shares = {name: round(share, 2) for name, share in named.items()}
-        print(shares, answer["numbers"][row].tolist(), "truly", group[row], numbers[row])
+        print(answer["group"][row], answer["numbers"][row], "truly", group[row], numbers[row])
 
 
 if __name__ == "__main__":

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 import random
+import signal
 
 import matplotlib
 import pytest
 import zoo
 
 matplotlib.use("Agg")
+
+# A shell ignores Ctrl-C in what it starts in the background, and so would all that tests start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 if zoo.DEVICE == "cpu":
     # So "auto" is the same device here and in the processes that tests start.

@@ -563,7 +563,9 @@ def test_a_column_without_holes_in_training_gets_no_indicator():
 
 
 @pytest.mark.parametrize("standardize", [True, False])
-@pytest.mark.parametrize("form", [np.asarray, np.ma.masked_invalid, torch.tensor], ids=str)
+@pytest.mark.parametrize(
+    "form", [np.asarray, np.ma.masked_invalid, torch.tensor], ids=lambda form: form.__name__
+)
 def test_arrays_are_imputed_as_frames_are(form, standardize):
     table = frame()[["whole", "holed"]]
     from_frame = of_frame(table, standardize=standardize)

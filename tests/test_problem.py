@@ -36,7 +36,9 @@ from deap_valp.problem.data.splits import SPLITS
 
 
 @pytest.mark.parametrize(
-    "convert", [np.asarray, torch.from_numpy, pd.DataFrame, np.ndarray.tolist], ids=str
+    "convert",
+    [np.asarray, torch.from_numpy, pd.DataFrame, np.ndarray.tolist],
+    ids=lambda convert: convert.__name__,  # not an address, which differs between processes
 )
 def test_arrays_of_every_make_give_the_same_problem(convert):
     expected, made = (

@@ -108,7 +108,7 @@ def test_it_returns_all_that_one_needs(problem):
     assert set(found.score()) == {"sign", "sum", "samples"} == set(found.score("validation"))
     assert found.score("validation")["sign"] == pytest.approx(found.best.fitness.values[0])
     answer = found.predict({"x": rows()[:7]})
-    assert set(answer["sign"]) <= {"high", "low"} and answer["sum"].shape == (7, 1)
+    assert set(answer["sign"]) <= {"high", "low"} and answer["sum"].shape == (7,)
     assert answer["samples"].shape == (7, 4)  # it has classes, and predicts none
     assert "3 evaluated" in str(found) and "all steps done" in str(found)
 
@@ -117,7 +117,7 @@ def test_predictions_are_those_of_the_decoded_model(problem):
     found = valp.evolve(problem, steps=1, seed=1, progress=False, **QUICK)
     x = rows()[:9]
     answer, model = found.predict({"x": x}), valp.decode(found.best)(problem.prepare({"x": x}))
-    assert np.allclose(answer["sum"], model["sum"].detach().numpy(), atol=1e-4)
+    assert np.allclose(answer["sum"], model["sum"][:, 0].detach().numpy(), atol=1e-4)
     labels = [problem.outputs["sign"].classes[index] for index in model["sign"].argmax(1)]
     assert list(answer["sign"]) == labels
 

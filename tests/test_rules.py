@@ -148,15 +148,28 @@ def principle(individual, rule, population=()):
     return {move.key for move in propose(view, "principles") if move.rule == rule}
 
 
+def by_effect(keys):
+    """The moves that extend, and those that reduce."""
+    cut = {key for key in keys if valp.operators()[key[0]].effect == "reducer"}
+    return keys - cut, cut
+
+
 def test_p1_stuck_is_shaken_moderate_is_extended_steep_is_left_alone():
     individual = two_outputs()
     diagnosed(
         individual, slopes_of(individual, label=STEEP, value=STUCK, image=STEEP, texture=STEEP)
     )
     found = principle(individual, "P1")
-    assert found == {
-        *(("clone_network", "aggressive", n) for n in ("n0", "n2")),
-        *(("insert_network", "aggressive", c) for c in ("n0->n2", "n2->value")),
+    assert ("change_lr", "gentle", "value") in found  # V-C, and no other output's
+    assert {version for name, version, _ in found if name != "change_lr"} == {"aggressive"}
+    assert {place for name, _, place in found if name == "clone_network"} == {"n0", "n2"}
+    assert {p for name, _, p in found if name == "insert_network"} == {"n0->n2", "n2->value"}
+    assert {p for name, _, p in found if name == "extend_layer"} == {"n0.0", "n2.0"}
+    joined = {p for name, _, p in found if name == "add_connection"}
+    assert joined and all(p.split("->")[1] in ("n0", "n2", "value") for p in joined)
+    assert {move.operator for move in proposals(individual, rule_set="principles")} >= {
+        *("change_lr", "clone_network", "insert_network"),
+        *("add_connection", "add_layer", "extend_layer"),
     }
     diagnosed(
         individual, slopes_of(individual, label=STEEP, value=MODERATE, image=STEEP, texture=STEEP)
@@ -189,6 +202,9 @@ def test_p3_an_irrelevant_input_loses_connections_that_only_serve_where_it_is_ir
     inputs["left", "label"] = 1.0
     with_metrics(individual, input_intervention=inputs)
     assert principle(individual, "P3") == {("delete_connection", "aggressive", "left->n1")}
+    inputs |= {("right", output): 1.0 for output in individual.outputs_of("right")}
+    with_metrics(individual, input_intervention=inputs)
+    assert ("delete_input", "aggressive", "right") in principle(individual, "P3")
 
 
 def test_p4_dependency_that_grows_is_extended_and_otherwise_reduced():
@@ -199,9 +215,15 @@ def test_p4_dependency_that_grows_is_extended_and_otherwise_reduced():
         individual,
         dependency={("n0", "label"): Dependency(0.5, 0.1), ("n2", "value"): Dependency(0.1, 0.5)},
     )
-    found = principle(individual, "P4")
-    assert ("clone_network", "gentle", "n0") in found
-    assert found <= {("clone_network", "gentle", "n0"), ("delete_network", "aggressive", "n2")}
+    grown, cut = by_effect(principle(individual, "P4"))
+    assert ("clone_network", "gentle", "n0") in grown
+    assert all("n0" in place for *_, place in grown)
+    assert cut == {("delete_network", "aggressive", "n2")}
+    told = {("n0", "label"): Dependency(0.5, 0.6), ("n2", "value"): Dependency(0.2, 0.1)}
+    with_metrics(individual, mutual_information=told)  # what either metric says is enough
+    grown, cut = by_effect(principle(individual, "P4"))
+    assert {place for name, _, place in grown if name == "clone_network"} == {"n0", "n2"}
+    assert not cut
 
 
 def test_p5_all_but_one_output_in_the_upper_half_receives_a_top_model_s_subgraph():

@@ -73,14 +73,16 @@ def mixed_problem() -> valp.Problem:
 def image_problem() -> valp.Problem:
     """Two inputs that are images, one of them in colours, and the outputs of ``mixed_problem``."""
     rng = np.random.default_rng(2)
-    left, right = rng.normal(size=(EXAMPLES, 12, 13)), rng.normal(size=(EXAMPLES, 2, 14, 12))
+    left, right = rng.random((EXAMPLES, 12, 13)), rng.random((EXAMPLES, 3, 14, 12))
     rows = left.reshape(EXAMPLES, -1)
     return valp.Problem(
-        {"left": left, "right": right},
+        {"left": valp.Image(left), "right": valp.Image(right)},
         {
-            "label": valp.Classification((rows[:, 0] > 0).astype(int) + (right[:, 0, 0, 0] > 0)),
+            "label": valp.Classification(
+                (rows[:, 0] > 0.5).astype(int) + (right[:, 0, 0, 0] > 0.5)
+            ),
             "value": valp.Regression(rows[:, :2] * 3 + 1),
-            "image": valp.Generation(np.tanh(right + rng.normal(size=right.shape))),
+            "image": valp.Generation(valp.Image((right + rng.random(right.shape)) / 2)),
             "texture": valp.Generation(rng.normal(size=(EXAMPLES, 4))),
         },
         splits=(0.5, 0.25, 0.25),

@@ -317,10 +317,13 @@ def _parallel(drawing: _Drawing) -> figure:
 
 def _pair(drawing: _Drawing, x: int, y: int) -> figure:
     """Draw candidates by two objectives, those of the front in their colour."""
+    from bokeh.models import NoOverlap
+
     candidates = drawing.candidates
     wanted = candidates.front | candidates.starts | (candidates.ok & candidates.accepted)
     scales = _axes(*(_scaled(candidates.values[:, index], wanted) for index in (x, y)))
     plot = _figure(drawing.width, 290, candidates.labels[x], candidates.labels[y], **scales)
+    plot.xaxis.major_label_policy = NoOverlap()  # a small range has long numbers
     front = candidates.values[candidates.front]
     plot.scatter(front[:, x], front[:, y], size=17, fill_color="#F0E442", line_color=None)
     _points(plot, drawing, f"v{x}", f"v{y}", candidates.ok)

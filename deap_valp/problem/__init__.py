@@ -5,7 +5,9 @@ from .checks import COSTS, weight_count
 from .classification import Classification
 from .data.splits import Split
 from .generation import Generation
+from .inputs import Image, InputKind, Series, Table
 from .outputs import OutputKind
+from .preparation import InputPreparation, Meaning, Preparation
 from .problem import Problem, open_once
 from .regression import Regression
 
@@ -14,12 +16,19 @@ __all__ = [
     "OUTPUT_KINDS",
     "Classification",
     "Generation",
+    "Image",
     "Input",
+    "InputKind",
+    "InputPreparation",
+    "Meaning",
     "Output",
     "OutputKind",
+    "Preparation",
     "Problem",
     "Regression",
+    "Series",
     "Split",
+    "Table",
     "open_once",
     "weight_count",
 ]

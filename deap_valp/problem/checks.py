@@ -10,6 +10,7 @@ from ..errors import ProblemError
 from ..genome.fitness import RESERVED
 from ..genome.ports import OUTPUT_KINDS
 from .data.arrays import is_frame, length_of
+from .inputs import InputKind
 from .outputs import OutputKind
 
 Cost = Callable[[Any], float]
@@ -67,6 +68,9 @@ def common_length(inputs: Mapping[str, Any], outputs: Mapping[str, OutputKind]) 
     Raises:
         ProblemError: The numbers differ, or the indexes of two frames do.
     """
+    inputs = {
+        name: data.values if isinstance(data, InputKind) else data for name, data in inputs.items()
+    }
     lengths = {name: {length_of(name, data)} for name, data in inputs.items()}
     for name, kind in outputs.items():
         lengths[name] = {length_of(name, data) for data in kind.arrays()}

@@ -105,8 +105,8 @@ class Generation(Numbers):
                 f"output {binding.port!r} needs a target where there are several inputs "
                 f"({sorted(binding.inputs)})"
             )
-        (target,) = binding.inputs.values()
-        return target
+        (self._target_kind,) = binding.inputs.values()
+        return self._target_kind.values
 
     def encode(self, binding: Binding) -> tuple[Output, dict[str, Tensor]]:
         """Return the port with its units, and the targets of each split in training units."""

@@ -19,6 +19,7 @@ from ..text import place_of
 from .data.arrays import length_of
 from .data.missing import Present, checked_weights, is_missing, mean_one
 from .data.splits import SPLITS, Rows, refuse_unknown_split
+from .inputs import InputKind
 from .losses import (
     LossFunction,
     LossWithGradient,
@@ -41,13 +42,13 @@ class Binding:
         port: The name of the output.
         rows: The rows of each split that have a target and count.
         wish: The problem's ``standardize`` for this port; None stands for the default rule.
-        inputs: The user's arrays of the model inputs.
+        inputs: The kinds of the model inputs, around the user's arrays.
     """
 
     port: str
     rows: Rows
     wish: bool | None
-    inputs: Mapping[str, Any]
+    inputs: Mapping[str, InputKind]
 
 
 class OutputKind:
@@ -93,6 +94,7 @@ class OutputKind:
         shape: The shape of the target of one example, as the problem was given it; empty where it
             is not known.
         classes: The user's labels in the order of the columns; empty where there are no classes.
+        columns: The names of the target's columns; empty where it is not a frame.
 
     Raises:
         RegistrationError: A subclass declares a kind that cannot be used.
@@ -113,6 +115,7 @@ class OutputKind:
     baseline: float
     shape: tuple[int, ...] = ()
     classes: tuple[Hashable, ...] = ()
+    columns: tuple[Hashable, ...] = ()
     _name: str
 
     def __init_subclass__(cls) -> None:
@@ -173,7 +176,7 @@ class OutputKind:
         target, weights = self.target_of(binding), None
         if target is None:  # a kind that has its targets from elsewhere
             port, data = next(iter(binding.inputs.items()))
-            missing = np.zeros(length_of(port, data), dtype=bool)
+            missing = np.zeros(length_of(port, data.values), dtype=bool)
         else:
             missing = is_missing(target)
         if self._example_weights is not None:

@@ -14,15 +14,14 @@ import torch
 from torch import Tensor
 
 from ..errors import ProblemError
-from ..genome.maps import maps_of
 from ..genome.ports import Input
 from ..text import html_table
 from .checks import Cost, check_ports, common_length, costs_of, wishes_of
-from .data.arrays import Encoding, training_units
-from .data.missing import Imputation
 from .data.splits import SPLITS, Split, refuse_unknown_split, split_rows
 from .data.storage import read_store, refuse_unpicklable, this_process, write_store
+from .inputs import image_shape, kind_of
 from .outputs import Binding, OutputKind
+from .preparation import InputPreparation, Meaning, Preparation
 
 _OPENED: dict[Hashable, Problem] = {}
 """The problems that this process has opened, by what they travel as."""
@@ -41,12 +40,12 @@ class Problem:
     while this process runs.
 
     Args:
-        inputs: Arrays (numpy, torch, pandas) with one row per example. Arrays of three or more
-            dimensions, or of bytes, are images: they are flattened, and bytes divided by 255.
-            Columns of categories become one-hot. Values may be missing (NaN, None, masked) in
-            tables and frames, though not in images: a number becomes the mean of its column over
-            the training split, a category none of those known, and each column with holes in
-            training gets a further feature that is 1 where the value is missing.
+        inputs: ``Table``, ``Series`` or ``Image`` around each array or frame, with one row per
+            example. The kind of a bare array is guessed, and ``print(problem)`` shows the guess.
+            Values may be missing (NaN, None, masked) in tables and series, though not in images: a
+            number becomes the mean of its column over the training split, a category none of those
+            known, and each column with holes in training gets a further feature that is 1 where the
+            value is missing.
         outputs: ``Classification``, ``Regression``, ``Generation`` or a kind of your own around
             each target. An example without a target for one of them counts for the others.
         splits: Fractions, or the rows of "train", "validation" and "test". Rows are copied, those
@@ -56,7 +55,8 @@ class Problem:
         seed: Seed of the split and of the order of training rows.
         standardize: True brings every port except images to mean 0 and deviation 1 on the training
             split, False no port. A mapping gives True and False by port; True then holds for images
-            too. What is not standardised stays in the user's units, bytes in fractions of 255.
+            too. What is not standardised stays in the user's units, and an image is scaled by its
+            range.
         normalize: Divide each loss by its baseline, so that 1 means "knows nothing" for every
             output.
         costs: Further objectives: names of built-in ones ("weight_count"), and functions of the
@@ -70,6 +70,7 @@ class Problem:
         inputs: What a VALP knows of each input.
         outputs: The output kinds, bound to their targets.
         costs: Functions of an individual by objective name.
+        preparation: How new data is read, and what predictions mean.
         imputed: Number of missing values of each input.
         loss_scale: Factor of each output's loss in the sum: its weight, divided by its baseline if
             ``normalize``.
@@ -91,26 +92,21 @@ class Problem:
         size = common_length(inputs, outputs)
         wishes = wishes_of(standardize, [*inputs, *outputs])
         rows = split_rows(splits, size, seed)
-        self._encodings = {
-            name: Encoding.of(name, data, rows["train"]) for name, data in inputs.items()
-        }
+        given = {name: kind_of(name, data) for name, data in inputs.items()}
         self.inputs: dict[str, Input] = {}
         self.imputed: dict[str, int] = {}
-        self._imputations: dict[str, Imputation] = {}
-        features = {}
-        for name, encoding in self._encodings.items():
-            given = encoding.matrix(name, inputs[name])
-            imputation = Imputation.of(name, encoding, given, rows["train"])
-            self._imputations[name], self.imputed[name] = imputation, imputation.count(given)
-            matrix = imputation(given)
-            standard, features[name] = training_units(matrix, encoding.image, wishes[name], rows)
-            scale = tuple(1 / spread for spread in standard.spread)
-            shape = encoding.shape if encoding.image and maps_of(encoding.shape) else ()
-            self.inputs[name] = Input(matrix.shape[1], standard.shift, scale, shape)
+        prepared, features = {}, {}
+        for name, kind in given.items():
+            prepared[name], features[name], self.imputed[name] = InputPreparation.of(
+                name, kind, wishes[name], rows
+            )
+            self.inputs[name] = _port(prepared[name], features[name])
         self.outputs = {
-            name: kind.bind(Binding(name, rows, wishes[name], inputs))
+            name: kind.bind(Binding(name, rows, wishes[name], given))
             for name, kind in outputs.items()
         }
+        meanings = {name: _meaning(kind) for name, kind in self.outputs.items()}
+        self.preparation = Preparation(prepared, meanings)
         self._share(features)
         self._splits = {name: self._split_of(name, features) for name in SPLITS}
         self._on_device: dict[tuple[str, torch.device, int | None], Split] = {}
@@ -194,17 +190,12 @@ class Problem:
             ProblemError: The ports are not the problem's inputs, or an array breaks a rule of the
                 constructor.
         """
-        if not isinstance(inputs, Mapping) or set(inputs) != set(self.inputs):
-            got = list(inputs) if isinstance(inputs, Mapping) else type(inputs).__name__
-            raise ProblemError(
-                f"prepare needs a mapping with the inputs {list(self.inputs)}, got {got}"
-            )
+        self.preparation.check(inputs, "prepare")
         common_length(inputs, {})
-        prepared = {}
-        for name, encoding in self._encodings.items():
-            matrix = self._imputations[name](encoding.matrix(name, inputs[name]))
-            prepared[name] = torch.from_numpy(np.array(matrix, dtype=np.float32))
-        return prepared
+        return {
+            name: torch.from_numpy(np.array(prepared.matrix(inputs[name]), dtype=np.float32))
+            for name, prepared in self.preparation.inputs.items()
+        }
 
     # -- travelling
 
@@ -254,13 +245,14 @@ class Problem:
     def __str__(self) -> str:
         lines = []
         for name, port in self.inputs.items():
+            prepared = self.preparation.inputs[name]
             line = f"input {name}: {port.width} features"
             if self.imputed[name]:
                 line += f", {self.imputed[name]} missing values imputed"
-            indicators = len(self._imputations[name].indicated)
+            indicators = len(prepared.imputation.indicated)
             if indicators:
                 line += f", {indicators} features that say where"
-            lines.append(line)
+            lines.append(f"{line}; {prepared}")
         for name, kind in self.outputs.items():
             line = f"output {name}: {kind.kind}, width {kind.port.width}, "
             line += f"constant loss {kind.baseline:.4g}"
@@ -276,6 +268,18 @@ class Problem:
     def _repr_html_(self) -> str:
         lines = [line.partition(": ") for line in str(self).splitlines()]
         return html_table([["problem", ""], *([name, rest] for name, _, rest in lines)])
+
+
+def _port(prepared: InputPreparation, features: Mapping[str, Tensor]) -> Input:
+    standard = prepared.standard
+    scale = tuple(1 / spread for spread in standard.spread)
+    shape = image_shape(prepared.kind, prepared.encoding)
+    return Input(features["train"].shape[1], standard.shift, scale, shape)
+
+
+def _meaning(kind: OutputKind) -> Meaning:
+    labels = not kind.draws_samples and len(kind.classes) == kind.port.width
+    return Meaning(kind.kind, kind.shape, tuple(kind.classes) if labels else (), kind.columns)
 
 
 def _same(target: Tensor, feature: Tensor) -> bool:

@@ -8,9 +8,8 @@ import torch
 from torch import Tensor
 
 from ..errors import ProblemError
-from ..genome.maps import maps_of
 from ..genome.ports import VALUES, Output
-from .data.arrays import Encoding, training_units
+from .inputs import InputKind, image_shape, kind_of
 from .losses import LossFunction, SquaredError
 from .outputs import Binding, OutputKind, ScoreFunction
 
@@ -19,7 +18,8 @@ class Numbers(OutputKind):
     """What the kinds whose target is a row of numbers have in common.
 
     Args:
-        target: As for every kind.
+        target: As for every kind, or a ``Table``, ``Series`` or ``Image`` around it. A bare one is
+            guessed as a bare input is.
         standardize: True, False, or None for what the problem says.
         loss: As for every kind.
         score: As for every kind.
@@ -40,8 +40,9 @@ class Numbers(OutputKind):
         loss_weight: float = 1.0,
         example_weights: Any = None,
     ):
+        self._target_kind = target if isinstance(target, InputKind) else None
         super().__init__(
-            target,
+            target if self._target_kind is None else self._target_kind.values,
             loss=loss,
             score=score,
             loss_weight=loss_weight,
@@ -57,22 +58,26 @@ class Numbers(OutputKind):
     def encode(self, binding: Binding) -> tuple[Output, dict[str, Tensor]]:
         """Return the port with its units, and the targets of each split in training units."""
         wish = binding.wish if self._standardize is None else self._standardize
-        encoding = Encoding.of(binding.port, self._target, binding.rows["train"])
-        if any(categories is not None for _, categories in encoding.columns):
+        port, rows = binding.port, binding.rows
+        kind = self._target_kind or kind_of(port, self._target)
+        self._target_kind = None
+        kind = kind.around(self._target)
+        encoding = kind.encoding(port, rows["train"])
+        if encoding.categorical:
             raise ProblemError(
-                f"port {binding.port!r} needs a target of numbers, got categories: Classification?"
+                f"port {port!r} needs a target of numbers, got categories: Classification?"
             )
-        matrix = encoding.matrix(binding.port, self._target)
+        matrix = encoding.matrix(port, self._target)
         self.shape = encoding.shape
-        standard, targets = training_units(matrix, encoding.image, wish, binding.rows)
+        self.columns = tuple(name for name, _ in encoding.columns)
+        standard, targets = kind.units(port, encoding, matrix, wish, rows)
         training = targets["train"]
         if all((part == training[0]).all() for part in training.split(1000)):
             raise ProblemError(
-                f"port {binding.port!r} needs a target that varies, got one row throughout training"
+                f"port {port!r} needs a target that varies, got one row throughout training"
             )
-        shape = encoding.shape if encoding.image and maps_of(encoding.shape) else ()
-        port = Output(self.kind, matrix.shape[1], standard.shift, standard.spread, shape)
-        return port, targets
+        shape, width = image_shape(kind, encoding), matrix.shape[1]
+        return Output(self.kind, width, standard.shift, standard.spread, shape), targets
 
     def constant_head(self) -> Tensor:
         """Return the mean of the targets, by their weights."""

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import torch
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.metrics import accuracy_score, r2_score
 from sklearn.utils import check_random_state
@@ -19,9 +20,10 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ..errors import ProblemError
 from ..problem import Classification, Problem, Regression
+from ..problem.checks import common_length
 from ..problem.outputs import OutputKind
+from ..training import Predictor, decode, labels_of
 from .evolve import Evolved, evolve
-from .predictions import Predictor, labels_of
 
 
 class _Evolving(BaseEstimator):
@@ -50,7 +52,7 @@ class _Evolving(BaseEstimator):
     def _search(self, inputs: Mapping[str, Any], outputs: Mapping[str, OutputKind]) -> Predictor:
         """Evolve a model and return its predictor. Python's random state stays as it was."""
         dice = check_random_state(self.random_state)
-        size = len(next(iter(inputs.values())))
+        size = common_length(inputs, outputs)
         labels = [
             np.asarray(kind._target).reshape(size, -1)
             for kind in outputs.values()
@@ -74,7 +76,8 @@ class _Evolving(BaseEstimator):
         finally:
             random.setstate(before)
         self.n_iter_ = len(self.found_.logbook)
-        return Predictor.of(self.found_.best, problem)
+        # In float64, a row gets the same answer in any batch.
+        return decode(self.found_.best, problem, dtype=torch.float64)
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what is pickled: all but ``found_``, whose problem is not for other processes."""
@@ -218,11 +221,11 @@ class VALPRegressor(RegressorMixin, _Evolving):
 class VALPEstimator(_Evolving):
     """One model for several outputs of different kinds, named by the columns of ``y``.
 
-    ``X`` is an array, a frame (columns of categories become one-hot), or several of these by the
-    name of an input. ``y`` is a frame, or a dictionary by the name of an output. A column of floats
-    is a regression, any other column a classification; for another choice give the dictionary
-    ``Classification(...)`` or ``Regression(...)``. Parameters and attributes are those of
-    ``VALPClassifier``.
+    ``X`` is an array, a frame (columns of categories become one-hot), a ``Table``, ``Series`` or
+    ``Image`` around one, or several of these by the name of an input. ``y`` is a frame, or a
+    dictionary by the name of an output. A column of floats is a regression, any other column a
+    classification; for another choice give the dictionary ``Classification(...)`` or
+    ``Regression(...)``. Parameters and attributes are those of ``VALPClassifier``.
     """
 
     def fit(self, X: Any, y: Any) -> VALPEstimator:
@@ -248,7 +251,7 @@ class VALPEstimator(_Evolving):
         check_is_fitted(self, "predictor_")
         found = {
             self._columns[name]: _flattened(values)
-            for name, values in self.predictor_(_inputs(X)).items()
+            for name, values in self.predictor_.predict(_inputs(X)).items()
         }
         if not self._frame:
             return found
@@ -262,8 +265,8 @@ class VALPEstimator(_Evolving):
         Its columns are in the order of the sorted labels, ``predictor_.classes``.
         """
         check_is_fitted(self, "predictor_")
-        raw = self.predictor_.raw(_inputs(X))
-        return {self._columns[name]: raw[name] for name in self.predictor_.classes}
+        found = self.predictor_.predict_proba(_inputs(X))
+        return {self._columns[name]: values for name, values in found.items()}
 
     def score(self, X: Any, y: Any) -> float:
         """Return the mean, over the outputs, of the accuracy or the coefficient R²."""

@@ -13,6 +13,7 @@ from multiprocessing import get_context
 from typing import Any
 
 import numpy as np
+import torch
 from deap import base, creator, tools
 
 from ..errors import ValpError
@@ -26,8 +27,8 @@ from ..search.checkpoint import Checkpoint
 from ..search.reporters import Reporters
 from ..search.stopping import Until, stops_of
 from ..selection import selMutation
+from ..training import decode
 from ..variation.crossover import cxExclusiveSubgraph
-from .predictions import Predictor
 
 USUAL_MINUTES = 2.0
 """The time where neither ``minutes``, ``steps`` nor ``until`` is given."""
@@ -65,11 +66,9 @@ class Evolved:
             inputs: Arrays or frames by input name, in the form that the problem was made from.
 
         Returns:
-            By output name: labels of shape (examples,) of a classification, otherwise numbers in
-            the user's units of shape (examples, width).
+            By output name, as ``Predictor.predict``.
         """
-        self.problem.prepare(inputs)  # which says what is wrong with them
-        return Predictor.of(self.best, self.problem)(inputs)
+        return decode(self.best, self.problem, dtype=torch.float64).predict(inputs)
 
     def __str__(self) -> str:
         values = zip(self.problem.objectives, self.best.fitness.values, strict=True)

@@ -1,5 +1,9 @@
 """The choice of the next change: rules over a diagnosis, policies, and ``selMutation``."""
 
+from importlib import import_module
+from pkgutil import iter_modules
+
+from . import rule_sets
 from .calibration import calibrateThresholds
 from .growth import ByGain
 from .policies import (
@@ -45,3 +49,7 @@ __all__ = [
     "rule",
     "selMutation",
 ]
+
+# Every file of the folder adds its rules to the registry.
+for _module in iter_modules(rule_sets.__path__):
+    import_module(f"{rule_sets.__name__}.{_module.name}")

@@ -18,7 +18,7 @@ from ..errors import EvaluationError, RegistrationError
 from ..genome import VALP, Connection, Diagnosis, Evaluation, Gain, Place, Route
 from ..variation.operators import Move, operators
 from .policies import POLICIES, Situation, random_move
-from .rules import donations
+from .rule_sets.donation import donations
 from .view import Thresholds, View
 
 NEGLIGIBLE = 0.001

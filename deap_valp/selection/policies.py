@@ -52,11 +52,19 @@ Policy = Callable[[Situation], Move | None]
 
 
 def proposal_class(move: Move) -> str:
-    """Return the class of a move, one of ``CLASSES``."""
+    """Return the class of a move, one of ``CLASSES``.
+
+    A change of a hyperparameter is drawn among the aggressive extenders: rules propose either where
+    a loss is stuck.
+    """
     if move.operator == DONATION:
         return "donation"
-    effect = operators()[move.operator].effect
-    return effect if effect == "reducer" else f"{move.version} {effect}"
+    operator = operators()[move.operator]
+    if operator.effect == "reducer":
+        return "reducer"
+    if operator.scope == "hyperparameter":
+        return "aggressive extender"
+    return f"{move.version} {operator.effect}"
 
 
 def propose(view: View, rule_set: str = "guidelines") -> list[Move]:

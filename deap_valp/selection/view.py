@@ -15,7 +15,7 @@ import networkx as nx
 
 from ..arguments import need_type
 from ..errors import EvaluationError
-from ..genome import VALP, Connection
+from ..genome import VALP, Connection, Place
 from ..genome.diagnosis import Diagnosis, Slope
 from ..genome.valp import need_valp
 from ..variation.operators import operators
@@ -99,6 +99,7 @@ class View:
         self._thresholds = thresholds
         self.population = population
         self.insertion = insertion
+        self._places: dict[tuple[str, str], tuple[Place, ...]] = {}
 
     def thresholds(self, output: str) -> Thresholds:
         """Return the thresholds of one output."""
@@ -174,9 +175,18 @@ class View:
             paths[start] = counts
         return paths
 
+    def places(self, operator: str, version: str) -> tuple[Place, ...]:
+        """Return the legal places of an operator and version; none where it lacks the version."""
+        key = operator, version
+        if key not in self._places:
+            op = operators()[operator]
+            found = op.places(self.individual, version == "gentle")
+            self._places[key] = tuple(found) if version in op.versions else ()
+        return self._places[key]
+
     @cached_property
     def _deletable(self) -> list[Connection]:
-        places = operators()["delete_connection"].places(self.individual, False)
+        places = self.places("delete_connection", "aggressive")
         return [place for place in places if isinstance(place, Connection)]
 
     def cutting(self, network: str, output: str) -> list[Connection]:

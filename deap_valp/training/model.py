@@ -18,11 +18,9 @@ import networkx as nx
 import torch
 from torch import Tensor, nn
 
-from .. import device as devices
 from ..arguments import got, is_number, need_whole
 from ..errors import ValpError
 from ..genome import MAPS, VALP, Connection, Convolution, Input, Latent, Layer, Output, SubNetwork
-from ..genome.valp import need_valp, warn_untrained
 from . import posterior
 from .wanted import keep_wanted
 
@@ -109,6 +107,7 @@ class Model(nn.Module):
             key: self._parameter(key, weights[key], dtype, device) for key in individual.shapes()
         }
         self.latents = self._find_latents()
+        self._text = str(individual)
 
     def _parameter(
         self, key: str, tensor: Tensor, dtype: torch.dtype, device: torch.device
@@ -127,6 +126,13 @@ class Model(nn.Module):
         return latents
 
     # ---- structure -------------------------------------------------------------------------------
+
+    def __repr__(self) -> str:
+        first = next(self.parameters())
+        _, _, components = self._text.partition("\n")
+        count = sum(tensor.numel() for tensor in self.parameters())
+        kind = str(first.dtype).removeprefix("torch.")
+        return f"{type(self).__name__} of {count} weights, {kind} on {first.device}\n{components}"
 
     def behind(self, name: str) -> tuple[str, ...]:
         """Return a component and all that depend on it, in the order of computation."""
@@ -412,26 +418,3 @@ def reads_maps(component: Any) -> bool:
 
 def _value(tensor: Tensor) -> Tensor:
     return tensor.detach().to("cpu", torch.float32, copy=True).contiguous()
-
-
-def decode(
-    individual: VALP, dtype: torch.dtype = torch.float32, device: str | torch.device = "cpu"
-) -> Model:
-    """Return the trained network of an individual. It shares no memory with the individual.
-
-    If the individual was never trained, the log of ``deap_valp`` has a warning.
-
-    Raises:
-        StructureError: ``individual`` is not a VALP.
-        EvaluationError: The device does not exist.
-        ValpError: ``dtype`` is not a floating type.
-
-    >>> model = decode(individual)  # doctest: +SKIP
-    >>> model({"image": images}, mode="reconstruct")["label"]  # probabilities  # doctest: +SKIP
-    """
-    need_valp(individual, "decode")
-    if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
-        raise ValpError(f"decode needs dtype as a floating torch.dtype, got {dtype!r}")
-    place = devices.choose(device)
-    warn_untrained(individual, "decode")
-    return Model(individual, dtype, place)

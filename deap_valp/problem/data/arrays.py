@@ -8,6 +8,7 @@ cannot be compared with each other.
 
 from __future__ import annotations
 
+import math
 import sys
 import warnings
 from collections.abc import Hashable, Iterator, Sequence
@@ -27,27 +28,31 @@ class Encoding:
     """How one port's array or frame becomes a matrix of numbers.
 
     Attributes:
-        shape: Shape of one example.
-        image: Whether an array has three or more dimensions, or holds bytes.
+        shape: Shape of one example; empty where an example is one number.
         columns: Name and categories of each column of a frame; None for the categories of a column
             of numbers. Empty for an array.
+        holes: Whether values may be missing.
     """
 
     shape: tuple[int, ...]
-    image: bool = False
     columns: tuple[tuple[Hashable, tuple[Hashable, ...] | None], ...] = ()
+    holes: bool = True
 
     @classmethod
-    def of(cls, port: str, data: Any, training: slice | np.ndarray) -> Encoding:
+    def of(cls, port: str, data: Any, training: slice | np.ndarray, holes: bool = True) -> Encoding:
         """Return the encoding of a port; its categories are those of the training rows."""
         if is_frame(data):
             frame = _frame(port, data)
             columns = tuple(
                 (name, _categories(port, frame[name], training)) for name in frame.columns
             )
-            return cls((len(columns),), columns=columns)
-        array = _array(port, data)
-        return cls(array.shape[1:], image=array.ndim >= 3 or array.dtype == np.uint8)
+            return cls(() if data.ndim == 1 else (len(columns),), columns, holes)
+        return cls(shape_of(port, data)[1:], holes=holes)
+
+    @property
+    def categorical(self) -> bool:
+        """Whether any column is one of categories."""
+        return any(categories is not None for _, categories in self.columns)
 
     def matrix(self, port: str, data: Any) -> np.ndarray:
         """Return the rows of an array or a frame as finite numbers, ``(examples, width)``.
@@ -62,14 +67,14 @@ class Encoding:
         """
         if self.columns and is_frame(data):
             matrix = self._frame_matrix(port, _frame(port, data))
-        elif any(categories is not None for _, categories in self.columns):
+        elif self.categorical:
             names = [name for name, _ in self.columns]
             raise ProblemError(
                 f"port {port!r} needs a frame with the columns {names}, got {type(data).__name__}"
             )
         else:
             matrix = self._array_matrix(port, _array(port, data))
-        refuse_infinite(port, matrix, holes=not self.image)
+        refuse_infinite(port, matrix, self.holes)
         return matrix
 
     def places(self, width: int) -> Iterator[tuple[Hashable, int, int | None]]:
@@ -84,10 +89,16 @@ class Encoding:
             start += 1 if count is None else count
 
     def _frame_matrix(self, port: str, frame: Any) -> np.ndarray:
-        missing = [name for name, _ in self.columns if name not in frame.columns]
+        names = [name for name, _ in self.columns]
+        missing = [name for name in names if name not in frame.columns]
         if missing:
             raise ProblemError(
                 f"port {port!r} needs the columns {missing}, got a frame of {list(frame.columns)}"
+            )
+        unseen = [name for name in frame.columns if name not in names]
+        if unseen:
+            raise ProblemError(
+                f"port {port!r} needs no columns but {names}, got {unseen} as well: leave them out"
             )
         columns = [_column(port, frame[name], categories) for name, categories in self.columns]
         return np.concatenate(columns, axis=1)
@@ -132,33 +143,9 @@ class Standard:
             return torch.from_numpy(np.ascontiguousarray(numbers, dtype=np.float32))
 
 
-def standard_of(image: bool, wish: bool | None, training: np.ndarray) -> Standard:
-    """Return the units that a port trains in.
-
-    By default bytes become fractions of 255, other images stay, and the rest is standardised.
-
-    Args:
-        image: Whether the port holds images.
-        wish: True standardises images as well, False nothing, None is the default rule.
-        training: The training rows.
-    """
-    if wish or (wish is None and not image):
-        return Standard.of(training)
-    if training.dtype == np.uint8:
-        return Standard(spread=(255.0,))
-    return Standard()
-
-
-def training_units(
-    matrix: np.ndarray, image: bool, wish: bool | None, rows: Rows
-) -> tuple[Standard, dict[str, Tensor]]:
-    """Return how a port is standardised, and its rows of each split in training units."""
-    training = matrix[rows["train"]]
-    standard = standard_of(image, wish, training)
-    tensors = {"train": standard.apply(training)}
-    for name in SPLITS[1:]:
-        tensors[name] = standard.apply(matrix[rows[name]])
-    return standard, tensors
+def training_units(matrix: np.ndarray, standard: Standard, rows: Rows) -> dict[str, Tensor]:
+    """Return the rows of each split in training units."""
+    return {name: standard.apply(matrix[rows[name]]) for name in SPLITS}
 
 
 def refuse_infinite(port: str, matrix: np.ndarray, holes: bool = False) -> None:
@@ -202,6 +189,23 @@ def length_of(port: str, data: Any) -> int:
     if is_frame(data):
         return len(data)
     return len(_array(port, data, kinds=None))
+
+
+def shape_of(port: str, data: Any) -> tuple[int, ...]:
+    """Return the shape of an array of numbers as it was given."""
+    array = _array(port, data)
+    return (len(array),) if np.ndim(data) == 1 else array.shape
+
+
+def bounds_of(port: str, data: Any) -> tuple[float, float]:
+    """Return the smallest and the largest number of an array, without the missing ones."""
+    array, low, high = _array(port, data), math.inf, -math.inf
+    with np.errstate(invalid="ignore"):
+        for start in range(0, len(array), 1024):
+            piece = array[start : start + 1024]
+            low = min(low, float(np.fmin.reduce(piece, axis=None)))
+            high = max(high, float(np.fmax.reduce(piece, axis=None)))
+    return low, high
 
 
 def _array(port: str, data: Any, kinds: str | None = "buif") -> np.ndarray:

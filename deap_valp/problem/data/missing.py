@@ -55,8 +55,6 @@ class Imputation:
         Raises:
             ProblemError: A column has no value in the training split.
         """
-        if encoding.image:
-            return cls()
         rows = matrix[training]
         holes = np.isnan(rows)
         sums = rows.sum(0, dtype=np.float64, where=~holes)
@@ -76,6 +74,36 @@ class Imputation:
             else:
                 fills += [0.0] * categories
         return cls(tuple(fills), tuple(columns), tuple(indicated))
+
+    @classmethod
+    def of_channels(
+        cls, port: str, channels: int, matrix: np.ndarray, training: slice | np.ndarray
+    ) -> Imputation:
+        """Return the imputation of a series: a hole gets the mean of its channel over all steps.
+
+        Each number with holes in training has an indicator of its own.
+
+        Raises:
+            ProblemError: A channel has no value in the training split.
+        """
+        rows = matrix[training]
+        holes = np.isnan(rows)
+        numbers, present = rows.reshape(-1, channels), ~holes.reshape(-1, channels)
+        counts = present.sum(0)
+        empty = np.flatnonzero(counts == 0)
+        if len(empty):
+            raise ProblemError(
+                f"port {port!r} needs at least one value of each channel in the training split, "
+                f"got none in channel {empty[0]}"
+            )
+        width = matrix.shape[1]
+        fills = numbers.sum(0, dtype=np.float64, where=present) / counts
+        indicated = np.flatnonzero(holes.any(0))
+        return cls(
+            tuple(np.tile(fills, width // channels).tolist()),
+            tuple(range(width)),
+            tuple(indicated.tolist()),
+        )
 
     def count(self, matrix: np.ndarray) -> int:
         """Return how many of the user's values are missing."""

@@ -1,0 +1,1 @@
+"""The shipped rule sets: a file in this folder is found by itself."""
