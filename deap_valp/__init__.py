@@ -24,6 +24,7 @@ from .distributed import scoopMap, scoopSubmit
 from .errors import (
     DataFileError,
     DistributedError,
+    EngineError,
     EvaluationError,
     FileFormatError,
     MissingExtraError,
@@ -73,6 +74,8 @@ from .problem import (
     Regression,
     Series,
     Table,
+    open_arrays,
+    write_arrays,
 )
 from .ready import Evolved, evolve
 from .search import (
@@ -170,6 +173,7 @@ __all__ = [
     "Diagnosis",
     "DistributedError",
     "Draft",
+    "EngineError",
     "Entry",
     "Evaluation",
     "EvaluationError",
@@ -266,6 +270,7 @@ __all__ = [
     "mutParallelNetwork",
     "mutRandom",
     "mutRemoveLayer",
+    "open_arrays",
     "operator",
     "operators",
     "payoff",
@@ -281,6 +286,7 @@ __all__ = [
     "score",
     "selMutation",
     "statistics",
+    "write_arrays",
 ]
 
 

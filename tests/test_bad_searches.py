@@ -472,7 +472,7 @@ def test_values_of_ones_own_keep_the_weights():
     individual.fitness.values = evaluation.with_values(named)
     kept = individual.evaluation
     assert kept.named == named and individual.fitness.values == tuple(named.values())
-    assert individual.trained and individual.trained_weights is kept.weights
+    assert individual.trained and individual.weights is kept.weights
     assert all(kept.weights[key] is evaluation.weights[key] for key in evaluation.weights)
     for field in ("history", "diagnosis", "losses", "seed", "sessions", "status", "resolution"):
         assert getattr(kept, field) == getattr(evaluation, field)

@@ -56,7 +56,7 @@ class Boom:
             "is not a checkpoint",
         ),
         (lambda data: pickle.dumps(Boom()), "is not a checkpoint"),
-        (lambda data: data[:21] + b"\0\7" + data[23:], "has format 7, this deap_valp reads 1"),
+        (lambda data: data[:21] + b"\0\7" + data[23:], "has format 7, this deap_valp reads 2"),
     ],
 )
 def test_a_file_that_is_not_whole_is_named_with_the_way_out(

@@ -198,9 +198,7 @@ def test_an_evaluated_individual_comes_back_trained(zoo_member, problem, path):
     )
     before = zoo_member.weights
     loaded = saved_and_loaded(zoo_member, path)
-    assert (
-        zoo_member.weights is before and not zoo_member.genome.trained
-    )  # saving takes nothing over
+    assert zoo_member.weights is before  # saving changes nothing
     assert loaded.trained and not loaded.fitness.valid and loaded.evaluation is None
     assert_same_predictions(zoo_member, loaded, problem)
     zoo_member.genome = zoo_member.inherited()

@@ -209,7 +209,7 @@ def _taken_apart(individual: VALP) -> tuple[SavedStructure, dict[str, Tensor]]:
         layout=to_json(individual.layout),
         trained=individual.trained,
     )
-    return structure, dict(individual.trained_weights)
+    return structure, dict(individual.weights)
 
 
 def _put_together(

@@ -20,8 +20,8 @@ from torch import Tensor
 from ..arguments import got, is_number
 from ..errors import EvaluationError
 from .diagnosis import Diagnosis
-from .optimizers import State, pack_state, unpack_state
-from .weights import pack, unpack
+from .optimizers import State, States
+from .weights import Tensors
 
 logger = logging.getLogger("deap_valp")
 
@@ -65,6 +65,7 @@ class Evaluation(tuple[float, ...]):
         diagnosis: The diagnosis of these weights, or None where the evaluation failed.
         sessions: The number of training sessions that the individual had since it was last
             changed.
+        engine: What took the training steps, ``"torch"`` or ``"compiled"``.
         seconds: The wall time of each part: ``train``, ``score`` and ``diagnose``.
         status: ``"ok"``, or the reason why the evaluation failed. Every objective is then
             ``PENALTY``, and the weights are those that the evaluation started from.
@@ -76,7 +77,7 @@ class Evaluation(tuple[float, ...]):
 
     objectives: tuple[str, ...]
     seed: int
-    weights: dict[str, Tensor]
+    weights: Mapping[str, Tensor]
     history: dict[str, np.ndarray]
     kept: int
     losses: dict[str, float]
@@ -85,6 +86,7 @@ class Evaluation(tuple[float, ...]):
     optimizer_state: State
     diagnosis: Diagnosis | None
     sessions: int
+    engine: str
     seconds: dict[str, float]
     status: str
 
@@ -103,6 +105,7 @@ class Evaluation(tuple[float, ...]):
         optimizer_state: State | None = None,
         diagnosis: Diagnosis | None = None,
         sessions: int = 1,
+        engine: str = "torch",
         seconds: Mapping[str, float] | None = None,
         status: str = OK,
     ) -> Evaluation:
@@ -110,15 +113,16 @@ class Evaluation(tuple[float, ...]):
         evaluation.objectives = tuple(objectives)
         _check_names(evaluation)
         evaluation.seed = seed
-        evaluation.weights = dict(weights)
+        evaluation.weights = Tensors.of(weights)
         evaluation.history = dict(history or {})
         evaluation.kept = kept
         evaluation.losses = dict(losses or {})
         evaluation.resolution = dict(resolution or {})
         evaluation.window = window
-        evaluation.optimizer_state = dict(optimizer_state or {})
+        evaluation.optimizer_state = States.of(optimizer_state or {})
         evaluation.diagnosis = diagnosis
         evaluation.sessions = sessions
+        evaluation.engine = engine
         evaluation.seconds = dict(seconds or {})
         evaluation.status = status
         return evaluation
@@ -187,9 +191,7 @@ class Evaluation(tuple[float, ...]):
         return self  # it never changes, so clones, halls of fame and histories share it
 
     def __reduce__(self) -> tuple[Any, ...]:
-        state = {**self.__dict__, "weights": pack(self.weights)}
-        state["optimizer_state"] = pack_state(self.optimizer_state)
-        return _restore, (type(self), tuple(self), state)
+        return _restore, (type(self), tuple(self), self.__dict__)
 
     def __repr__(self) -> str:
         values = ", ".join(f"{value:.6g}" for value in self)
@@ -212,8 +214,6 @@ def _check_names(evaluation: Evaluation) -> None:
 
 
 def _restore(cls: type[Evaluation], values: tuple[float, ...], state: dict[str, Any]) -> Evaluation:
-    state["weights"] = unpack(state["weights"])
-    state["optimizer_state"] = unpack_state(state["optimizer_state"])
     return cls(values, **state)
 
 

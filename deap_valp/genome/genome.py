@@ -18,11 +18,11 @@ import torch
 from torch import Generator, Tensor
 
 from .kinds import Layout, Limits, Part, SubNetwork
-from .optimizers import OPTIMIZERS, BlockState, State, pack_state, unpack_state
+from .optimizers import OPTIMIZERS, BlockState, State, States
 from .places import Connection
 from .ports import DISCRETE
 from .structure import Structure, block_shape, build_graph, copy_graph, same_structure
-from .weights import Selection, initial, pack, unpack
+from .weights import Selection, Tensors, initial
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,8 @@ class Genome(Structure):
         numbers = [int(name[1:]) for name in networks if name[1:].isdecimal()]
         settled: dict[str, Any] = {
             "graph": self.graph if nx.is_frozen(self.graph) else nx.freeze(copy_graph(self.graph)),
-            "weights": MappingProxyType(dict(self.weights)),
+            "weights": Tensors.of(self.weights),
+            "optimizer_state": States.of(self.optimizer_state),
             "optimizers": MappingProxyType(dict(self.optimizers)),
             "ages": MappingProxyType(ages),
             "unused": max([self.unused, *(number + 1 for number in numbers)]),
@@ -103,14 +104,54 @@ class Genome(Structure):
     __hash__ = None  # type: ignore[assignment]  # equal tensors have different hashes
 
     @cached_property
-    def _roles(self) -> dict[type, tuple[str, ...]]:
-        """The names by role, as far as they were asked for: the graph never changes."""
+    def _found(self) -> dict[Any, Any]:
+        """What was asked of the graph, by the question: the graph never changes."""
         return {}
 
     def _named(self, role: type) -> tuple[str, ...]:
-        if role not in self._roles:
-            self._roles[role] = super()._named(role)
-        return self._roles[role]
+        if role not in self._found:
+            self._found[role] = super()._named(role)
+        names: tuple[str, ...] = self._found[role]
+        return names
+
+    @property
+    def order(self) -> tuple[str, ...]:
+        """The names of all components, providers before receivers; the same for equal graphs."""
+        if "order" not in self._found:
+            self._found["order"] = super().order
+        names: tuple[str, ...] = self._found["order"]
+        return names
+
+    def exclusive(self, output: str) -> frozenset[str]:
+        """Return the sub-networks from which ``output`` can be reached, and no other output."""
+        if ("exclusive", output) not in self._found:
+            self._found["exclusive", output] = super().exclusive(output)
+        names: frozenset[str] = self._found["exclusive", output]
+        return names
+
+    def after_training(
+        self, weights: Mapping[str, Tensor], optimizer_state: State, trained: bool
+    ) -> Genome:
+        """Return the genome with other tensors, which have the names and shapes of its own."""
+        return self._with(
+            weights=Tensors.of(weights),
+            optimizer_state=States.of(optimizer_state),
+            trained=self.trained or trained,
+        )
+
+    def older(self, sessions: int) -> Genome:
+        """Return the genome with sub-networks that have been through further sessions."""
+        ages = {name: age + sessions for name, age in self.ages.items()}
+        return self._with(ages=MappingProxyType(ages))
+
+    def _with(self, **changed: Any) -> Genome:
+        """Return the genome with other values of fields that no other field depends on.
+
+        What was found out about the graph is shared.
+        """
+        twin = object.__new__(type(self))
+        vars(twin).update(vars(self), _found=self._found, **changed)
+        return twin
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Genome:
         return self  # it never changes
@@ -119,9 +160,7 @@ class Genome(Structure):
         state = {each.name: getattr(self, each.name) for each in fields(self)}
         nodes = [(name, self.component(name)) for name in self.graph]
         state["graph"] = nodes, list(self.graph.edges)
-        state["weights"] = pack(self.weights)
         state["optimizers"], state["ages"] = dict(self.optimizers), dict(self.ages)
-        state["optimizer_state"] = pack_state(self.optimizer_state)
         return _unpickled, (state,)
 
     def __repr__(self) -> str:
@@ -130,8 +169,7 @@ class Genome(Structure):
 
 def _unpickled(state: dict[str, Any]) -> Genome:
     nodes, edges = state["graph"]
-    state["graph"], state["weights"] = build_graph(dict(nodes), edges), unpack(state["weights"])
-    state["optimizer_state"] = unpack_state(state["optimizer_state"])
+    state["graph"] = build_graph(dict(nodes), edges)
     return Genome(**state)
 
 

@@ -10,7 +10,7 @@ References:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -48,6 +48,38 @@ A tensor without a state starts anew.
 """
 
 
+class States(Mapping[str, Mapping[str, BlockState]]):
+    """A ``State`` that never changes, and is pickled once for all who share it (``Tensors``)."""
+
+    __slots__ = ("_states",)
+
+    def __init__(self, states: State) -> None:
+        self._states = dict(states)
+
+    @classmethod
+    def of(cls, states: State) -> States:
+        """Return the states as they are if they cannot change, and otherwise a copy."""
+        return states if isinstance(states, States) else cls(states)
+
+    def __getitem__(self, key: str) -> Mapping[str, BlockState]:
+        return self._states[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._states)
+
+    def __len__(self) -> int:
+        return len(self._states)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> States:
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return unpack_state, (pack_state(self._states),)
+
+    def __repr__(self) -> str:
+        return f"States({self._states})"
+
+
 def on_cpu(state: State) -> dict[str, dict[str, BlockState]]:
     """Return the state on the CPU, as float32."""
     moved: dict[str, dict[str, BlockState]] = {}
@@ -70,7 +102,7 @@ def pack_state(state: State) -> Any:
     return index, pack(moments)
 
 
-def unpack_state(packed: Any) -> dict[str, dict[str, BlockState]]:
+def unpack_state(packed: Any) -> States:
     """Return the state that ``pack_state`` was given."""
     index, packed_moments = packed
     moments = iter(unpack(packed_moments).values())
@@ -78,7 +110,7 @@ def unpack_state(packed: Any) -> dict[str, dict[str, BlockState]]:
     for key, name, steps, count in index:
         block = BlockState(steps, tuple(next(moments) for _ in range(count)))
         state.setdefault(key, {})[name] = block
-    return state
+    return States(state)
 
 
 class Stretch:
@@ -104,6 +136,9 @@ The usual number for the square is 0.999. With it, an optimizer that continues f
 session remembers the large gradients of the first descent for a thousand steps, and trains slowly.
 """
 
+DECAY = 1e-2
+"""The weight decay of AdamW, at each step times the learning rate."""
+
 Step = Callable[[float], None]
 """Take one step with this learning rate."""
 
@@ -118,6 +153,8 @@ class Algorithm(NamedTuple):
         scale_free: Whether the size of a step is independent of the size of the gradient.
         counts: Whether a step depends on the number of steps before it.
         clip: The largest norm of a gradient. A longer gradient is shortened to it.
+        operation: The name by which the compiled player knows the algorithm. Without it, what is
+            trained with the algorithm is trained by torch.
     """
 
     make: Callable[[Sequence[Stretch]], Step]
@@ -126,6 +163,7 @@ class Algorithm(NamedTuple):
     scale_free: bool = True
     counts: bool = False
     clip: float | None = None
+    operation: str = ""
 
 
 # ---- algorithms ----------------------------------------------------------------------------------
@@ -136,7 +174,7 @@ def _adam(stretches: Sequence[Stretch]) -> Step:
 
 
 def _adamw(stretches: Sequence[Stretch]) -> Step:
-    return _fused(torch._fused_adamw_, stretches, 1e-2)
+    return _fused(torch._fused_adamw_, stretches, DECAY)
 
 
 def _fused(kernel: Callable[..., None], stretches: Sequence[Stretch], decay: float) -> Step:
@@ -207,7 +245,7 @@ def _nadam(stretch: Stretch, rate: float) -> None:
     mean, square = stretch.moments
     mean.lerp_(stretch.gradient, 1 - MEAN)
     square.mul_(SQUARE).addcmul_(stretch.gradient, stretch.gradient, value=1 - SQUARE)
-    now, ahead, product = _nesterov(stretch.steps)
+    now, ahead, product = nesterov(stretch.steps)
     root = square.div(1 - SQUARE**stretch.steps).sqrt_().add_(1e-8)
     stretch.value.addcdiv_(stretch.gradient, root, value=-rate * (1 - now) / (1 - product))
     stretch.value.addcdiv_(mean, root, value=-rate * ahead / (1 - product * ahead))
@@ -216,7 +254,7 @@ def _nadam(stretch: Stretch, rate: float) -> None:
 _products: list[float] = [1.0]
 
 
-def _nesterov(step: int) -> tuple[float, float, float]:
+def nesterov(step: int) -> tuple[float, float, float]:
     """Return the momentum of a step and of the next, and the product of all up to this step."""
     while len(_products) <= step:
         _products.append(_products[-1] * _momentum(len(_products)))
@@ -228,10 +266,10 @@ def _momentum(step: int) -> float:
 
 
 OPTIMIZERS: dict[str, Algorithm] = {
-    "adam": Algorithm(_adam, 1e-3, (1, 2), counts=True),
-    "adamw": Algorithm(_adamw, 1e-3, (1, 2), counts=True),
-    "sgd": Algorithm(_sgd, 3e-3, (1,), scale_free=False, clip=1.0),
-    "rmsprop": Algorithm(_rmsprop, 1e-3, (2,)),
-    "adagrad": Algorithm(_adagrad, 1e-2, (2,)),
-    "nadam": Algorithm(_nadam, 1e-3, (1, 2), counts=True),
+    "adam": Algorithm(_adam, 1e-3, (1, 2), counts=True, operation="adam"),
+    "adamw": Algorithm(_adamw, 1e-3, (1, 2), counts=True, operation="adamw"),
+    "sgd": Algorithm(_sgd, 3e-3, (1,), scale_free=False, clip=1.0, operation="sgd"),
+    "rmsprop": Algorithm(_rmsprop, 1e-3, (2,), operation="rmsprop"),
+    "adagrad": Algorithm(_adagrad, 1e-2, (2,), operation="adagrad"),
+    "nadam": Algorithm(_nadam, 1e-3, (1, 2), counts=True, operation="nadam"),
 }

@@ -101,6 +101,11 @@ class Output:
         return draws_samples
 
     @property
+    def plain(self) -> bool:
+        """Whether training has the user's units: the shift is 0, and the scale 1, throughout."""
+        return not any(self.shift) and set(self.scale) == {1.0}
+
+    @property
     def rows(self) -> int:
         """Rows of every block through which the output reads a provider."""
         return self.width

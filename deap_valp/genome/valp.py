@@ -10,6 +10,7 @@ import functools
 import logging
 import random
 from collections.abc import Mapping
+from copy import copy, deepcopy
 from dataclasses import replace
 from typing import Any
 
@@ -45,11 +46,18 @@ class VALP(Structure):
         StructureError: ``genome`` is not a genome, or it breaks a rule of a valid VALP.
 
     Attributes:
-        genome: The graph, weights and hyperparameters since the last change.
+        genome: The graph and hyperparameters since the last change, with the weights and the
+            optimizer state after the last training.
         seed: A number that identifies the individual, and seeds its evaluation. Every change draws
             a new one.
         decision: The record of the last change. None for an individual that was drawn or loaded.
     """
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        made = vars(cls).get("fitness")
+        if isinstance(made, type):
+            cls.fitness = _FitnessOf(made)  # type: ignore[attr-defined]
 
     def __init__(self, genome: Genome, seed: int | None = None) -> None:
         if not isinstance(genome, Genome):
@@ -58,54 +66,89 @@ class VALP(Structure):
                 f"got {type(genome).__name__}"
             )
         check(genome)
-        fitness = getattr(self, "fitness", None)
+        fitness = self._fitness
         if isinstance(fitness, base.Fitness) and not isinstance(fitness, Fitness):
             _say_plain_fitness(type(self).__name__)
-        self.genome = genome
+        self._genome = genome
+        self._taken: Evaluation | None = None
         self.seed = random.getrandbits(63) if seed is None else seed
         self.decision: Decision | None = None
 
     # ---- the genome's ----------------------------------------------------------------------------
 
     @property
+    def genome(self) -> Genome:
+        """The graph, weights and hyperparameters."""
+        self._take_over()
+        return self._genome
+
+    @genome.setter
+    def genome(self, genome: Genome) -> None:
+        self._genome, self._taken = genome, None
+
+    @property
     def graph(self) -> nx.DiGraph:
         """The components and their connections, frozen."""
-        return self.genome.graph
+        return self._genome.graph
 
     @property
     def weights(self) -> Mapping[str, Tensor]:  # type: ignore[override]
-        """The tensors since the last change. Training does not change them (``inherited``)."""
+        """The tensors after the last training. They are values: nothing writes to them."""
         return self.genome.weights
 
     @property
     def optimizers(self) -> Mapping[str, Optimizer]:
         """The optimizer of each output."""
-        return self.genome.optimizers
+        return self._genome.optimizers
 
     @property
     def batch_size(self) -> int:
         """The number of examples in a training batch."""
-        return self.genome.batch_size
+        return self._genome.batch_size
 
     @property
     def limits(self) -> Limits:
         """The sizes up to which operators may let the VALP grow."""
-        return self.genome.limits
+        return self._genome.limits
 
     @property
     def layout(self) -> Layout:
         """The ranges from which operators draw new sub-networks."""
-        return self.genome.layout
+        return self._genome.layout
+
+    @property
+    def order(self) -> tuple[str, ...]:
+        """The names of all components, providers before receivers; the same for equal graphs."""
+        return self._genome.order
+
+    def exclusive(self, output: str) -> frozenset[str]:
+        """Return the sub-networks from which ``output`` can be reached, and no other output."""
+        return self._genome.exclusive(output)
 
     def _named(self, role: type) -> tuple[str, ...]:
-        return self.genome._named(role)
+        return self._genome._named(role)
 
     # ---- evaluation and inheritance --------------------------------------------------------------
 
     @property
+    def _fitness(self) -> Any:
+        return vars(self).get("fitness")
+
+    def _take_over(self) -> None:
+        """Hold the tensors of the evaluation in the genome, in place of those before it."""
+        evaluation = self.evaluation
+        if evaluation is None or evaluation is self._taken:
+            return
+        self._genome = self._genome.after_training(
+            evaluation.weights, evaluation.optimizer_state, evaluation.ok
+        )
+        self._taken = evaluation
+
+    @property
     def evaluation(self) -> Evaluation | None:
         """The evaluation of exactly this genome. None if there is none since the last change."""
-        evaluation: Evaluation | None = getattr(getattr(self, "fitness", None), "evaluation", None)
+        # Looked up without a property, since selections ask every member of a population.
+        evaluation: Evaluation | None = getattr(self.__dict__.get("fitness"), "evaluation", None)
         if evaluation is not None and evaluation.seed != self.seed:
             return None
         return evaluation
@@ -116,37 +159,22 @@ class VALP(Structure):
         return self.evaluation is not None and not self.evaluation.ok
 
     def inherited(self) -> Genome:
-        """Return the genome with the weights and the optimizer state after the last training.
+        """Return the genome from which operators start: that after the last training.
 
-        Operators start from this genome.
+        Its sub-networks are older than those of ``genome`` by the sessions since the last change.
         """
         evaluation = self.evaluation
-        if evaluation is None:
-            return self.genome
-        return replace(
-            self.genome,
-            weights=evaluation.weights,
-            trained=self.genome.trained or evaluation.ok,
-            ages={name: age + evaluation.sessions for name, age in self.genome.ages.items()},
-            optimizer_state=evaluation.optimizer_state,
-        )
+        return self.genome if evaluation is None else self.genome.older(evaluation.sessions)
 
     @property
     def trained(self) -> bool:
         """Whether any of the weights of ``inherited`` come from training."""
-        return self.genome.trained or (self.evaluation is not None and self.evaluation.ok)
-
-    @property
-    def trained_weights(self) -> Mapping[str, Tensor]:
-        """The weights after the last training, or ``weights`` if there was none."""
-        if self.evaluation is None:
-            return self.genome.weights
-        return self.evaluation.weights
+        return self.genome.trained
 
     def age(self, network: str) -> int:
         """Return the number of training sessions that a sub-network has been through."""
         sessions = 0 if self.evaluation is None else self.evaluation.sessions
-        return self.genome.ages[network] + sessions
+        return self._genome.ages[network] + sessions
 
     @property
     def means(self) -> Mapping[str, Any]:
@@ -168,6 +196,21 @@ class VALP(Structure):
         self.genome, self.decision = genome, decision
         self.seed = random.getrandbits(63)
 
+    def without_state(self) -> VALP:
+        """Return a clone without the state of the optimizers, to be kept and not trained further.
+
+        With Adam, the state is two thirds of what an evaluated individual holds. If the clone or a
+        child of it is trained all the same, the optimizers start anew.
+        """
+        clone = deepcopy(self)
+        evaluation = clone.evaluation
+        if evaluation is None:
+            clone.genome = replace(clone.genome, optimizer_state={})
+        else:
+            state = {**vars(evaluation), "optimizer_state": {}}
+            clone._fitness.evaluation = type(evaluation)(evaluation, **state)
+        return clone
+
     @property
     def move(self) -> Any:
         """The last ``Move`` that was applied to the individual, or None."""
@@ -188,6 +231,16 @@ class VALP(Structure):
             return NotImplemented
         return self.genome == other.genome
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a clone or a pickle holds: not an evaluation from before the last change."""
+        self._take_over()
+        state = dict(self.__dict__)
+        kept = getattr(self._fitness, "evaluation", None)
+        if kept is not None and self.evaluation is None and not self._fitness.valid:
+            state["fitness"] = copy(self._fitness)
+            state["fitness"].evaluation = None
+        return state
+
     __hash__ = None  # type: ignore[assignment]  # it can change, like DEAP's own individuals
 
     def __repr__(self) -> str:
@@ -196,6 +249,30 @@ class VALP(Structure):
     def _repr_svg_(self) -> str | None:
         """Return the picture that a notebook shows: that of ``plots.valp_svg``."""
         return painted(self)
+
+
+class _FitnessOf:
+    """The attribute ``fitness`` of a class that ``creator.create`` made.
+
+    At a look at the fitness of an individual, the individual takes over the tensors of the
+    evaluation that the fitness was given. DEAP looks whenever it compares or selects. The tensors
+    from before that training, which nothing can need any more, are then free.
+
+    Args:
+        made: The class of the fitness, which is still what the class of the individual has.
+    """
+
+    def __init__(self, made: type) -> None:
+        self._made = made
+
+    def __get__(self, individual: VALP | None, cls: type[VALP]) -> Any:
+        if individual is None:
+            return self._made
+        individual._take_over()
+        return vars(individual).get("fitness", self._made)
+
+    def __set__(self, individual: VALP, fitness: Any) -> None:
+        vars(individual)["fitness"] = fitness
 
 
 @functools.cache

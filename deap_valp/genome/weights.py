@@ -7,7 +7,7 @@ References:
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,6 +16,42 @@ from torch import Tensor
 
 Packed = tuple[tuple[tuple[str, tuple[int, ...]], ...], Any]
 """The names and shapes of tensors, and one numpy array of all their elements."""
+
+
+class Tensors(Mapping[str, Tensor]):
+    """Tensors by name, which never change: a genome and an evaluation can hold the same ones.
+
+    Pickled, they are one array of contiguous bytes. Who shares them in memory shares it in a pickle
+    as well, and after unpickling.
+    """
+
+    __slots__ = ("_tensors",)
+
+    def __init__(self, tensors: Mapping[str, Tensor]) -> None:
+        self._tensors = dict(tensors)
+
+    @classmethod
+    def of(cls, tensors: Mapping[str, Tensor]) -> Tensors:
+        """Return the tensors as they are if they cannot change, and otherwise a copy."""
+        return tensors if isinstance(tensors, Tensors) else cls(tensors)
+
+    def __getitem__(self, name: str) -> Tensor:
+        return self._tensors[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._tensors)
+
+    def __len__(self) -> int:
+        return len(self._tensors)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Tensors:
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return unpack, (pack(self._tensors),)
+
+    def __repr__(self) -> str:
+        return f"Tensors({self._tensors})"
 
 
 def new_generator() -> torch.Generator:
@@ -166,7 +202,7 @@ def pack(tensors: Mapping[str, Tensor]) -> Packed:
     return index, (torch.cat(flat).numpy() if flat else np.empty(0, np.float32))
 
 
-def unpack(packed: Packed) -> dict[str, Tensor]:
+def unpack(packed: Packed) -> Tensors:
     """Return the tensors that ``pack`` was given, each with memory of its own."""
     index, flat = packed
     tensors: dict[str, Tensor] = {}
@@ -175,4 +211,4 @@ def unpack(packed: Packed) -> dict[str, Tensor]:
         size = int(np.prod(shape, dtype=np.int64))
         tensors[name] = torch.from_numpy(flat[start : start + size].copy()).reshape(shape)
         start += size
-    return tensors
+    return Tensors(tensors)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import logging
 import math
+from collections.abc import Iterable
 from typing import Any, ClassVar
 
 import numpy as np
@@ -17,8 +18,9 @@ from torch import Tensor
 
 from ..errors import ProblemError
 from ..genome.maps import maps_of
-from .data.arrays import Encoding, Standard, bounds_of, is_frame, shape_of, training_units
+from .data.arrays import Encoding, Standard, bounds_of, is_frame, shape_of
 from .data.missing import Imputation
+from .data.source import Source, largest_of, standard_of
 from .data.splits import Rows
 
 logger = logging.getLogger("deap_valp")
@@ -59,6 +61,11 @@ class InputKind:
         self.values = values
         self.guessed = False
 
+    def source(self, encoding: Encoding, port: str, rows: Rows) -> Source:
+        """Return the numbers of the values, which stay in a file where they are one."""
+        mapped = isinstance(self.values, np.memmap)
+        return Source(encoding.matrix(port, self.values), rows, mapped=mapped)
+
     def around(self, values: Any) -> InputKind:
         """Return the same kind around other values."""
         other = copy.copy(self)
@@ -73,14 +80,12 @@ class InputKind:
         """
         return Encoding.of(port, self.values, training, self.holes)
 
-    def imputation(
-        self, port: str, encoding: Encoding, matrix: np.ndarray, training: slice | np.ndarray
-    ) -> Imputation:
+    def imputation(self, port: str, encoding: Encoding, source: Source) -> Imputation:
         """Return what stands in for missing values."""
-        return Imputation.of(port, encoding, matrix, training)
+        return Imputation.of(port, encoding, source.matrix.shape[1], source.pieces())
 
     def units(
-        self, port: str, encoding: Encoding, matrix: np.ndarray, wish: bool | None, rows: Rows
+        self, port: str, encoding: Encoding, source: Source, wish: bool | None
     ) -> tuple[Standard, dict[str, Tensor]]:
         """Return how the numbers are scaled, and those of each split in training units.
 
@@ -89,12 +94,11 @@ class InputKind:
         Args:
             port: The name of the input or output, for the log.
             encoding: How the values became the matrix.
-            matrix: The numbers, without holes.
+            source: The numbers, with what is missing filled.
             wish: The problem's ``standardize`` for this port; None stands for the kind's own rule.
-            rows: The rows of each split.
         """
-        standard = self.standard(encoding, matrix[rows["train"]], wish)
-        features = training_units(matrix, standard, rows)
+        standard = self.standard(encoding, source, wish)
+        features = source.features(standard)
         self.report(port, encoding, standard, features["train"])
         return standard, features
 
@@ -104,7 +108,7 @@ class InputKind:
         if concern:
             logger.warning("%r %s", port, concern)
 
-    def standard(self, encoding: Encoding, training: np.ndarray, wish: bool | None) -> Standard:
+    def standard(self, encoding: Encoding, source: Source, wish: bool | None) -> Standard:
         """Return how the numbers are scaled, from the training rows."""
         raise NotImplementedError
 
@@ -116,7 +120,7 @@ class InputKind:
         width = math.prod(encoding.shape)
         # Rare categories and indicators are far from their mean, as they should be.
         numbers = {first: name for name, first, count in encoding.places(width) if count is None}
-        tops = features[:, list(numbers)].abs().amax(0) if numbers else torch.zeros(1)
+        tops = largest_of(features, list(numbers)) if numbers else torch.zeros(1)
         top = tops.max().item()
         if top <= FAR:
             return None
@@ -153,14 +157,14 @@ class _Standardised(InputKind):
             )
         self.standardize = standardize
 
-    def standard(self, encoding: Encoding, training: np.ndarray, wish: bool | None) -> Standard:
+    def standard(self, encoding: Encoding, source: Source, wish: bool | None) -> Standard:
         """Return mean 0 and deviation 1, or nothing where the user does not want it."""
         wanted = wish if self.standardize is None else self.standardize
-        return Standard() if wanted is False else self.standardised(encoding, training)
+        return Standard() if wanted is False else self.standardised(encoding, source)
 
-    def standardised(self, encoding: Encoding, training: np.ndarray) -> Standard:
+    def standardised(self, encoding: Encoding, source: Source) -> Standard:
         """Return mean and standard deviation of what is standardised together."""
-        return Standard.of(training)
+        return standard_of(source.pieces)
 
     def text(self, encoding: Encoding, standard: Standard) -> str:
         """Return what the input is, and whether it is standardised."""
@@ -226,17 +230,18 @@ class Series(_Standardised):
             )
         return encoding
 
-    def imputation(
-        self, port: str, encoding: Encoding, matrix: np.ndarray, training: slice | np.ndarray
-    ) -> Imputation:
+    def imputation(self, port: str, encoding: Encoding, source: Source) -> Imputation:
         """Return what stands in for missing values: the mean of their channel."""
-        return Imputation.of_channels(port, self._channels(encoding), matrix, training)
+        width, channels = source.matrix.shape[1], self._channels(encoding)
+        return Imputation.of_channels(port, channels, width, source.pieces())
 
-    def standardised(self, encoding: Encoding, training: np.ndarray) -> Standard:
+    def standardised(self, encoding: Encoding, source: Source) -> Standard:
         """Return mean and deviation of each channel, then those of the indicators."""
         width, channels = math.prod(encoding.shape), self._channels(encoding)
-        channel = Standard.of(training[:, :width].reshape(-1, channels))
-        rest = Standard.of(training[:, width:])
+        channel = standard_of(
+            lambda: (rows[:, :width].reshape(-1, channels) for rows in source.pieces())
+        )
+        rest = standard_of(lambda: (rows[:, width:] for rows in source.pieces()))
         steps = width // channels
         return Standard(channel.shift * steps + rest.shift, channel.spread * steps + rest.spread)
 
@@ -280,17 +285,15 @@ class Image(InputKind):
             )
         return encoding
 
-    def imputation(
-        self, port: str, encoding: Encoding, matrix: np.ndarray, training: slice | np.ndarray
-    ) -> Imputation:
+    def imputation(self, port: str, encoding: Encoding, source: Source) -> Imputation:
         """Return that nothing is missing."""
         return Imputation()
 
-    def standard(self, encoding: Encoding, training: np.ndarray, wish: bool | None) -> Standard:
+    def standard(self, encoding: Encoding, source: Source, wish: bool | None) -> Standard:
         """Return the range as shift and spread; mean and deviation of each pixel if wished for."""
         if wish:
-            return Standard.of(training)
-        low, high = self.range or range_of(training)
+            return standard_of(source.pieces)
+        low, high = self.range or range_of(source.pieces())
         return Standard((low,), (high - low,))
 
     def concern(self, encoding: Encoding, standard: Standard, features: Tensor) -> str | None:
@@ -331,9 +334,10 @@ def _checked_range(given: Any) -> tuple[float, float]:
     return low, high
 
 
-def range_of(training: np.ndarray) -> tuple[float, float]:
+def range_of(pieces: Iterable[np.ndarray]) -> tuple[float, float]:
     """Return the range of images: a usual one where the values fill half of it, else their own."""
-    low, high = float(training.min()), float(training.max())
+    bounds = [(float(piece.min()), float(piece.max())) for piece in pieces]
+    low, high = min(low for low, _ in bounds), max(high for _, high in bounds)
     if low >= 0 and high <= 1:
         return 0.0, 1.0
     if low >= 0 and USUAL_RANGES[-1] / 2 < high <= USUAL_RANGES[-1]:

@@ -46,6 +46,7 @@ class Problem:
             number becomes the mean of its column over the training split, a category none of those
             known, and each column with holes in training gets a further feature that is 1 where the
             value is missing.
+            Mapped arrays (``open_arrays``) need not fit into memory.
         outputs: ``Classification``, ``Regression``, ``Generation`` or a kind of your own around
             each target. An example without a target for one of them counts for the others.
         splits: Fractions, or the rows of "train", "validation" and "test". Rows are copied, those

@@ -57,6 +57,7 @@ class Run:
     logbook: Logbook = field(default_factory=Logbook)
     at_end: list[Callable[[], Any]] = field(default_factory=list)
     _population: Sequence[Any] = ()
+    _archived: set[int] | None = None
     _failures: Failures = field(default_factory=Failures)
 
     def __post_init__(self) -> None:
@@ -257,12 +258,14 @@ class Run:
     def _archive(self, individuals: Sequence[Any], accepted: set[int]) -> None:
         """Append an entry for each individual; ``accepted`` holds the ``id`` of those accepted."""
         assert self.archive is not None
-        known = {entry.seed for entry in self.archive}
+        if self._archived is None:  # read once, as an archive of a long search is long
+            self._archived = {entry.seed for entry in self.archive}
         for individual in individuals:
-            changed = individual.seed not in known
+            changed = individual.seed not in self._archived
             if changed or self.step > 0:
                 entry = Entry.about(individual, self.step, id(individual) in accepted, changed)
                 self.archive.append(entry)
+        self._archived.update(individual.seed for individual in individuals)
 
     # ---- save and resume -------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ References:
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -239,15 +240,27 @@ class View:
     # ---- among its peers (paper IV-B 5) ----------------------------------------------------------
 
     @cached_property
+    def peers(self) -> list[VALP]:
+        """The members of the population that the individual is compared with."""
+        return evaluated_peers(self.individual, self.population)
+
+    @cached_property
     def ranks(self) -> dict[str, int]:
         """The rank of the individual among its peers by output, 1 the best; empty without peers."""
-        peers = evaluated_peers(self.individual, self.population)
-        return rank([self.individual, *peers])[0] if peers else {}
+        if not self.peers:
+            return {}
+        # One pass over the peers: every child of a large population asks for this.
+        own = values_of(self.individual)
+        better = dict.fromkeys(self.individual.outputs, 0)
+        for peer in self.peers:
+            theirs = values_of(peer)
+            for output in better:
+                better[output] += theirs[output] < own[output]
+        return {output: 1 + count for output, count in better.items()}
 
     def upper_half(self, output: str) -> bool:
         """Return whether the individual is in the upper half of the ranking of an output."""
-        ranked = len(evaluated_peers(self.individual, self.population)) + 1
-        return self.ranks[output] <= ranked / 2
+        return self.ranks[output] <= (len(self.peers) + 1) / 2
 
 
 def evaluated_peers(individual: VALP, population: Sequence[VALP]) -> list[VALP]:
@@ -258,7 +271,7 @@ def evaluated_peers(individual: VALP, population: Sequence[VALP]) -> list[VALP]:
     return [
         peer
         for peer in population
-        if peer.seed != individual.seed and peer.evaluation is not None and peer.evaluation.ok
+        if peer.seed != individual.seed and (kept := peer.evaluation) is not None and kept.ok
     ]
 
 
@@ -276,17 +289,21 @@ def rank(population: Sequence[VALP]) -> list[dict[str, int]]:
     """
     wanted = "population as a sequence of individuals"
     need_type(population, Sequence, "rank", wanted, EvaluationError)
-    values: list[dict[str, float]] = []
     for individual in population:
         need_valp(individual, "rank")
-        evaluation = individual.evaluation
-        if evaluation is None:
-            raise EvaluationError(
-                f"rank needs individuals with an evaluation of their own, got {individual!r}"
-            )
-        values.append(dict(zip(evaluation.objectives, evaluation, strict=True)))
+    values = [values_of(individual) for individual in population]
     outputs = population[0].outputs if population else ()
+    in_order = {name: sorted(own[name] for own in values) for name in outputs}
     return [
-        {name: 1 + sum(other[name] < own[name] for other in values) for name in outputs}
-        for own in values
+        {name: 1 + bisect_left(in_order[name], own[name]) for name in outputs} for own in values
     ]
+
+
+def values_of(individual: VALP) -> dict[str, float]:
+    """Return the objectives of an individual by name, from its own evaluation."""
+    evaluation = individual.evaluation
+    if evaluation is None:
+        raise EvaluationError(
+            f"rank needs individuals with an evaluation of their own, got {individual!r}"
+        )
+    return evaluation.named

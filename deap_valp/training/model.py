@@ -100,9 +100,10 @@ class Model(nn.Module):
         self.providers = {name: individual.providers(name) for name in self.order}
         self.inputs, self.outputs = individual.inputs, individual.outputs
         self._graph = nx.freeze(individual.graph.copy())
+        self._behind: dict[str, tuple[str, ...]] = {}
         self.entry_bias = {name: individual.entry_bias(name) for name in self.order}
         self._keys = {name: individual.keys_of(name) for name in self.order}
-        weights = individual.trained_weights
+        weights = individual.weights
         self.tensors = {
             key: self._parameter(key, weights[key], dtype, device) for key in individual.shapes()
         }
@@ -136,8 +137,10 @@ class Model(nn.Module):
 
     def behind(self, name: str) -> tuple[str, ...]:
         """Return a component and all that depend on it, in the order of computation."""
-        changed = nx.descendants(self._graph, name) | {name}
-        return tuple(other for other in self.order if other in changed)
+        if name not in self._behind:
+            changed = nx.descendants(self._graph, name) | {name}
+            self._behind[name] = tuple(other for other in self.order if other in changed)
+        return self._behind[name]
 
     def subgraph(self, output: str) -> frozenset[str]:
         """Return the sub-networks from which the output can be reached, and the output."""

@@ -16,7 +16,7 @@ from torch import Tensor
 from ..genome import Convolution, Latent, Layer
 from . import posterior
 from .flat import Slot
-from .losses import Measure, WeightedMeasure
+from .losses import Differentiated
 
 
 @dataclass(eq=False)
@@ -321,7 +321,7 @@ class Loss:
     target: Tensor
     loss: Tensor
 
-    def __init__(self, head: Signal, measure: Measure) -> None:
+    def __init__(self, head: Signal, measure: Callable[..., Differentiated]) -> None:
         self.head, self.measure = head, measure
         self.reads, self.keeps = (head,), [0]
         self.factor, self.weight = 1.0, 0.0
@@ -331,7 +331,10 @@ class Loss:
         self.weight = weight
 
     def forward(self) -> None:
-        self.loss, gradient, self.factor = self.measure(self.head.value.t(), self.target)
+        self._keep(self.measure(self.head.value.t(), self.target))
+
+    def _keep(self, found: Differentiated) -> None:
+        self.loss, gradient, self.factor = found
         self.head.gradient = gradient.t()
 
     def backward(self) -> None:
@@ -347,5 +350,5 @@ class WeightedLoss(Loss):
 
     weights: Tensor
 
-    def __init__(self, head: Signal, measure: WeightedMeasure) -> None:
-        super().__init__(head, lambda head, target: measure(head, target, self.weights))
+    def forward(self) -> None:
+        self._keep(self.measure(self.head.value.t(), self.target, self.weights))

@@ -29,6 +29,7 @@ class Watch:
         parts: Number of parts in which the examples are computed, to save memory.
 
     Attributes:
+        running: The running average, which ``follow`` moves.
         kept: Number of steps before the kept weights; 0 means the weights at the start.
         losses: Validation loss of every output with the kept weights and with latents at their
             mean, shape (outputs,).
@@ -40,7 +41,7 @@ class Watch:
     ) -> None:
         self._model, self._step, self._parts = model, step, parts
         self._average = average
-        self._running = step.weights.clone()
+        self.running = step.weights.clone()
         device = next(model.parameters()).device
         self._data = problem.split("validation", device, limit=EXAMPLES)
         self._sub_losses = sub_losses(model, problem, self._data.weights)
@@ -51,13 +52,16 @@ class Watch:
 
     def follow(self, steps: int) -> None:
         """Move the running average towards the weights, of which so many steps are taken."""
-        stays = min(self._average, steps / (steps + 9))
-        self._running.lerp_(self._step.weights, 1 - stays)
+        self.running.lerp_(self._step.weights, 1 - float(self.stays(steps)))
+
+    def stays(self, steps: int | np.ndarray) -> np.ndarray:
+        """Return the share of the average that stays at a step, by the number of the step."""
+        return np.minimum(self._average, steps / (steps + 9))
 
     def look(self, steps: int) -> None:
         """Keep the average if its loss is the lowest so far; the device is waited for once."""
         trained = self._step.weights.clone()
-        self._step.weights.copy_(self._running)
+        self._step.weights.copy_(self.running)
         self._compare(steps)
         self._step.weights.copy_(trained)
 

@@ -8,7 +8,7 @@ from ...genome import VALP
 from ...variation.crossover import NAME as DONATION
 from ...variation.crossover import can_receive
 from ...variation.operators import Move
-from ..view import View, evaluated_peers
+from ..view import View
 
 
 def donations(view: View, name: str) -> Iterator[Move]:
@@ -22,11 +22,10 @@ def donations(view: View, name: str) -> Iterator[Move]:
     if len(low) != 1:
         return
     (output,) = low
-    peers = evaluated_peers(view.individual, view.population)
-    donors = [peer for peer in peers if peer.exclusive(output)]
-    for donor in sorted(donors, key=lambda peer: objective(peer, output)):
-        better = objective(donor, output) < objective(view.individual, output)
-        if better and can_receive(view.individual, donor, output):
+    own = objective(view.individual, output)
+    better = [peer for peer in view.peers if objective(peer, output) < own]
+    for donor in sorted(better, key=lambda peer: objective(peer, output)):
+        if donor.exclusive(output) and can_receive(view.individual, donor, output):
             reason = f"rank {view.ranks[output]} for {output}, in the upper half for all others"
             yield Move(DONATION, "aggressive", output, reason, name, donor=donor)
             return
