@@ -319,6 +319,8 @@ MEMBERS = (
     image_trunk,
 )
 NAMES = [member.__name__ for member in MEMBERS]
+IMAGES = ["images", "image_trunk"]
+"""The members with convolutions."""
 _PROBLEMS = {
     smallest: plain_problem,
     one_discrete: plain_problem,
