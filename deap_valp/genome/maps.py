@@ -53,8 +53,13 @@ class Maps(NamedTuple):
         return flat.reshape(-1, self.height, self.width, self.channels).permute(0, 3, 1, 2)
 
 
-def maps_of(shape: tuple[int, ...]) -> Maps | None:
-    """Return the maps that an example of this shape is, or None if it is no image."""
+def maps_of(shape: tuple[int, ...], smallest: int = SMALLEST) -> Maps | None:
+    """Return the maps that an example of this shape is, or None if it is no image.
+
+    Args:
+        shape: The shape of one example.
+        smallest: The least height and width of an image.
+    """
     if len(shape) not in (2, 3):
         return None
     found = Maps(shape[0], shape[1], 1)
@@ -62,7 +67,7 @@ def maps_of(shape: tuple[int, ...]) -> Maps | None:
         found = Maps(*shape)
     elif len(shape) == 3:
         found = Maps(shape[1], shape[2], shape[0], planes=True)
-    large = min(found.height, found.width) >= SMALLEST
+    large = min(found.height, found.width) >= smallest
     return found if large and found.channels <= CHANNELS else None
 
 

@@ -41,6 +41,8 @@ class CompiledSteps:
         self._course = course  # the operations have addresses of its memory
         model, tape, steps, watch, data = course[:5]
         _check(data)
+        if course.problem.augmentations:
+            raise Unknown("images that are moved or mirrored in training")
         self._size = tape.batch_size
         self._program = Program(here())
         updates = Updates(self._program, steps, course.batches)
