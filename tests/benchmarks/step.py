@@ -336,6 +336,12 @@ CONTESTANTS: dict[str, Contestant] = {
 }
 
 
+def convolves(individual: valp.VALP) -> bool:
+    """Return whether there are convolutions, which the compiled player leaves to torch."""
+    components = [individual.component(name) for name in individual.networks]
+    return any(isinstance(component, Convolutional) for component in components)
+
+
 def clock(device: str) -> float:
     """Seconds; on a GPU, after all that it was given to do."""
     if not device.startswith("cuda"):
@@ -353,7 +359,7 @@ def measure(
     runs = {
         name: make(individual, problem, device)
         for name, make in CONTESTANTS.items()
-        if name != "compiled" or device == "cpu"
+        if name != "compiled" or (device == "cpu" and not convolves(individual))
     }
     seen: dict[str, list[float]] = {name: [] for name in runs}
     for index in range(-1, rounds):  # the first round warms up
