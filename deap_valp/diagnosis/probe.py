@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
 
 from ..genome.diagnosis import Gain
+from ..problem import Problem
 from .gradients import Place
 from .subject import Subject
 
@@ -73,11 +75,29 @@ class Reading:
 
     @classmethod
     def of(cls, subject: Subject, provider: str) -> Reading:
-        """Read a provider of a model."""
+        """Read a provider of a model. The reading of an input is that of the data, made once."""
+        if provider not in subject.model.inputs:
+            return cls._made(subject, provider)
+        dtype = next(subject.model.parameters()).dtype
+        known = _OF_INPUTS.setdefault(subject.problem, {})
+        key = provider, subject.device, dtype
+        if key not in known:
+            known[key] = cls._made(subject, provider)
+        return known[key]
+
+    @classmethod
+    def _made(cls, subject: Subject, provider: str) -> Reading:
         fitted, held = (subject.gradients[split][0][provider] for split in ("train", "validation"))
         mean = fitted.mean(0)
-        axes = leading_axes(fitted - mean, WIDTH)
-        return cls(mean, axes, (fitted - mean) @ axes, (held - mean) @ axes)
+        centred = fitted - mean
+        axes = leading_axes(centred, WIDTH)
+        return cls(mean, axes, centred @ axes, (held - mean) @ axes)
+
+
+_OF_INPUTS: WeakKeyDictionary[Problem, dict[tuple[str, torch.device, torch.dtype], Reading]] = (
+    WeakKeyDictionary()
+)
+"""The readings of inputs, by problem: all individuals of a search share them."""
 
 
 @dataclass(frozen=True)
@@ -179,9 +199,10 @@ class Gradients:
         axes, means, fitted, held, energies = {}, {}, {}, {}, {}
         for place, gradient in training.items():
             mean = gradient.mean(0)
-            axes[place] = leading_axes(gradient - mean, RANK)
+            centred = gradient - mean
+            axes[place] = leading_axes(centred, RANK)
             means[place] = mean @ axes[place]
-            fitted[place] = (gradient - mean) @ axes[place]
+            fitted[place] = centred @ axes[place]
             held[place] = validation[place] @ axes[place]
             energies[place] = (validation[place] - mean).square().sum(1).mean()
         examples = {

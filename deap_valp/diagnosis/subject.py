@@ -135,7 +135,20 @@ class Subject:
         latents = Latents("reconstruct")
         latents.moments.update(self._intact[1].moments)
         results = changed.run(known or self.intact, latents, order)
-        return self._sub_losses(results, self.data.targets, latents, self.data.weights)
+        unchanged = {out: loss for out, loss in self._intact_parts.items() if out not in order}
+        return self._sub_losses(results, self.data.targets, latents, self.data.weights, unchanged)
+
+    @cached_property
+    def _intact_parts(self) -> dict[str, Tensor]:
+        """The loss of each output of the unchanged model, without its KL part.
+
+        Outputs whose examples have weights are left out, as few problems have any.
+        """
+        outputs = [name for name in self.model.outputs if name not in self.data.weights]
+        return {
+            name: self.problem.outputs[name].loss(self.intact[name], self.data.targets[name])
+            for name in outputs
+        }
 
     @cached_property
     def intact_performance(self) -> dict[str, float]:

@@ -42,9 +42,12 @@ def score_model(model: Model, problem: Problem, split: str, chunk: int = CHUNK) 
     predicted: dict[str, list[Tensor]] = {
         name: [] for name in model.outputs if name not in generated
     }
+    # What serves generation outputs alone is a large part of the model, and was computed above.
+    needed = frozenset[str]().union(*(model.subgraph(name) for name in predicted))
+    order = [name for name in model.order if name in needed]
     for start in range(0, data.size if predicted else 0, chunk):
         features = {name: value[start : start + chunk] for name, value in data.inputs.items()}
-        results = model.run(features, Latents("reconstruct"))
+        results = model.run(features, Latents("reconstruct"), order)
         for name, parts in predicted.items():
             parts.append(model.components[name].predict(results[name]))
     predictions = {**generated, **{name: torch.cat(parts) for name, parts in predicted.items()}}

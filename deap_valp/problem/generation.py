@@ -181,4 +181,6 @@ class Generation(Numbers):
 
     def _in_training_units(self, rows: Tensor) -> Tensor:
         rows = rows.detach().cpu()
+        if self.port.plain:
+            return rows
         return (rows - rows.new_tensor(self.port.shift)) / rows.new_tensor(self.port.scale)

@@ -309,7 +309,7 @@ class OutputKind:
                 f"got {tuple(prediction.shape)}"
             )
         prediction = self._with_targets(prediction, split_name)
-        if not prediction.isfinite().all():
+        if not _finite(prediction):
             return math.nan
         if self._score is not None:
             return float(self._score(prediction, self._real(prediction, split_name)))
@@ -345,7 +345,12 @@ class OutputKind:
 
     @staticmethod
     def predict(port: Output, head: Tensor) -> Tensor:
-        """Return the prediction in the user's units: ``head * scale + shift``."""
+        """Return the prediction in the user's units: ``head * scale + shift``.
+
+        It is the head itself where training has the user's units.
+        """
+        if port.plain:
+            return head
         return head * head.new_tensor(port.scale) + head.new_tensor(port.shift)
 
     def _real(self, prediction: Tensor, split_name: str) -> Tensor:
@@ -364,6 +369,11 @@ class OutputKind:
 
     def _in_users_units(self, target: Tensor) -> Tensor:
         return target
+
+
+def _finite(numbers: Tensor) -> bool:
+    """Return whether all numbers are finite, in one pass: a NaN becomes the least and the most."""
+    return all(bound.isfinite().item() for bound in numbers.aminmax())
 
 
 def _check_declaration(cls: type[OutputKind]) -> None:

@@ -16,15 +16,13 @@ import torch
 from torch import Tensor
 
 from ..problem import Problem
-from ..problem.losses import LossWithGradient as Measure
-from ..problem.losses import WeightedWithGradient as WeightedMeasure
+from ..problem.losses import Differentiated
 from .model import Latents, Model
 
 __all__ = [
+    "Differentiated",
     "Divergence",
     "LossWeights",
-    "Measure",
-    "WeightedMeasure",
     "loss_weights",
     "sub_losses",
 ]
@@ -110,7 +108,7 @@ def sub_losses(
 
     Its result has the shape (outputs,), and autograd can differentiate it. Its fourth argument are
     the weights of the examples, shape (batch,), of each output in ``weighted``: those of
-    ``Split.weights``.
+    ``Split.weights``. Its fifth are losses that are known already, by output, without the KL part.
     """
     weights = loss_weights(model, problem, weighted)
     matrix = next(model.parameters()).new_tensor(weights.rows)
@@ -122,11 +120,14 @@ def sub_losses(
         targets: Mapping[str, Tensor],
         latents: Latents,
         examples: Mapping[str, Tensor] | None = None,
+        known: Mapping[str, Tensor] | None = None,
     ) -> Tensor:
-        examples = examples or {}
+        examples, known = examples or {}, known or {}
         parts = []
         for name in model.outputs:
-            if name in plain:
+            if name in known:
+                parts.append(known[name])
+            elif name in plain:
                 parts.append(plain[name](results[name], targets[name]))
             else:
                 parts.append(by_weight[name](results[name], targets[name], examples[name]))

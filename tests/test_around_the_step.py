@@ -1,0 +1,133 @@
+"""Scoring and diagnosis compute nothing twice, and give what the plain computation gives."""
+
+from __future__ import annotations
+
+import math
+import random
+
+import numpy as np
+import pytest
+import torch
+import zoo
+
+import deap_valp as valp
+from deap_valp.diagnosis import Subject
+from deap_valp.diagnosis.probe import Reading
+from deap_valp.evaluation.scoring import score_model
+from deap_valp.training import Latents, Model
+
+
+def decoded(individual):
+    return Model(individual, torch.float32, torch.device("cpu"))
+
+
+def plain_scores(model, problem, split):
+    """The scores by the whole model on the whole split at once."""
+    data = problem.split(split)
+    generated = model.generate(min(data.size, 5000), torch.Generator().manual_seed(0))
+    results = model.run(data.inputs, Latents("reconstruct"))
+    scores = {}
+    for name, output in problem.outputs.items():
+        prediction = generated.get(name)
+        if prediction is None:
+            prediction = model.components[name].predict(results[name])
+        scores[name] = output.score(prediction, split)
+    return scores
+
+
+@torch.no_grad()
+def test_scores_are_those_of_the_whole_model(zoo_member, problem):
+    model = decoded(zoo_member)
+    assert score_model(model, problem, "validation") == plain_scores(model, problem, "validation")
+
+
+def test_what_serves_samples_alone_is_not_run_on_the_examples(monkeypatch):
+    individual, problem = zoo.fan_out(), zoo.mixed_problem()
+    ran = []
+    run = Model.run
+
+    def noting(self, known, latents, order=None):
+        if latents.mode == "reconstruct":
+            ran.extend(self.order if order is None else order)
+        return run(self, known, latents, order)
+
+    monkeypatch.setattr(Model, "run", noting)
+    score_model(decoded(individual), problem, "validation")
+    samples = {name for name in individual.outputs if individual.component(name).draws_samples}
+    needed = set().union(*(individual.subgraph(o) for o in set(individual.outputs) - samples))
+    assert samples and set(ran) == needed | (set(individual.outputs) - samples)
+
+
+def test_an_input_is_read_once_for_all_individuals_of_a_problem(monkeypatch):
+    problem, made = zoo.mixed_problem(), []
+    reading = Reading._made.__func__
+    monkeypatch.setattr(
+        Reading,
+        "_made",
+        classmethod(lambda cls, *args: made.append(args[1]) or reading(cls, *args)),
+    )
+    readings = []
+    for seed in range(3):
+        random.seed(seed)
+        model = decoded(zoo.random_valp(problem))
+        for name in problem.inputs:
+            readings.append(Reading.of(Subject(model, problem, {}, seed), name))
+    assert sorted(made) == sorted(problem.inputs)
+    fresh = reading(Reading, Subject(model, problem, {}, 5), name)
+    for one, other in zip(vars(fresh).values(), vars(readings[-1]).values(), strict=True):
+        assert torch.equal(one, other)
+
+
+@torch.no_grad()
+def test_a_change_that_some_outputs_do_not_see_is_judged_as_if_all_were_computed(
+    zoo_member, problem
+):
+    model = decoded(zoo_member)
+    subject = Subject(model, problem, {}, 1)
+    for name in model.order:
+        order = model.behind(name)
+        whole = model.run(subject.intact, Latents("reconstruct"), order)
+        latents = Latents("reconstruct")
+        model.run(subject.data.inputs, latents)
+        expected = subject._sub_losses(whole, subject.data.targets, latents, subject.data.weights)
+        assert torch.equal(subject.losses(model, order), expected)
+
+
+# ---- finite predictions, plain units -------------------------------------------------------------
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("place", [(0, 0), (5, 1), (39, 2)])
+def test_one_number_that_is_not_finite_makes_the_score_nan(bad, place):
+    problem = zoo.mixed_problem()
+    prediction = torch.randn(40, 3).softmax(1)
+    assert math.isfinite(problem.outputs["label"].score(prediction, "validation"))
+    prediction[place] = bad
+    assert math.isnan(problem.outputs["label"].score(prediction, "validation"))
+
+
+def overwriting(prediction, target):
+    error = float((prediction - target).abs().mean())
+    prediction.zero_()
+    target.zero_()
+    return error
+
+
+@pytest.mark.parametrize("standardize", [True, False])
+def test_a_score_that_writes_to_its_arguments_harms_no_data(standardize):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(60, 3))
+    target = valp.Regression(x[:, :2] * 5, score=overwriting, standardize=standardize)
+    problem = valp.Problem({"x": x}, {"y": target})
+    assert problem.outputs["y"].port.plain != standardize
+    before = problem.split("validation").targets["y"].clone()
+    individual = valp.initVALP(zoo.individual_class(problem.weights), problem)
+    first, second = (valp.evaluate(individual, problem, 3, 3) for _ in range(2))
+    assert first == second and torch.equal(problem.split("validation").targets["y"], before)
+
+
+def test_samples_in_the_users_units_are_not_converted():
+    problem = valp.problems.digits()
+    output, rows = problem.outputs["sample"], torch.rand(5, 64)
+    assert output.port.plain and output._in_training_units(rows).data_ptr() == rows.data_ptr()
+    assert output.port.predict(rows) is rows
