@@ -14,7 +14,7 @@ from ..tape import Tape
 from . import kernel
 from .blas import here, one_thread
 from .looks import CompiledLosses
-from .program import Program, need_readable
+from .program import Program, Unknown, need_readable
 from .translate import Translation
 from .updates import Updates
 
@@ -44,6 +44,8 @@ class CompiledSteps:
         self._course = course  # the operations have addresses of its memory
         model, tape, steps, watch, data = course[:5]
         need_readable(data)
+        if course.problem.augmentations:
+            raise Unknown("images that are moved or mirrored in training")
         self._size = tape.batch_size
         self._program = Program(here())
         updates = Updates(self._program, steps, course.batches)
