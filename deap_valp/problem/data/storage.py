@@ -12,7 +12,7 @@ import pickle
 import shutil
 import socket
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ...arguments import got, need_path, need_type
 from ...errors import DataFileError, ProblemError
 
 # --- The cache folder -----------------------------------------------------------------------------
@@ -104,7 +105,8 @@ def open_arrays(folder: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     Raises:
         DataFileError: The folder has no such file, or one is damaged.
     """
-    paths = sorted(Path(folder).glob("*.npy"))
+    need_path(folder, "open_arrays", ProblemError)
+    paths = sorted(Path(os.fsdecode(folder)).glob("*.npy"))
     if not paths:
         raise DataFileError(f"open_arrays needs a folder of .npy files, got {os.fspath(folder)!r}")
     found = {}
@@ -126,12 +128,21 @@ def write_arrays(dataset: Any, folder: str | os.PathLike[str]) -> dict[str, np.n
         folder: The folder, which is made if missing. Files of the same names are replaced.
 
     Raises:
-        ProblemError: An example has other keys or shapes than the first.
+        ProblemError: There is no such data set, or an example has other keys or shapes than the
+            first.
     """
+    need_path(folder, "write_arrays", ProblemError)
+    if not (hasattr(dataset, "__len__") and hasattr(dataset, "__getitem__")):
+        raise ProblemError(
+            "write_arrays needs dataset as what has len(dataset) and dataset[index], "
+            f"got {got(dataset)}"
+        )
     size, files = len(dataset), dict[str, np.memmap]()
     Path(folder).mkdir(parents=True, exist_ok=True)
     for index in range(size):
-        example = {name: np.asarray(value) for name, value in dataset[index].items()}
+        given = dataset[index]
+        need_type(given, Mapping, "write_arrays", "examples as mappings", ProblemError)
+        example = {name: np.asarray(value) for name, value in given.items()}
         if not files:
             for name, value in example.items():
                 path, shape = Path(folder, f"{name}.npy"), (size, *value.shape)
