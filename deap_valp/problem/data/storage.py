@@ -12,8 +12,9 @@ import pickle
 import shutil
 import socket
 import tempfile
+import weakref
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -179,6 +180,33 @@ def feature_file() -> Path:
     return Path(name)
 
 
+_FILES: dict[int, tuple[weakref.ref[Tensor], Path]] = {}
+"""The file of each tensor that is a mapping of a feature file, by the tensor's id."""
+
+
+def remember_file(tensor: Tensor, path: Path) -> None:
+    """Note the file that a tensor maps: a stored problem shares it, and it goes with the tensor."""
+    key, owner = id(tensor), os.getpid()
+
+    def forget(_: Any) -> None:
+        _FILES.pop(key, None)
+        if os.getpid() == owner:  # in a forked child, the file is the parent's
+            with suppress(OSError):
+                path.unlink()
+
+    _FILES[key] = weakref.ref(tensor, forget), path
+
+
+def _write_tensor(tensor: Tensor, target: Path) -> None:
+    """Write a tensor to a ``.npy`` file; one that maps a file is that file under another name."""
+    known = _FILES.get(id(tensor))
+    if known is not None and known[0]() is tensor:
+        with suppress(OSError):  # the file is gone, or the system has no links
+            os.link(known[1], target)
+            return
+    np.save(target, tensor.numpy(), allow_pickle=False)
+
+
 # --- Stored problems ------------------------------------------------------------------------------
 
 
@@ -195,7 +223,7 @@ class _StorePickler(pickle.Pickler):
             return None
         if id(value) not in self._names:
             self._names[id(value)] = f"{len(self._names)}.npy"
-            np.save(self._folder / self._names[id(value)], value.numpy(), allow_pickle=False)
+            _write_tensor(value, self._folder / self._names[id(value)])
         return self._names[id(value)]
 
     def dump(self, value: Any) -> None:
