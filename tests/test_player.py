@@ -74,6 +74,21 @@ def assert_same_steps(individual, problem, tolerance=2e-5, **options):
             torch.testing.assert_close(found.moments, block.moments, **close)
 
 
+@pytest.fixture(params=[name for name in zoo.NAMES if name not in zoo.IMAGES])
+def zoo_name(request):
+    """The members for which the player has operations."""
+    return request.param
+
+
+@pytest.mark.parametrize("name", zoo.IMAGES)
+def test_convolutions_are_left_to_torch(name):
+    individual, problem = zoo.member(name), zoo.problem_of(name)
+    session, _ = trained("auto", individual, problem)
+    assert session.engine == "torch"
+    with pytest.raises(valp.EngineError, match="no operation for the stage Convolve"):
+        trained("compiled", individual, problem)
+
+
 @pytest.mark.parametrize("setting", SETTINGS)
 def test_every_member_of_the_zoo_is_trained_alike(setting, zoo_member, problem):
     assert_same_steps(zoo_member, problem, training=SETTINGS[setting])
