@@ -144,12 +144,13 @@ def _three_objectives(
         images = Image(images, **change)
     ends = np.cumsum(arrays["sizes"]).tolist()
     starts = [0, *ends[:-1]]
+    images = Image(arrays["images"], range=(0, 1))
     return Problem(
         inputs={"image": images},
         outputs={
             "label": Classification(arrays["labels"]),
             "histogram": Regression(arrays["histograms"], standardize=False),
-            "sample": Generation(arrays["images"], labels=arrays["labels"], kl_weight=kl_weight),
+            "sample": Generation(images, labels=arrays["labels"], kl_weight=kl_weight),
         },
         splits=dict(zip(SPLITS, map(slice, starts, ends), strict=True)),
         **options,

@@ -33,9 +33,6 @@ FAR = 100.0
 USUAL_RANGES = (1.0, 255.0)
 """What the values of images usually go up to, from 0 on."""
 
-CHANNELS = (1, 3, 4)
-"""Numbers of channels of images: grey, RGB, and RGB with opacity."""
-
 LONGEST_SIDE = 4
 """The sides of an image differ at most by this factor where its kind is guessed."""
 
@@ -63,7 +60,7 @@ class InputKind:
         self.values = values
         self.guessed = False
 
-    def source(self, encoding: Encoding, port: str, rows: Rows) -> Source:
+    def source(self, port: str, encoding: Encoding, rows: Rows) -> Source:
         """Return the numbers of the values, which stay in a file where they are one."""
         mapped = isinstance(self.values, np.memmap)
         return Source(encoding.matrix(port, self.values), rows, mapped=mapped)

@@ -67,7 +67,7 @@ class Numbers(OutputKind):
             raise ProblemError(
                 f"port {port!r} needs a target of numbers, got categories: Classification?"
             )
-        source = kind.source(encoding, port, rows)
+        source = kind.source(port, encoding, rows)
         self.shape = encoding.shape
         self.columns = tuple(name for name, _ in encoding.columns)
         standard, targets = kind.units(port, encoding, source, wish)

@@ -6,7 +6,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...problem import Split
 from ..batches import Epoch, epochs_of
 from ..course import Course
 from ..model import Model
@@ -14,7 +13,8 @@ from ..parts import InParts
 from ..tape import Tape
 from . import kernel
 from .blas import here, one_thread
-from .program import Program, Unknown
+from .looks import CompiledLosses
+from .program import Program, Unknown, need_readable
 from .translate import Translation
 from .updates import Updates
 
@@ -40,7 +40,7 @@ class CompiledSteps:
     def __init__(self, course: Course) -> None:
         self._course = course  # the operations have addresses of its memory
         model, tape, steps, watch, data = course[:5]
-        _check(data)
+        need_readable(data)
         if course.problem.augmentations:
             raise Unknown("images that are moved or mirrored in training")
         self._size = tape.batch_size
@@ -50,6 +50,9 @@ class CompiledSteps:
         updates.move()
         if watch is not None:
             updates.follow(watch.running, 1 - watch.stays(updates.numbers))
+            if isinstance(tape, Tape):
+                # With micro-batches, memory is short, and torch looks at a part after the other.
+                watch.look_by(CompiledLosses(model, watch.problem, watch.data, tape.flat))
         self._ops, self._factors, self._patches = self._program.arrays()
         self._coefficients = updates.table()
         self._scratch = self._program.new(3 * self._size)
@@ -145,17 +148,6 @@ class CompiledSteps:
         if self._noise.numel():
             for index in range(first, last):
                 self._noise[index].normal_(generator=self._course.generator)
-
-
-def _check(data: Split) -> None:
-    """Raise ``Unknown`` if the examples are not in the form that the operations read."""
-    for kind in (data.inputs, data.targets, data.weights):
-        for name, tensor in kind.items():
-            whole = tensor.dtype == torch.int64 and tensor.dim() == 1
-            if tensor.dtype != torch.float32 and not whole:
-                raise Unknown(f"data of {tensor.dtype} for {name}")
-            if not tensor.is_contiguous() or tensor.device.type != "cpu":
-                raise Unknown(f"data for {name} that is not in one piece on the CPU")
 
 
 def _starts(model: Model) -> dict[int, int]:
