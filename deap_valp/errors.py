@@ -34,6 +34,10 @@ class EvaluationError(ValpError, RuntimeError):
     """An evaluation is missing, failed, lacks what was asked of it, or cannot be made as asked."""
 
 
+class EngineError(EvaluationError):
+    """The engine that was asked for cannot train a VALP. The message says why."""
+
+
 class FileFormatError(ValpError, ValueError):
     """A saved VALP or a checkpoint is malformed, or has a version that cannot be read."""
 

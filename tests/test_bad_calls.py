@@ -198,6 +198,30 @@ BAD = {
         lambda: valp.decode(evaluated()).generate(2.5),
         "generate needs size as a whole number from 1 on, got 2.5",
     ),
+    "decode: dtype in the place of the problem": (
+        lambda: valp.decode(evaluated(), torch.float64),
+        "decode needs problem as a Problem, got dtype",
+    ),
+    "decode: predict without a problem": (
+        lambda: valp.decode(evaluated()).predict(images()),
+        r"predict needs the columns, .* of the problem.*decode\(individual, problem\)",
+    ),
+    "export: swapped arguments": (
+        lambda: valp.export(PROBLEM, evaluated(), "it.pt2"),
+        "export needs problem as a Problem, got Zoo4",
+    ),
+    "export: no individual": (
+        lambda: valp.export(CLASS, PROBLEM, "it.pt2"),
+        "export needs individual as a VALP.*got the class Zoo4",
+    ),
+    "export: no path": (
+        lambda: valp.export(evaluated(), PROBLEM, 3),
+        "export needs path as a path of a file, got 3",
+    ),
+    "export: another ending": (
+        lambda: valp.export(evaluated(), PROBLEM, "it.txt"),
+        r"export needs a path that ends in .pt2 or .onnx, got '.txt'",
+    ),
     "save: swapped arguments": (
         lambda: valp.save("model.valp", evaluated()),
         "save needs individual as a VALP.*got 'model.valp'",

@@ -44,7 +44,9 @@ LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
 # Imported where they are used, so that a worker stays small and a script starts soon.
 HEAVY = {
     "bokeh",
+    "llvmlite",
     "matplotlib",
+    "numba",
     "pandas",
     "pooch",
     "scikit_posthocs",
@@ -55,7 +57,12 @@ HEAVY = {
 }
 
 # Imported on demand by the package itself: the estimators have base classes of scikit-learn's.
-ON_DEMAND = {"ready/estimators.py": {"sklearn"}}
+# The compiled player is made of numba's functions.
+PLAYER = ("blas", "descent", "kernel", "memory", "numbers", "operations")
+ON_DEMAND = {
+    "ready/estimators.py": {"sklearn"},
+    **{f"training/player/{name}.py": {"llvmlite", "numba"} for name in PLAYER},
+}
 
 MODULES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
 ROOMS = {module.parts[0].removesuffix(".py") for module in MODULES}

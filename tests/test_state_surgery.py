@@ -117,8 +117,9 @@ def grown_tensors(before, after, halves=False):
             continue
         past, now = (dict(moments(g.optimizer_state[key])) for g in (before, after))
         if len(old) == len(new):
-            old, new = old.T, new.T
-            past, now = ({what: m.T for what, m in each.items()} for each in (past, now))
+            by_unit = units_as_rows(before, key)
+            old, new = by_unit(old), by_unit(new)
+            past, now = ({what: by_unit(m) for what, m in each.items()} for each in (past, now))
             yield Grown(key, old, new, past, now)
         elif not halves:
             yield Grown(key, old, new, past, now)
@@ -128,6 +129,18 @@ def grown_tensors(before, after, halves=False):
                     {what: m.chunk(2)[half] for what, m in each.items()} for each in (past, now)
                 ]
                 yield Grown(key, old.chunk(2)[half], new.chunk(2)[half], *parts)
+
+
+def units_as_rows(genome, key):
+    """Return a function that makes rows of a tensor's columns; those of a channel are one row."""
+    provider, arrow, _ = key.partition("->")
+    maps = genome.component(provider).maps if arrow else None
+
+    def rows(tensor):
+        positions = maps.positions if maps and tensor.dim() == 2 else 1
+        return tensor.reshape(-1, tensor.shape[-1] // positions).T
+
+    return rows
 
 
 def copied_unit(tensor, unit):

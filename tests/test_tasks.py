@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
-
 import pytest
 
 from deap_valp.distributed.task import TaskOutcome, attempt, pack, perform, unpack
@@ -81,7 +79,7 @@ def test_what_is_no_exception_passes():
     with pytest.raises(KeyboardInterrupt):
         attempt(interrupt, ())
     with pytest.raises(KeyboardInterrupt):
-        perform(pickle.dumps((interrupt, ())))
+        perform(pack(interrupt, ()))
 
 
 def interrupt():

@@ -99,7 +99,7 @@ class Reading:
 _Known = dict[tuple[str, torch.device], tuple[tuple[Tensor, Tensor], Reading]]
 
 _OF_INPUTS: WeakKeyDictionary[Problem, _Known] = WeakKeyDictionary()
-"""The readings of inputs, and of which tensors they are: the individuals of a problem share them."""
+"""The readings of inputs, and of which tensors they are; individuals of a problem share them."""
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import DistributedError
+from ..training import decided, deciding
 
 
 @dataclass(frozen=True)
@@ -53,11 +54,14 @@ def attempt(function: Callable[..., Any], arguments: tuple[Any, ...]) -> TaskOut
 def pack(function: Callable[..., Any], arguments: tuple[Any, ...]) -> bytes:
     """Turn a task into bytes.
 
+    What the engine ``"auto"`` of ``evaluate`` means travels along, so that all workers compute
+    alike.
+
     Raises:
         DistributedError: The function or an argument does not pickle.
     """
     try:
-        return pickle.dumps((function, arguments), pickle.HIGHEST_PROTOCOL)
+        return pickle.dumps((function, arguments, decided()), pickle.HIGHEST_PROTOCOL)
     except Exception as error:
         raise DistributedError(
             "scoopMap needs a function and arguments that pickle, "
@@ -97,8 +101,9 @@ def unpack(result: bytes) -> TaskOutcome:
 
 
 def _call(payload: bytes) -> Any:
-    function, arguments = pickle.loads(payload)
-    return function(*arguments)
+    function, arguments, engine = pickle.loads(payload)
+    with deciding(engine):
+        return function(*arguments)
 
 
 def _what_came_back(outcome: TaskOutcome) -> str:

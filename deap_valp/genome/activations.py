@@ -28,12 +28,15 @@ class Activation(NamedTuple):
         backward: ``backward(gradient, pre, result, out)`` writes the gradient of ``pre`` to
             ``out``, given the gradient of the result. Without it training asks autograd, which
             takes longer.
+        operation: The name by which the compiled player knows the activation. Without it, what
+            has this activation is trained by torch.
     """
 
     function: Callable[[Tensor], Tensor]
     nonnegative: bool
     gain: float
     backward: Backward | None = None
+    operation: str = ""
 
 
 aten = torch.ops.aten  # each of these computes a derivative in one kernel
@@ -53,28 +56,40 @@ def _softsign(gradient: Tensor, pre: Tensor, result: Tensor, out: Tensor) -> Non
 
 ACTIVATIONS: dict[str, Activation] = {
     "relu": Activation(
-        torch.relu, True, 1.41, lambda g, pre, _, out: _relu(g, pre, 0, grad_input=out)
+        torch.relu, True, 1.41, lambda g, pre, _, out: _relu(g, pre, 0, grad_input=out), "relu"
     ),
     "elu": Activation(
         functional.elu,
         False,
         1.23,
         lambda g, _, result, out: _elu(g, 1, 1, 1, True, result, grad_input=out),
+        "elu",
     ),
     "softplus": Activation(
         functional.softplus,
         True,
         1.39,
         lambda g, pre, _, out: _softplus(g, pre, 1, 20, grad_input=out),
+        "softplus",
     ),
-    "softsign": Activation(functional.softsign, False, 2.21, _softsign),
+    "softsign": Activation(functional.softsign, False, 2.21, _softsign, "softsign"),
     "sigmoid": Activation(
-        torch.sigmoid, True, 2.95, lambda g, _, result, out: _sigmoid(g, result, grad_input=out)
+        torch.sigmoid,
+        True,
+        2.95,
+        lambda g, _, result, out: _sigmoid(g, result, grad_input=out),
+        "sigmoid",
     ),
     "tanh": Activation(
-        torch.tanh, False, 1.53, lambda g, _, result, out: _tanh(g, result, grad_input=out)
+        torch.tanh,
+        False,
+        1.53,
+        lambda g, _, result, out: _tanh(g, result, grad_input=out),
+        "tanh",
     ),
-    "identity": Activation(lambda pre: pre, False, 1.0, lambda g, pre, result, out: out.copy_(g)),
+    "identity": Activation(
+        lambda pre: pre, False, 1.0, lambda g, pre, result, out: out.copy_(g), "identity"
+    ),
 }
 SOFTMAX = "softmax"
 

@@ -26,6 +26,7 @@ import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields
+from math import prod
 from typing import Annotated, Any, BinaryIO, NoReturn, TypeVar
 
 import msgspec
@@ -53,7 +54,7 @@ Individual = TypeVar("Individual", bound=VALP)
 KEY = "deap_valp"
 """The name of the structure in the metadata of the file."""
 
-VERSION, READS = 2, (2,)
+VERSION, READS = 3, (2, 3)
 """The version that ``save`` writes, and those that ``load`` reads.
 
 A change of ``SavedStructure``, or of what it holds, is a new version.
@@ -339,6 +340,8 @@ def _check_units(place: str, port: Input | Output) -> None:
     for field, units in (("shift", port.shift), ("scale", port.scale)):
         if len(units) not in (1, port.width):
             _refuse(f"{field} of {place}", f"of length 1 or {port.width}, its width", len(units))
+    if port.shape and prod(port.shape) != port.width:
+        _refuse(f"shape of {place}", f"of {port.width} numbers, its width", list(port.shape))
 
 
 def _edges(names: list[str], components: Mapping[str, Component]) -> list[tuple[str, str]]:

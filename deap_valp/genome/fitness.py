@@ -65,6 +65,7 @@ class Evaluation(tuple[float, ...]):
         diagnosis: The diagnosis of these weights, or None where the evaluation failed.
         sessions: The number of training sessions that the individual had since it was last
             changed.
+        engine: What took the training steps, ``"torch"`` or ``"compiled"``.
         seconds: The wall time of each part: ``train``, ``score`` and ``diagnose``.
         status: ``"ok"``, or the reason why the evaluation failed. Every objective is then
             ``PENALTY``, and the weights are those that the evaluation started from.
@@ -85,6 +86,7 @@ class Evaluation(tuple[float, ...]):
     optimizer_state: State
     diagnosis: Diagnosis | None
     sessions: int
+    engine: str
     seconds: dict[str, float]
     status: str
 
@@ -103,6 +105,7 @@ class Evaluation(tuple[float, ...]):
         optimizer_state: State | None = None,
         diagnosis: Diagnosis | None = None,
         sessions: int = 1,
+        engine: str = "torch",
         seconds: Mapping[str, float] | None = None,
         status: str = OK,
     ) -> Evaluation:
@@ -119,6 +122,7 @@ class Evaluation(tuple[float, ...]):
         evaluation.optimizer_state = States.of(optimizer_state or {})
         evaluation.diagnosis = diagnosis
         evaluation.sessions = sessions
+        evaluation.engine = engine
         evaluation.seconds = dict(seconds or {})
         evaluation.status = status
         return evaluation

@@ -136,6 +136,9 @@ The usual number for the square is 0.999. With it, an optimizer that continues f
 session remembers the large gradients of the first descent for a thousand steps, and trains slowly.
 """
 
+DECAY = 1e-2
+"""The weight decay of AdamW, at each step times the learning rate."""
+
 Step = Callable[[float], None]
 """Take one step with this learning rate."""
 
@@ -150,6 +153,8 @@ class Algorithm(NamedTuple):
         scale_free: Whether the size of a step is independent of the size of the gradient.
         counts: Whether a step depends on the number of steps before it.
         clip: The largest norm of a gradient. A longer gradient is shortened to it.
+        operation: The name by which the compiled player knows the algorithm. Without it, what is
+            trained with the algorithm is trained by torch.
     """
 
     make: Callable[[Sequence[Stretch]], Step]
@@ -158,6 +163,7 @@ class Algorithm(NamedTuple):
     scale_free: bool = True
     counts: bool = False
     clip: float | None = None
+    operation: str = ""
 
 
 # ---- algorithms ----------------------------------------------------------------------------------
@@ -168,7 +174,7 @@ def _adam(stretches: Sequence[Stretch]) -> Step:
 
 
 def _adamw(stretches: Sequence[Stretch]) -> Step:
-    return _fused(torch._fused_adamw_, stretches, 1e-2)
+    return _fused(torch._fused_adamw_, stretches, DECAY)
 
 
 def _fused(kernel: Callable[..., None], stretches: Sequence[Stretch], decay: float) -> Step:
@@ -239,7 +245,7 @@ def _nadam(stretch: Stretch, rate: float) -> None:
     mean, square = stretch.moments
     mean.lerp_(stretch.gradient, 1 - MEAN)
     square.mul_(SQUARE).addcmul_(stretch.gradient, stretch.gradient, value=1 - SQUARE)
-    now, ahead, product = _nesterov(stretch.steps)
+    now, ahead, product = nesterov(stretch.steps)
     root = square.div(1 - SQUARE**stretch.steps).sqrt_().add_(1e-8)
     stretch.value.addcdiv_(stretch.gradient, root, value=-rate * (1 - now) / (1 - product))
     stretch.value.addcdiv_(mean, root, value=-rate * ahead / (1 - product * ahead))
@@ -248,7 +254,7 @@ def _nadam(stretch: Stretch, rate: float) -> None:
 _products: list[float] = [1.0]
 
 
-def _nesterov(step: int) -> tuple[float, float, float]:
+def nesterov(step: int) -> tuple[float, float, float]:
     """Return the momentum of a step and of the next, and the product of all up to this step."""
     while len(_products) <= step:
         _products.append(_products[-1] * _momentum(len(_products)))
@@ -260,10 +266,10 @@ def _momentum(step: int) -> float:
 
 
 OPTIMIZERS: dict[str, Algorithm] = {
-    "adam": Algorithm(_adam, 1e-3, (1, 2), counts=True),
-    "adamw": Algorithm(_adamw, 1e-3, (1, 2), counts=True),
-    "sgd": Algorithm(_sgd, 3e-3, (1,), scale_free=False, clip=1.0),
-    "rmsprop": Algorithm(_rmsprop, 1e-3, (2,)),
-    "adagrad": Algorithm(_adagrad, 1e-2, (2,)),
-    "nadam": Algorithm(_nadam, 1e-3, (1, 2), counts=True),
+    "adam": Algorithm(_adam, 1e-3, (1, 2), counts=True, operation="adam"),
+    "adamw": Algorithm(_adamw, 1e-3, (1, 2), counts=True, operation="adamw"),
+    "sgd": Algorithm(_sgd, 3e-3, (1,), scale_free=False, clip=1.0, operation="sgd"),
+    "rmsprop": Algorithm(_rmsprop, 1e-3, (2,), operation="rmsprop"),
+    "adagrad": Algorithm(_adagrad, 1e-2, (2,), operation="adagrad"),
+    "nadam": Algorithm(_nadam, 1e-3, (1, 2), counts=True, operation="nadam"),
 }

@@ -4,6 +4,7 @@ from ..genome.ports import OUTPUT_KINDS, Input, Output
 from .checks import COSTS, weight_count
 from .classification import Classification
 from .data.splits import Split
+from .data.storage import open_arrays, write_arrays
 from .generation import Generation
 from .inputs import Image, InputKind, Series, Table
 from .outputs import OutputKind
@@ -29,6 +30,8 @@ __all__ = [
     "Series",
     "Split",
     "Table",
+    "open_arrays",
     "open_once",
     "weight_count",
+    "write_arrays",
 ]

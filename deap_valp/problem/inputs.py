@@ -9,15 +9,20 @@ from __future__ import annotations
 import copy
 import logging
 import math
+from collections.abc import Iterable
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from ..arguments import is_whole
 from ..errors import ProblemError
-from .data.arrays import Encoding, Standard, bounds_of, is_frame, shape_of, training_units
+from ..genome.maps import maps_of
+from .data.arrays import Encoding, Standard, bounds_of, is_frame, shape_of
+from .data.augmentation import Augmentation
 from .data.missing import Imputation
+from .data.source import Source, largest_of, standard_of
 from .data.splits import Rows
 
 logger = logging.getLogger("deap_valp")
@@ -27,9 +32,6 @@ FAR = 100.0
 
 USUAL_RANGES = (1.0, 255.0)
 """What the values of images usually go up to, from 0 on."""
-
-CHANNELS = (1, 3, 4)
-"""Numbers of channels of images: grey, RGB, and RGB with opacity."""
 
 LONGEST_SIDE = 4
 """The sides of an image differ at most by this factor where its kind is guessed."""
@@ -58,6 +60,11 @@ class InputKind:
         self.values = values
         self.guessed = False
 
+    def source(self, port: str, encoding: Encoding, rows: Rows) -> Source:
+        """Return the numbers of the values, which stay in a file where they are one."""
+        mapped = isinstance(self.values, np.memmap)
+        return Source(encoding.matrix(port, self.values), rows, mapped=mapped)
+
     def around(self, values: Any) -> InputKind:
         """Return the same kind around other values."""
         other = copy.copy(self)
@@ -72,14 +79,12 @@ class InputKind:
         """
         return Encoding.of(port, self.values, training, self.holes)
 
-    def imputation(
-        self, port: str, encoding: Encoding, matrix: np.ndarray, training: slice | np.ndarray
-    ) -> Imputation:
+    def imputation(self, port: str, encoding: Encoding, source: Source) -> Imputation:
         """Return what stands in for missing values."""
-        return Imputation.of(port, encoding, matrix, training)
+        return Imputation.of(port, encoding, source.matrix.shape[1], source.pieces())
 
     def units(
-        self, port: str, encoding: Encoding, matrix: np.ndarray, wish: bool | None, rows: Rows
+        self, port: str, encoding: Encoding, source: Source, wish: bool | None
     ) -> tuple[Standard, dict[str, Tensor]]:
         """Return how the numbers are scaled, and those of each split in training units.
 
@@ -88,14 +93,17 @@ class InputKind:
         Args:
             port: The name of the input or output, for the log.
             encoding: How the values became the matrix.
-            matrix: The numbers, without holes.
+            source: The numbers, with what is missing filled.
             wish: The problem's ``standardize`` for this port; None stands for the kind's own rule.
-            rows: The rows of each split.
         """
-        standard = self.standard(encoding, matrix[rows["train"]], wish)
-        features = training_units(matrix, standard, rows)
+        standard = self.standard(encoding, source, wish)
+        features = source.features(standard)
         self.report(port, encoding, standard, features["train"])
         return standard, features
+
+    def augmentation(self, port: str, encoding: Encoding) -> Augmentation | None:
+        """Return how training examples are changed in every batch; None if they are not."""
+        return None
 
     def report(self, port: str, encoding: Encoding, standard: Standard, features: Tensor) -> None:
         """Report to the log what is odd about features of this kind."""
@@ -103,7 +111,7 @@ class InputKind:
         if concern:
             logger.warning("%r %s", port, concern)
 
-    def standard(self, encoding: Encoding, training: np.ndarray, wish: bool | None) -> Standard:
+    def standard(self, encoding: Encoding, source: Source, wish: bool | None) -> Standard:
         """Return how the numbers are scaled, from the training rows."""
         raise NotImplementedError
 
@@ -115,7 +123,7 @@ class InputKind:
         width = math.prod(encoding.shape)
         # Rare categories and indicators are far from their mean, as they should be.
         numbers = {first: name for name, first, count in encoding.places(width) if count is None}
-        tops = features[:, list(numbers)].abs().amax(0) if numbers else torch.zeros(1)
+        tops = largest_of(features, list(numbers)) if numbers else torch.zeros(1)
         top = tops.max().item()
         if top <= FAR:
             return None
@@ -152,14 +160,14 @@ class _Standardised(InputKind):
             )
         self.standardize = standardize
 
-    def standard(self, encoding: Encoding, training: np.ndarray, wish: bool | None) -> Standard:
+    def standard(self, encoding: Encoding, source: Source, wish: bool | None) -> Standard:
         """Return mean 0 and deviation 1, or nothing where the user does not want it."""
         wanted = wish if self.standardize is None else self.standardize
-        return Standard() if wanted is False else self.standardised(encoding, training)
+        return Standard() if wanted is False else self.standardised(encoding, source)
 
-    def standardised(self, encoding: Encoding, training: np.ndarray) -> Standard:
+    def standardised(self, encoding: Encoding, source: Source) -> Standard:
         """Return mean and standard deviation of what is standardised together."""
-        return Standard.of(training)
+        return standard_of(source.pieces)
 
     def text(self, encoding: Encoding, standard: Standard) -> str:
         """Return what the input is, and whether it is standardised."""
@@ -225,17 +233,18 @@ class Series(_Standardised):
             )
         return encoding
 
-    def imputation(
-        self, port: str, encoding: Encoding, matrix: np.ndarray, training: slice | np.ndarray
-    ) -> Imputation:
+    def imputation(self, port: str, encoding: Encoding, source: Source) -> Imputation:
         """Return what stands in for missing values: the mean of their channel."""
-        return Imputation.of_channels(port, self._channels(encoding), matrix, training)
+        width, channels = source.matrix.shape[1], self._channels(encoding)
+        return Imputation.of_channels(port, channels, width, source.pieces())
 
-    def standardised(self, encoding: Encoding, training: np.ndarray) -> Standard:
+    def standardised(self, encoding: Encoding, source: Source) -> Standard:
         """Return mean and deviation of each channel, then those of the indicators."""
         width, channels = math.prod(encoding.shape), self._channels(encoding)
-        channel = Standard.of(training[:, :width].reshape(-1, channels))
-        rest = Standard.of(training[:, width:])
+        channel = standard_of(
+            lambda: (rows[:, :width].reshape(-1, channels) for rows in source.pieces())
+        )
+        rest = standard_of(lambda: (rows[:, width:] for rows in source.pieces()))
         steps = width // channels
         return Standard(channel.shift * steps + rest.shift, channel.spread * steps + rest.spread)
 
@@ -257,14 +266,47 @@ class Image(InputKind):
         range: The values that become 0 and 1. By default (0, 255) for bytes, and (0, 1) or
             (0, 255) for other numbers, whichever the training split fits; if it fits neither, it is
             scaled by its own smallest and largest value, and the log says so.
+        shift: Each training image is moved by up to so many pixels in each direction, another way
+            in every batch. What moves in at the border is 0.
+        flip: Half of the training images are mirrored, left to right, others in every batch. A
+            generation output of the very same images moves with them; other targets stay.
     """
 
     kind = "image"
     holes = False
 
-    def __init__(self, values: Any, *, range: tuple[float, float] | None = None) -> None:
+    def __init__(
+        self,
+        values: Any,
+        *,
+        range: tuple[float, float] | None = None,
+        shift: int = 0,
+        flip: bool = False,
+    ) -> None:
         super().__init__(values)
         self.range = None if range is None else _checked_range(range)
+        if not is_whole(shift) or shift < 0 or not isinstance(flip, bool):
+            raise ProblemError(
+                f"Image needs shift as a number of pixels and flip as True or False, got {shift!r} "
+                f"and {flip!r}"
+            )
+        self.shift, self.flip = shift, flip
+
+    def augmentation(self, port: str, encoding: Encoding) -> Augmentation | None:
+        """Return how training images are moved and mirrored; None if they are not.
+
+        Raises:
+            ProblemError: They are no images of rows, columns and a few colours.
+        """
+        if not self.shift and not self.flip:
+            return None
+        maps = maps_of(encoding.shape, smallest=1)
+        if maps is None:
+            raise ProblemError(
+                f"port {port!r} needs images of (height, width) with up to 4 channels to shift or "
+                f"flip them, got examples of shape {encoding.shape}"
+            )
+        return Augmentation(maps, self.shift, self.flip)
 
     def encoding(self, port: str, training: slice | np.ndarray) -> Encoding:
         """Return the shape, which must be that of images."""
@@ -279,17 +321,15 @@ class Image(InputKind):
             )
         return encoding
 
-    def imputation(
-        self, port: str, encoding: Encoding, matrix: np.ndarray, training: slice | np.ndarray
-    ) -> Imputation:
+    def imputation(self, port: str, encoding: Encoding, source: Source) -> Imputation:
         """Return that nothing is missing."""
         return Imputation()
 
-    def standard(self, encoding: Encoding, training: np.ndarray, wish: bool | None) -> Standard:
+    def standard(self, encoding: Encoding, source: Source, wish: bool | None) -> Standard:
         """Return the range as shift and spread; mean and deviation of each pixel if wished for."""
         if wish:
-            return Standard.of(training)
-        low, high = self.range or range_of(training)
+            return standard_of(source.pieces)
+        low, high = self.range or range_of(source.pieces())
         return Standard((low,), (high - low,))
 
     def concern(self, encoding: Encoding, standard: Standard, features: Tensor) -> str | None:
@@ -330,9 +370,10 @@ def _checked_range(given: Any) -> tuple[float, float]:
     return low, high
 
 
-def range_of(training: np.ndarray) -> tuple[float, float]:
+def range_of(pieces: Iterable[np.ndarray]) -> tuple[float, float]:
     """Return the range of images: a usual one where the values fill half of it, else their own."""
-    low, high = float(training.min()), float(training.max())
+    bounds = [(float(piece.min()), float(piece.max())) for piece in pieces]
+    low, high = min(low for low, _ in bounds), max(high for _, high in bounds)
     if low >= 0 and high <= 1:
         return 0.0, 1.0
     if low >= 0 and USUAL_RANGES[-1] / 2 < high <= USUAL_RANGES[-1]:
@@ -340,6 +381,12 @@ def range_of(training: np.ndarray) -> tuple[float, float]:
     if 0 <= low <= high / 2:
         return 0.0, high
     return low, high if high > low else low + 1
+
+
+def image_shape(kind: InputKind, encoding: Encoding) -> tuple[int, ...]:
+    """Return the shape of an example that convolutions can read; empty if it is none."""
+    fits = isinstance(kind, Image) and maps_of(encoding.shape) is not None
+    return encoding.shape if fits else ()
 
 
 # --- Guesses --------------------------------------------------------------------------------------

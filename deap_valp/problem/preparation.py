@@ -7,7 +7,7 @@ example. So it is small, and pickles into other processes without the problem.
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -54,11 +54,14 @@ class InputPreparation:
             The preparation, the features of each split, and the number of missing values.
         """
         encoding = kind.encoding(port, rows["train"])
-        given = encoding.matrix(port, kind.values)
-        imputation = kind.imputation(port, encoding, given, rows["train"])
-        standard, features = kind.units(port, encoding, imputation(given), wish, rows)
+        given = kind.source(port, encoding, rows)
+        imputation = kind.imputation(port, encoding, given)
+        missing = imputation.count(given.matrix)
+        if missing:
+            given = replace(given, fill=imputation)
+        standard, features = kind.units(port, encoding, given, wish)
         made = cls(port, kind.around(None), encoding, imputation, standard)
-        return made, features, imputation.count(given)
+        return made, features, missing
 
     def matrix(self, data: Any) -> np.ndarray:
         """Return values as numbers in the user's units, ``(examples, width)``, without holes.

@@ -37,6 +37,7 @@ class _Evolving(BaseEstimator):
         batches: int | None = None,
         first_batches: int | None = None,
         device: str = "auto",
+        engine: str = "auto",
         reporters: Any = (),
         random_state: Any = None,
     ) -> None:
@@ -46,6 +47,7 @@ class _Evolving(BaseEstimator):
         self.batches = batches
         self.first_batches = first_batches
         self.device = device
+        self.engine = engine
         self.reporters = reporters
         self.random_state = random_state
 
@@ -70,6 +72,7 @@ class _Evolving(BaseEstimator):
                 batches=self.batches,
                 first_batches=self.first_batches,
                 device=self.device,
+                engine=self.engine,
                 reporters=self.reporters,
                 progress=False,
             )
@@ -125,6 +128,7 @@ class VALPClassifier(ClassifierMixin, _Evolving):
         batches: As for ``evaluate``.
         first_batches: As for ``evaluate``.
         device: As for ``evaluate``.
+        engine: As for ``evaluate``.
         reporters: As for ``hillClimbing``.
         random_state: As everywhere in scikit-learn. With ``steps`` and no ``minutes``, the same
             number gives the same model.

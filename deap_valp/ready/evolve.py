@@ -27,7 +27,7 @@ from ..search.checkpoint import Checkpoint
 from ..search.reporters import Reporters
 from ..search.stopping import Until, stops_of
 from ..selection import selMutation
-from ..training import decode
+from ..training import check_engine, decode
 from ..variation.crossover import cxExclusiveSubgraph
 
 USUAL_MINUTES = 2.0
@@ -96,6 +96,7 @@ def evolve(
     batches: int | None = None,
     first_batches: int | None = None,
     device: str = "auto",
+    engine: str = "auto",
     progress: bool = True,
 ) -> Evolved:
     """Search for a model of a problem, with the defaults of this package throughout.
@@ -152,6 +153,7 @@ def evolve(
         batches: As for ``evaluate``: number of training steps of a changed model.
         first_batches: As for ``evaluate``: number of training steps of a new model.
         device: As for ``evaluate``.
+        engine: As for ``evaluate``.
         progress: Whether to show a progress bar.
 
     Returns:
@@ -162,12 +164,13 @@ def evolve(
             ``until`` or ``reporters`` is none.
     """
     _check(problem, steps, workers)
+    check_engine(engine, "evolve")
     stops = list(stops_of(until))
     if minutes is None and steps is None and not stops:
         minutes = USUAL_MINUTES
     if minutes is not None:
         stops.append(Minutes(minutes))
-    toolbox = _toolbox(problem, batches, first_batches, device)
+    toolbox = _toolbox(problem, batches, first_batches, device, engine)
     front, archive = tools.ParetoFront(), list[Entry]()
     options = {
         "halloffame": front,
@@ -212,7 +215,7 @@ def _check(problem: Problem, steps: int | None, workers: int) -> None:
 
 
 def _toolbox(
-    problem: Problem, batches: int | None, first_batches: int | None, device: str
+    problem: Problem, batches: int | None, first_batches: int | None, device: str, engine: str
 ) -> base.Toolbox:
     """Return the toolbox of the docstring of ``evolve``."""
     toolbox = base.Toolbox()
@@ -225,6 +228,7 @@ def _toolbox(
         batches=batches,
         first_batches=first_batches,
         device=device,
+        engine=engine,
     )
     toolbox.register("selMutation", selMutation)
     toolbox.register("mate", cxExclusiveSubgraph)

@@ -31,6 +31,7 @@ import torch
 from ..arguments import is_whole, need_path
 from ..atomic import write_atomically
 from ..errors import FileFormatError, ValpError
+from ..training import TORCH, Decided, decided
 
 logger = logging.getLogger("deap_valp")
 
@@ -92,6 +93,7 @@ class Checkpoint:
         self._previous = self.path.with_name(self.path.name + ".previous")
         self._finished: dict[Key, Any] = {}
         self._kept = 0
+        self._engine = decided()
 
     def load(self, **start: Any) -> dict[str, Any]:
         """Return the saved state. If there is none, save ``start`` as the state and return it.
@@ -103,6 +105,7 @@ class Checkpoint:
             FileFormatError: The file is not a checkpoint, or it is damaged. The message says what
                 to do.
         """
+        self._engine = decided()
         if not self.path.exists():
             self.save(**start)
             return start
@@ -110,6 +113,7 @@ class Checkpoint:
         random.setstate(state["rndstate"])
         np.random.set_state(state["numpy_rndstate"])
         torch.set_rng_state(torch.from_numpy(state["torch_rndstate"]))
+        self._engine = state.get("engine", TORCH)
         self._read_finished()
         return state
 
@@ -129,6 +133,7 @@ class Checkpoint:
             "rndstate": random.getstate(),
             "numpy_rndstate": np.random.get_state(),
             "torch_rndstate": torch.get_rng_state().numpy(),
+            "engine": self._engine,
             **state,
         }
         data = _packed(state, self.path)
@@ -155,7 +160,9 @@ class Checkpoint:
         missing = [
             individual for individual in individuals if key_of(individual) not in self._finished
         ]
-        results = list(map_(Keeping(evaluate, self._folder), missing)) if missing else []
+        results = (
+            list(map_(Keeping(self.bound(evaluate), self._folder), missing)) if missing else []
+        )
         for individual, result in zip(missing, results, strict=True):
             if not _file(self._folder, key_of(individual)).exists():
                 _keep(self._folder, key_of(individual), result)
@@ -167,6 +174,13 @@ class Checkpoint:
             else:
                 in_order.append(next(fresh))
         return in_order
+
+    def bound(self, evaluate: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        """Return an evaluation whose engine ``"auto"`` means what it meant when the search began.
+
+        So a search that is resumed goes on with the same engine, in all of its processes.
+        """
+        return Decided(evaluate, self._engine)
 
     def keep(self, individual: Any, result: Any) -> None:
         """Write the result of an evaluation that did not come from ``map``, and its turn."""

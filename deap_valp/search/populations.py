@@ -378,10 +378,12 @@ class _UnderWay:
 
     def _first_done(self) -> tuple[int, Any]:
         """Return the index of the first finished candidate, and its evaluation."""
-        submit = getattr(self.run.toolbox, "submit", _Here)
+        submit, evaluate = getattr(self.run.toolbox, "submit", _Here), self.run.toolbox.evaluate
+        if self.run.checkpoint is not None:
+            evaluate = self.run.checkpoint.bound(evaluate)
         for candidate in self.candidates:
             if id(candidate) not in self._futures and len(self._futures) < self.workers:
-                self._futures[id(candidate)] = submit(self.run.toolbox.evaluate, candidate)
+                self._futures[id(candidate)] = submit(evaluate, candidate)
         submitted = {
             i: self._futures[id(c)] for i, c in enumerate(self.candidates) if id(c) in self._futures
         }

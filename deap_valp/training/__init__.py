@@ -1,6 +1,7 @@
 """Training: the decoded model, its losses, and the loop that trains it."""
 
 from .batches import batch_starts
+from .engine import AUTO, TORCH, Decided, check_engine, decided, deciding
 from .exporting import export
 from .loop import PLAIN, Session, Training, train
 from .losses import sub_losses
@@ -8,13 +9,19 @@ from .model import Latents, Model
 from .predictor import Predictor, decode, labels_of
 
 __all__ = [
+    "AUTO",
     "PLAIN",
+    "TORCH",
+    "Decided",
     "Latents",
     "Model",
     "Predictor",
     "Session",
     "Training",
     "batch_starts",
+    "check_engine",
+    "decided",
+    "deciding",
     "decode",
     "export",
     "labels_of",

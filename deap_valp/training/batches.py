@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Mapping
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -20,10 +21,44 @@ Batch = tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Tensor]]
 """The features by input, the targets by output, and the weights of ``Split.weights``."""
 
 
+class Epoch(NamedTuple):
+    """The batches of an epoch. Each is a slice of the data, since slices cost nothing.
+
+    Attributes:
+        features: The features of all examples, by input.
+        targets: The targets, by output.
+        weights: The weights of ``Split.weights``.
+        starts: The first example of each batch, in the order of the batches.
+    """
+
+    features: Mapping[str, Tensor]
+    targets: Mapping[str, Tensor]
+    weights: Mapping[str, Tensor]
+    starts: list[int]
+
+    def batches(self, size: int) -> Iterator[Batch]:
+        """Yield the batches of this size."""
+        for start in self.starts:
+            rows = slice(start, start + size)
+            yield (
+                {name: tensor[rows] for name, tensor in self.features.items()},
+                {name: tensor[rows] for name, tensor in self.targets.items()},
+                {name: tensor[rows] for name, tensor in self.weights.items()},
+            )
+
+
 def batches_of(
     data: Split, batch_size: int, seed: int, generator: torch.Generator | None
 ) -> Iterator[Batch]:
-    """Yield batches without end. Each batch is a slice of the data, since slices cost nothing.
+    """Yield the batches of ``epochs_of`` without end."""
+    for epoch in epochs_of(data, batch_size, seed, generator):
+        yield from epoch.batches(batch_size)
+
+
+def epochs_of(
+    data: Split, batch_size: int, seed: int, generator: torch.Generator | None
+) -> Iterator[Epoch]:
+    """Yield epochs without end.
 
     Args:
         data: The training split, which is stored in a random order.
@@ -43,13 +78,7 @@ def batches_of(
             order = torch.randperm(data.size, generator=generator, device=device)
             features, targets = _rows(features, order), _rows(targets, order)
             weights = _rows(weights, order)
-        for start in epoch_starts(data.size, batch_size, rng):
-            batch = slice(start, start + batch_size)
-            yield (
-                {name: rows[batch] for name, rows in features.items()},
-                {name: rows[batch] for name, rows in targets.items()},
-                {name: rows[batch] for name, rows in weights.items()},
-            )
+        yield Epoch(features, targets, weights, epoch_starts(data.size, batch_size, rng))
 
 
 def _rows(tensors: Mapping[str, Tensor], order: Tensor) -> dict[str, Tensor]:

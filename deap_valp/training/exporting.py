@@ -26,6 +26,7 @@ from ..atomic import write_atomically
 from ..device import one_thread
 from ..errors import MissingExtraError, ValpError
 from ..genome import VALP
+from ..genome.valp import need_valp
 from ..problem import InputPreparation, Meaning, Problem
 from .predictor import BATCH, Predictor, decode
 
@@ -175,6 +176,7 @@ def export(individual: VALP, problem: Problem, path: str | os.PathLike[str]) -> 
         OSError: The file cannot be written.
     """
     need_type(problem, Problem, "export", "problem as a Problem")
+    need_valp(individual, "export")
     need_path(path, "export")
     suffix = Path(os.fsdecode(path)).suffix
     if suffix not in (".pt2", ".onnx"):

@@ -24,10 +24,11 @@ from ..errors import EvaluationError
 from ..genome import Optimizer
 from ..genome.optimizers import BlockState, State
 from ..problem import Problem
-from .batches import batches_of
+from .course import Course
+from .engine import AUTO, taker
 from .model import Model
 from .parts import InParts
-from .step import Group, Player, Steps, groups_of
+from .step import Group, Steps, groups_of
 from .tape import Tape
 from .watch import Watch
 
@@ -105,12 +106,14 @@ class Session(NamedTuple):
         kept: The number of batches after which the model had the kept weights.
         losses: The validation loss of every output with the kept weights, shape (outputs,). None
             if the session never looked.
+        engine: What took the steps, ``"torch"`` or ``"compiled"``.
     """
 
     history: Tensor
     state: dict[str, dict[str, BlockState]]
     kept: int
     losses: np.ndarray | None
+    engine: str
 
 
 @torch.no_grad()
@@ -125,6 +128,7 @@ def train(
     *,
     training: Training = PLAIN,
     state: State | None = None,
+    engine: str = AUTO,
 ) -> Session:
     """Train the model in place.
 
@@ -141,6 +145,11 @@ def train(
         state: The optimizer state that the previous session left, to continue from. A tensor
             without a state starts anew. A state of an algorithm that no longer trains the tensor
             is dropped.
+        engine: What takes the steps: ``"torch"``, ``"compiled"`` or ``"auto"``.
+
+    Raises:
+        EngineError: ``engine`` is ``"compiled"``, and the compiled player cannot take these steps.
+        MissingExtraError: It is, and numba is not installed.
     """
     device = next(model.parameters()).device
     data = problem.split("train", device)
@@ -153,31 +162,34 @@ def train(
     watch = None
     if training.keep:
         watch = Watch(model, problem, step, training.average, micro_batches)
+    take = taker(
+        engine,
+        Course(
+            model, tape, step, watch, data, batches, seed, generator, training.reshuffle, problem
+        ),
+    )
     interval = training.interval(data.size, batch_size)
     history = torch.empty(batches, len(model.outputs), device=device)
-    plan = batches_of(data, batch_size, seed, generator if training.reshuffle else None)
     done = 0
     while done < batches:
-        features, targets, weights = next(plan)
-        noise = model.draw_noise(batch_size, generator)
-        history[done] = tape.forward(features, targets, noise, weights)
-        step()
-        done += 1
+        stop = batches
+        if watch is not None:
+            stop = min(batches, done + interval)
+        take(history[done:stop], done)
+        done = stop
         if watch is None:
             continue
-        watch.follow(done)
-        if done % interval == 0 or done == batches:
-            watch.look(done)
-            if training.patience is not None and watch.looks_since_best >= training.patience:
-                break
+        watch.look(done)
+        if training.patience is not None and watch.looks_since_best >= training.patience:
+            break
     if watch is None:
-        return Session(history, step.state(), done, None)
-    return Session(history[:done], watch.state(), watch.kept, watch.losses)
+        return Session(history, step.state(), done, None, take.engine)
+    return Session(history[:done], watch.state(), watch.kept, watch.losses, take.engine)
 
 
 def _player(
     model: Model, problem: Problem, batch_size: int, micro_batches: int, groups: Sequence[Group]
-) -> Player:
+) -> Tape | InParts:
     """Return the object that computes the losses and gradients of a batch, whole or in parts."""
     pulls = [group.pulls for group in groups]
     weighted = tuple(problem.split("train").weights)

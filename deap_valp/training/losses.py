@@ -16,15 +16,13 @@ import torch
 from torch import Tensor
 
 from ..problem import Problem
-from ..problem.losses import LossWithGradient as Measure
-from ..problem.losses import WeightedWithGradient as WeightedMeasure
+from ..problem.losses import Differentiated
 from .model import Latents, Model
 
 __all__ = [
+    "Differentiated",
     "Divergence",
     "LossWeights",
-    "Measure",
-    "WeightedMeasure",
     "loss_weights",
     "sub_losses",
 ]

@@ -129,13 +129,13 @@ class Steps:
         decay: Mapping[str, float],
         warmup: int,
     ) -> None:
-        self._player, self._flat = player, player.flat
+        self._player, self.flat = player, player.flat
         self._reached = _outputs_by_key(model)
         self._rates = {output: rate for group in groups for output, rate in group.rates.items()}
-        self._shrink = self._shrinking(decay)
+        self.shrink = self._shrinking(decay)
         several = len(groups) > 1
-        self._groups = [
-            _GroupStep(self._flat, group, self._plans(group, state), state, warmup, several)
+        self.groups = [
+            GroupStep(self.flat, group, self._plans(group, state), state, warmup, several)
             for group in groups
         ]
 
@@ -145,7 +145,7 @@ class Steps:
     def _plans(self, group: Group, state: State) -> dict[str, Plan]:
         """Return the plan for each tensor that the outputs of a group depend on."""
         plans = {}
-        for key in self._flat.order:
+        for key in self.flat.order:
             own = [group.rates[output] for output in self._reached[key] if output in group.rates]
             if own:
                 share = len(own) / len(self._learning(key))
@@ -158,43 +158,43 @@ class Steps:
         """Return the factor of each weight at a step, or None if no weight shrinks."""
         if not any(decay.get(output, 0.0) for output in self._rates):
             return None
-        factor = torch.ones_like(self._flat.gradient)
-        for key in self._flat.order:
+        factor = torch.ones_like(self.flat.gradient)
+        for key in self.flat.order:
             outputs = self._learning(key)
             if outputs and not key.endswith("bias"):
                 lost = sum(
                     self._rates[output] * decay.get(output, 0.0) for output in outputs
                 ) / len(outputs)
-                self._flat.view(key, factor).fill_(1 - lost)
+                self.flat.view(key, factor).fill_(1 - lost)
         return factor
 
     def __call__(self) -> None:
         """Compute the gradients of the last batch, and move the weights."""
-        for index, group in enumerate(self._groups):
+        for index, group in enumerate(self.groups):
             self._player.backward(index)
             group.take_gradient()
-        if self._shrink is not None:
-            self._flat.parameter.data.mul_(self._shrink)
-        for group in self._groups:
+        if self.shrink is not None:
+            self.flat.parameter.data.mul_(self.shrink)
+        for group in self.groups:
             group.step()
 
     @property
     def weights(self) -> Tensor:
         """The weights that the steps move, all in one row."""
-        return self._flat.parameter.data
+        return self.flat.parameter.data
 
     def state(self) -> dict[str, dict[str, BlockState]]:
         """Return a copy of the optimizer state, by tensor and algorithm, on the device."""
         state: dict[str, dict[str, BlockState]] = {}
-        for group in self._groups:
+        for group in self.groups:
             for key, block in group.remembered():
                 state.setdefault(key, {})[group.name] = block
         return state
 
     def snapshot(self) -> list[Tensor | int]:
         """Return copies of the weights and of the state of each group."""
-        copies: list[Tensor | int] = [self._flat.parameter.data.clone()]
-        for group in self._groups:
+        copies: list[Tensor | int] = [self.flat.parameter.data.clone()]
+        for group in self.groups:
             copies += group.snapshot()
         return copies
 
@@ -203,13 +203,22 @@ class Steps:
         rest = list(copies)
         weights = rest.pop(0)
         assert isinstance(weights, Tensor)
-        self._flat.parameter.data.copy_(weights)
-        for group in self._groups:
+        self.flat.parameter.data.copy_(weights)
+        for group in self.groups:
             group.restore(rest)
 
 
-class _GroupStep:
-    """The step of one group."""
+class GroupStep:
+    """The step of one group.
+
+    Attributes:
+        gradient: The gradient that the next step takes.
+        moments: The moments of the algorithm.
+        warmup: As for ``Steps``.
+        taken: The number of steps taken.
+        stretches: The parts of the buffers that are moved alike, by their rate and their steps of
+            the warm-up before this session.
+    """
 
     def __init__(
         self,
@@ -220,22 +229,22 @@ class _GroupStep:
         warmup: int,
         copies: bool,
     ) -> None:
-        self.name, self._algorithm = group.name, group.algorithm
+        self.name, self.algorithm = group.name, group.algorithm
         self._flat, self._plans = flat, plans
         # With several groups, the gradient of the next one is written to the same memory.
-        self._gradient = torch.empty_like(flat.gradient) if copies else flat.gradient
-        self._moments = [torch.zeros_like(flat.gradient) for _ in self._algorithm.powers]
+        self.gradient = torch.empty_like(flat.gradient) if copies else flat.gradient
+        self.moments = [torch.zeros_like(flat.gradient) for _ in self.algorithm.powers]
         for key, plan in plans.items():
             known = state.get(key, {}).get(group.name)
             if known is not None:
                 for buffer, moment, power in zip(
-                    self._moments, known.moments, self._algorithm.powers, strict=True
+                    self.moments, known.moments, self.algorithm.powers, strict=True
                 ):
                     flat.view(key, buffer).copy_(moment).mul_(plan.scale**power)
-        self._warmup, self._taken = warmup, 0
+        self.warmup, self.taken = warmup, 0
+        self.stretches = self._stretches()
         self._steps = [
-            (self._algorithm.make(stretches), *pace)
-            for pace, stretches in self._stretches().items()
+            (self.algorithm.make(stretches), *pace) for pace, stretches in self.stretches.items()
         ]
 
     def _stretches(self) -> dict[tuple[float, int], list[Stretch]]:
@@ -249,46 +258,44 @@ class _GroupStep:
             plan = self._plans.get(key)
             return plan and (
                 plan.rate,
-                plan.steps if self._algorithm.counts else min(plan.steps, self._warmup),
+                plan.steps if self.algorithm.counts else min(plan.steps, self.warmup),
             )
 
         for _, run in groupby(self._flat.order, alike):
             keys = list(run)
             plan = self._plans.get(keys[0])
             if plan is not None:
-                buffers = (self._flat.parameter.data, self._gradient, *self._moments)
+                buffers = (self._flat.parameter.data, self.gradient, *self.moments)
                 value, gradient, *moments = (self._flat.stretch(keys, buffer) for buffer in buffers)
-                pace = plan.rate, min(plan.steps, self._warmup)
+                pace = plan.rate, min(plan.steps, self.warmup)
                 found.setdefault(pace, []).append(Stretch(value, gradient, moments, plan.steps))
         return found
 
     def take_gradient(self) -> None:
         """Keep the gradient that was just computed, clipped if the algorithm asks for it."""
-        if self._gradient is not self._flat.gradient:
-            self._gradient.copy_(self._flat.gradient)
-        if self._algorithm.clip is not None:
-            self._gradient.mul_(
-                (self._algorithm.clip / (self._gradient.norm() + 1e-12)).clamp(max=1)
-            )
+        if self.gradient is not self._flat.gradient:
+            self.gradient.copy_(self._flat.gradient)
+        if self.algorithm.clip is not None:
+            self.gradient.mul_((self.algorithm.clip / (self.gradient.norm() + 1e-12)).clamp(max=1))
 
     def step(self) -> None:
         """Move the weights."""
-        self._taken += 1
+        self.taken += 1
         for step, rate, before in self._steps:
-            warm = before + self._taken >= self._warmup
-            step(rate if warm else rate * (before + self._taken) / self._warmup)
+            warm = before + self.taken >= self.warmup
+            step(rate if warm else rate * (before + self.taken) / self.warmup)
 
     def snapshot(self) -> list[Tensor | int]:
         """Return the number of steps taken, and copies of the moments."""
-        return [self._taken, *(moment.clone() for moment in self._moments)]
+        return [self.taken, *(moment.clone() for moment in self.moments)]
 
     def restore(self, copies: list[Tensor | int]) -> None:
         """Remove the group's snapshot from the front of a list, and go back to it.
 
         After this, only ``remembered`` may be called.
         """
-        self._taken = int(copies.pop(0))
-        for moment in self._moments:
+        self.taken = int(copies.pop(0))
+        for moment in self.moments:
             copy = copies.pop(0)
             assert isinstance(copy, Tensor)
             moment.copy_(copy)
@@ -297,12 +304,12 @@ class _GroupStep:
         """Return the state of each tensor: the steps taken on it, and its moments."""
         blocks = []
         for key, plan in self._plans.items():
-            moments = zip(self._moments, self._algorithm.powers, strict=True)
+            moments = zip(self.moments, self.algorithm.powers, strict=True)
             kept = tuple(
                 self._flat.view(key, m).contiguous().clone().mul_(plan.scale**-p)
                 for m, p in moments
             )
-            blocks.append((key, BlockState(plan.steps + self._taken, kept)))
+            blocks.append((key, BlockState(plan.steps + self.taken, kept)))
         return blocks
 
 

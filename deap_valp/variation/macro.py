@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ..genome import (
     KINDS,
+    MAPS,
     SAMPLES,
     VALP,
     Connection,
@@ -23,9 +24,11 @@ from ..genome import (
     SubNetwork,
     independent_pairs,
     kinds_between,
+    mean_effect,
     type_valid,
     types_fit,
 )
+from ..genome.kinds import Made, by_channel, most_channels
 from ..genome.weights import new_generator, paired, read_pair, relu_pair, split
 from .operators import operator
 
@@ -112,8 +115,7 @@ def mutAddConnection(draft: Draft, connection: Connection, gentle: bool) -> None
     """
     provider, receiver = connection.provider, connection.receiver
     if gentle:
-        zero = torch.zeros(draft.rows(receiver), draft.component(provider).width)
-        draft.connect(provider, receiver, zero)
+        draft.connect_zero(provider, receiver)
     else:
         draft.connect_at_random([(provider, receiver)], new_generator())
 
@@ -151,8 +153,9 @@ def _fold_mean(draft: Draft, provider: str, receiver: str) -> None:
         return
     key = draft.entry_bias(receiver)
     bias = draft.weights[key]
-    mean = torch.from_numpy(draft.means[provider])
-    draft.weights[key] = bias + draft.block(provider, receiver) @ mean
+    mean, block = torch.from_numpy(draft.means[provider]), draft.block(provider, receiver)
+    added = mean_effect(draft.component(provider), draft.component(receiver), block, mean)
+    draft.weights[key] = bias + added
     draft.follow(draft.weights[key], bias)
 
 
@@ -214,10 +217,26 @@ def _divided(draft: Draft, connection: Connection) -> tuple[Tensor, Tensor]:
     return relu_pair(torch.eye(width)), leaving
 
 
+def _divided_maps(draft: Draft, connection: Connection, kind: Kind) -> tuple[Any, Tensor, Tensor]:
+    """Return a sub-network that passes on maps, and the blocks into it and out of it."""
+    provider, block = draft.component(connection.provider), draft.block(*connection.touched)
+    component, entering = kind.passing(provider)
+    if component.rows == provider.maps.channels:
+        return component, entering, block
+    made = by_channel(_read_pair, provider.maps.channels)(block)
+    draft.follow(*made)
+    return component, entering, made.new
+
+
+def _read_pair(tensor: Tensor) -> Made:
+    return Made(read_pair(tensor), tensor, paired(1, tensor.shape[1]))
+
+
 def _carriers(structure: Structure, connection: Connection) -> list[Kind]:
     """Return the kinds of sub-network that can pass on a connection's signal unchanged."""
     kinds = kinds_between(structure.graph, connection.provider, connection.receiver)
-    return [kind for kind in kinds if kind.carries]
+    kernels = structure.block(*connection.touched).dim() > 2
+    return [kind for kind in kinds if kind.carries and kernels <= (kind.takes == {MAPS})]
 
 
 def _divisible_connections(individual: VALP, gentle: bool) -> list[Connection]:
@@ -227,8 +246,7 @@ def _divisible_connections(individual: VALP, gentle: bool) -> list[Connection]:
     for provider, receiver in graph.edges:
         place = Connection(provider, receiver)
         if gentle:
-            fits = _carrier_units(individual, place) <= individual.limits.width
-            fits = fits and bool(_carriers(individual, place))
+            fits = _carries(individual, place)
         else:
             fits = bool(kinds_between(graph, provider, receiver))
         if fits:
@@ -241,6 +259,16 @@ def _carrier_units(individual: VALP, connection: Connection) -> int:
     provider = individual.component(connection.provider)
     signs = 1 if provider.nonnegative else 2
     return min(signs * provider.width, 2 * individual.rows(connection.receiver))
+
+
+def _carries(individual: VALP, connection: Connection) -> bool:
+    """Return whether a sub-network within the limits can pass on a connection's signal."""
+    kinds = _carriers(individual, connection)
+    if kinds and kinds[0].takes == {MAPS}:
+        provider = individual.component(connection.provider)
+        channels = provider.maps.channels * (1 if provider.nonnegative else 2)
+        return channels <= most_channels(individual.limits)
+    return bool(kinds) and _carrier_units(individual, connection) <= individual.limits.width
 
 
 @operator(
@@ -265,8 +293,12 @@ def mutInsertNetwork(draft: Draft, connection: Connection, gentle: bool) -> None
     """
     provider, receiver = connection.provider, connection.receiver
     if gentle:
-        entering, leaving = _divided(draft, connection)
-        component = _carriers(draft, connection)[0].carrier(len(entering))
+        kind = _carriers(draft, connection)[0]
+        if kind.takes == {MAPS}:
+            component, entering, leaving = _divided_maps(draft, connection, kind)
+        else:
+            entering, leaving = _divided(draft, connection)
+            component = kind.carrier(len(entering))
         tensors = {name: torch.zeros(shape) for name, shape in component.shapes().items()}
         name = draft.add_network(component, tensors)
         draft.connect(provider, name, entering)
@@ -275,6 +307,7 @@ def mutInsertNetwork(draft: Draft, connection: Connection, gentle: bool) -> None
         return
     kind = random.choice(kinds_between(draft.graph, provider, receiver))
     component, generator = kind.draw(draft.layout), new_generator()
+    component = component.settled([draft.component(provider)], [draft.component(receiver)])
     name = draft.add_network(component, component.initial(generator))
     draft.disconnect(provider, receiver)
     draft.connect_at_random([(provider, name), (name, receiver)], generator)
@@ -287,10 +320,14 @@ UNITS = 64
 
 
 def _bridges(providers: Iterable[Any], receiver: Any) -> list[Kind]:
-    """Return the kinds with a ``carrier`` that can stand between providers and a receiver."""
-    given = {provider.gives for provider in providers}
-    kinds = [kind for kind in KINDS.values() if kind.carries and kind.gives in receiver.takes]
-    return [kind for kind in kinds if given <= kind.takes]
+    """Return the kinds with a ``carrier`` that can stand between providers and a receiver.
+
+    Where all providers give maps, a kind that reads maps comes first.
+    """
+    read = list(providers)
+    kinds = [kind for kind in KINDS.values() if kind.carries and kind.given & receiver.takes]
+    fitting = [kind for kind in kinds if all(kind.takes & one.given for one in read)]
+    return sorted(fitting, key=lambda kind: MAPS not in kind.takes)
 
 
 def _free_pairs(paths: _Paths) -> list[tuple[str, str]]:
@@ -352,10 +389,10 @@ def _add_path(draft: Draft, providers: Sequence[str], receiver: str) -> None:
     generator = new_generator()
     units = min(UNITS, draft.limits.width)
     read = [draft.component(provider) for provider in providers]
-    component = _bridges(read, draft.component(receiver))[0].carrier(units)
+    component = _bridges(read, draft.component(receiver))[0].carrier(units).settled(read)
     name = draft.add_network(component, component.initial(generator))
     draft.connect_at_random([(provider, name) for provider in providers], generator)
-    draft.connect(name, receiver, torch.zeros(draft.rows(receiver), component.width))
+    draft.connect_zero(name, receiver)
 
 
 # ---- removal -------------------------------------------------------------------------------------

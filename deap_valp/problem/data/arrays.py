@@ -119,15 +119,6 @@ class Standard:
     shift: tuple[float, ...] = (0.0,)
     spread: tuple[float, ...] = (1.0,)
 
-    @classmethod
-    def of(cls, training: np.ndarray) -> Standard:
-        """Return mean and standard deviation of each column; a constant column keeps spread 1."""
-        shift, spread = training.mean(0, dtype=np.float64), training.std(0, dtype=np.float64)
-        # Value by value, since rounding can leave a constant column a deviation above 0.
-        constant = (training == training[0]).all(0) | (spread < np.finfo(np.float32).tiny)
-        spread[constant] = 1.0
-        return cls(tuple(shift.tolist()), tuple(spread.tolist()))
-
     def apply(self, rows: np.ndarray) -> Tensor:
         """Return rows in training units, float32; a view where nothing changes."""
         exact: Any = np.float64
@@ -136,16 +127,23 @@ class Standard:
         numbers = rows.astype(exact, copy=False)
         if self != Standard():
             numbers = (numbers - np.array(self.shift, exact)) / np.array(self.spread, exact)
-        with warnings.catch_warnings():
-            # A read-only mapping of a file stays shared between processes, and nothing writes to
-            # the tensors of a split.
-            warnings.filterwarnings("ignore", "The given NumPy array is not writable")
-            return torch.from_numpy(np.ascontiguousarray(numbers, dtype=np.float32))
+        return mapped_tensor(np.ascontiguousarray(numbers, dtype=np.float32))
 
 
-def training_units(matrix: np.ndarray, standard: Standard, rows: Rows) -> dict[str, Tensor]:
-    """Return the rows of each split in training units."""
-    return {name: standard.apply(matrix[rows[name]]) for name in SPLITS}
+def mapped_tensor(array: np.ndarray) -> Tensor:
+    """Return an array as a tensor on the same memory, which may be read-only.
+
+    A read-only mapping of a file stays shared between processes, and nothing writes to the tensors
+    of a split.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The given NumPy array is not writable")
+        return torch.from_numpy(array)
+
+
+def piece_of(width: int) -> int:
+    """Return how many rows of so many numbers are read together: 32 MB at most in float64."""
+    return max(1, min(4096, 2**22 // max(1, width)))
 
 
 def refuse_infinite(port: str, matrix: np.ndarray, holes: bool = False) -> None:
@@ -158,8 +156,9 @@ def refuse_infinite(port: str, matrix: np.ndarray, holes: bool = False) -> None:
     """
     largest = np.finfo(np.float32).max
     # In pieces, so that the masks stay in the cache of the CPU.
-    for start in range(0, len(matrix), 1024):
-        piece = matrix[start : start + 1024]
+    step = min(1024, piece_of(matrix.shape[1]))
+    for start in range(0, len(matrix), step):
+        piece = matrix[start : start + step]
         # NaN fails every comparison, so one comparison finds NaN, infinities and what is too large.
         good = np.abs(piece) <= largest if piece.dtype.itemsize > 4 else np.isfinite(piece)
         if holes and not good.all():

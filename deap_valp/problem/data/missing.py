@@ -5,7 +5,7 @@ A value is missing where it is NaN, None, NaT or pandas' NA, or masked in a nump
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ...errors import ProblemError
-from .arrays import Encoding, is_frame
+from .arrays import Encoding, is_frame, piece_of
 from .splits import SPLITS, Rows
 
 PIECE = 1024
@@ -48,20 +48,21 @@ class Imputation:
 
     @classmethod
     def of(
-        cls, port: str, encoding: Encoding, matrix: np.ndarray, training: slice | np.ndarray
+        cls, port: str, encoding: Encoding, width: int, pieces: Iterable[np.ndarray]
     ) -> Imputation:
-        """Return the imputation of an input, from its training rows.
+        """Return the imputation of an input, from its training rows, some at a time.
 
         Raises:
             ProblemError: A column has no value in the training split.
         """
-        rows = matrix[training]
-        holes = np.isnan(rows)
-        sums = rows.sum(0, dtype=np.float64, where=~holes)
-        missing = holes.sum(0)
+        size, sums, missing = 0, np.zeros(width), np.zeros(width, dtype=int)
+        for rows in pieces:
+            holes = np.isnan(rows)
+            size, missing = size + len(rows), missing + holes.sum(0)
+            sums += rows.sum(0, dtype=np.float64, where=~holes)
         fills, columns, indicated = [], [], []
-        for name, start, categories in encoding.places(matrix.shape[1]):
-            if categories == 0 or missing[start] == len(rows):
+        for name, start, categories in encoding.places(width):
+            if categories == 0 or missing[start] == size:
                 raise ProblemError(
                     f"port {port!r} needs at least one value of each column in the training split, "
                     f"got none in column {name!r}"
@@ -70,14 +71,14 @@ class Imputation:
             if missing[start]:
                 indicated.append(start)
             if categories is None:
-                fills.append(float(sums[start] / (len(rows) - missing[start])))
+                fills.append(float(sums[start] / (size - missing[start])))
             else:
                 fills += [0.0] * categories
         return cls(tuple(fills), tuple(columns), tuple(indicated))
 
     @classmethod
     def of_channels(
-        cls, port: str, channels: int, matrix: np.ndarray, training: slice | np.ndarray
+        cls, port: str, channels: int, width: int, pieces: Iterable[np.ndarray]
     ) -> Imputation:
         """Return the imputation of a series: a hole gets the mean of its channel over all steps.
 
@@ -86,19 +87,21 @@ class Imputation:
         Raises:
             ProblemError: A channel has no value in the training split.
         """
-        rows = matrix[training]
-        holes = np.isnan(rows)
-        numbers, present = rows.reshape(-1, channels), ~holes.reshape(-1, channels)
-        counts = present.sum(0)
+        counts, sums = np.zeros(channels, dtype=int), np.zeros(channels)
+        holed = np.zeros(width, dtype=bool)
+        for rows in pieces:
+            holes = np.isnan(rows)
+            holed |= holes.any(0)
+            present = ~holes.reshape(-1, channels)
+            counts += present.sum(0)
+            sums += rows.reshape(-1, channels).sum(0, dtype=np.float64, where=present)
         empty = np.flatnonzero(counts == 0)
         if len(empty):
             raise ProblemError(
                 f"port {port!r} needs at least one value of each channel in the training split, "
                 f"got none in channel {empty[0]}"
             )
-        width = matrix.shape[1]
-        fills = numbers.sum(0, dtype=np.float64, where=present) / counts
-        indicated = np.flatnonzero(holes.any(0))
+        fills, indicated = sums / counts, np.flatnonzero(holed)
         return cls(
             tuple(np.tile(fills, width // channels).tolist()),
             tuple(range(width)),
@@ -107,7 +110,11 @@ class Imputation:
 
     def count(self, matrix: np.ndarray) -> int:
         """Return how many of the user's values are missing."""
-        return int(np.isnan(matrix[:, list(self.columns)]).sum()) if self.columns else 0
+        if not self.columns:
+            return 0
+        step = piece_of(matrix.shape[1])
+        pieces = (matrix[start : start + step] for start in range(0, len(matrix), step))
+        return sum(int(np.isnan(piece[:, list(self.columns)]).sum()) for piece in pieces)
 
     def __call__(self, matrix: np.ndarray) -> np.ndarray:
         """Return rows without holes, with their indicators; the rows themselves without either."""

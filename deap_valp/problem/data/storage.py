@@ -92,6 +92,82 @@ def open_array(path: Path) -> np.ndarray:
         ) from error
 
 
+# --- Arrays of a user's ---------------------------------------------------------------------------
+
+
+def open_arrays(folder: str | os.PathLike[str]) -> dict[str, np.ndarray]:
+    """Open every ``.npy`` file of a folder as a memory-mapped array, by the name of the file.
+
+    ``Problem`` keeps what it makes of them in files too, in the temporary directory (``TMPDIR``),
+    so that training never holds the whole in memory.
+
+    Raises:
+        DataFileError: The folder has no such file, or one is damaged.
+    """
+    paths = sorted(Path(folder).glob("*.npy"))
+    if not paths:
+        raise DataFileError(f"open_arrays needs a folder of .npy files, got {os.fspath(folder)!r}")
+    found = {}
+    for path in paths:
+        try:
+            found[path.stem] = np.load(path, mmap_mode="r", allow_pickle=False)
+        except (ValueError, EOFError) as error:
+            raise DataFileError(f"open_arrays needs .npy files, got {path}: {error}") from error
+    return found
+
+
+def write_arrays(dataset: Any, folder: str | os.PathLike[str]) -> dict[str, np.ndarray]:
+    """Write a data set of dictionaries to a folder, a ``.npy`` file for each key, and open it.
+
+    Args:
+        dataset: What has ``len(dataset)`` and ``dataset[index]``, such as a map-style ``Dataset``
+            of torch's. Each example is a mapping of numbers, arrays or tensors, with the keys,
+            shapes and types of the first one.
+        folder: The folder, which is made if missing. Files of the same names are replaced.
+
+    Raises:
+        ProblemError: An example has other keys or shapes than the first.
+    """
+    size, files = len(dataset), dict[str, np.memmap]()
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    for index in range(size):
+        example = {name: np.asarray(value) for name, value in dataset[index].items()}
+        if not files:
+            for name, value in example.items():
+                path, shape = Path(folder, f"{name}.npy"), (size, *value.shape)
+                files[name] = np.lib.format.open_memmap(path, "w+", value.dtype, shape)
+        if example.keys() != files.keys():
+            raise ProblemError(
+                f"write_arrays needs examples of {list(files)}, got {list(example)} at {index}"
+            )
+        for name, value in example.items():
+            if value.shape != files[name].shape[1:]:
+                raise ProblemError(
+                    f"write_arrays needs {name!r} of shape {files[name].shape[1:]} in every "
+                    f"example, got {value.shape} at {index}"
+                )
+            files[name][index] = value
+    for file in files.values():
+        file.flush()
+    return open_arrays(folder)
+
+
+_FEATURES: dict[int, Path] = {}
+"""The folder of feature files of this process, by its id: a forked child makes its own."""
+
+
+def feature_file() -> Path:
+    """Return the path of a new file in the temporary directory, removed when this process ends."""
+    folder = _FEATURES.get(os.getpid())
+    if folder is None:
+        folder = Path(tempfile.mkdtemp(prefix="deap_valp-features-"))
+        _FEATURES[os.getpid()] = folder
+        atexit.register(_remove, folder, os.getpid())
+    handle, name = tempfile.mkstemp(suffix=".npy", dir=folder)
+    os.close(handle)
+    return Path(name)
+
+
 # --- Stored problems ------------------------------------------------------------------------------
 
 

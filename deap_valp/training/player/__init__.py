@@ -1,0 +1,1 @@
+"""The compiled player: a tape as a list of operations, and an interpreter of them by numba."""
