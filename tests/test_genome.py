@@ -476,3 +476,17 @@ def test_kinds_are_frozen():
     with pytest.raises(AttributeError):
         component.layers = ()
     assert isinstance(component, Generic) and hash(component)
+
+
+def test_a_change_is_a_change_where_random_is_seeded_anew():
+    random.seed(7)
+    individual = valp.initVALP(zoo.individual_class((-1.0,)), zoo.plain_problem())
+    evaluation = valp.evaluate(individual, zoo.plain_problem(), 1, 1)
+    individual.fitness.values = evaluation
+    random.seed(7)
+    while individual.seed == evaluation.seed:
+        state = random.getstate()
+        if random.getrandbits(63) == evaluation.seed:
+            random.setstate(state)
+            individual.become(individual.inherited())
+    assert individual.evaluation is None

@@ -194,7 +194,9 @@ class VALP(Structure):
             decision: The record of the change.
         """
         self.genome, self.decision = genome, decision
-        self.seed = random.getrandbits(63)
+        before = self.seed
+        while self.seed == before:  # as where a caller seeds random anew: it would be evaluated
+            self.seed = random.getrandbits(63)
 
     def without_state(self) -> VALP:
         """Return a clone without the state of the optimizers, to be kept and not trained further.
