@@ -351,11 +351,11 @@ def test_random_valps_are_valid_and_keep_the_bounds(bounds):
 
 
 def test_every_kind_and_every_number_is_reached():
-    problem = zoo.mixed_problem()
+    problems = zoo.mixed_problem(), zoo.image_problem()
     kinds, numbers = set(), set()
     for seed in range(100):
         random.seed(seed)
-        individual = zoo.random_valp(problem)
+        individual = zoo.random_valp(problems[seed % 2])
         kinds |= {individual.component(name).kind for name in individual.networks}
         numbers.add(len(individual.networks))
     assert kinds == set(KINDS) and numbers == {3, 4, 5, 6}
