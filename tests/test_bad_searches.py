@@ -406,6 +406,8 @@ def said(caplog):
     fitnesses._say_bare_tuple.cache_clear()
     genomes._say_plain_fitness.cache_clear()
     genomes._say_weights.cache_clear()
+    genomes._say_untrained.cache_clear()
+    genomes._say_lost_weights.cache_clear()
     return lambda: [record.getMessage() for record in caplog.records]
 
 
@@ -428,10 +430,10 @@ def test_a_bare_tuple_is_said_once(said, tmp_path):
 
 
 def test_an_untrained_valp_is_said_by_score_decode_and_save(said, tmp_path):
-    individual = zoo.random_valp(PROBLEM)
-    valp.score(individual, PROBLEM)
-    valp.decode(individual)
-    valp.save(individual, tmp_path / "fresh.valp")
+    for individual in (zoo.random_valp(PROBLEM), zoo.random_valp(PROBLEM)):  # each is said once
+        valp.score(individual, PROBLEM)
+        valp.decode(individual)
+        valp.save(individual, tmp_path / "fresh.valp")
     assert len(said()) == 3 and all("was never trained" in line for line in said())
 
 

@@ -173,7 +173,7 @@ class OutputKind:
             )
         bound = copy.copy(self)
         bound._name = binding.port
-        target, weights = self.target_of(binding), None
+        target, weights = bound.target_of(binding), None
         if target is None:  # a kind that has its targets from elsewhere
             port, data = next(iter(binding.inputs.items()))
             missing = np.zeros(length_of(port, data.values), dtype=bool)
