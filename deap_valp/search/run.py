@@ -14,11 +14,13 @@ from deap import base
 from tqdm.auto import tqdm
 
 from ..errors import FileFormatError, ValpError
+from ..problem.identity import identity_of
+from ..text import shortened
 from .checkpoint import Checkpoint, restore
 from .failures import Failures
 from .genealogy import Entry
 from .logbook import Logbook
-from .needs import check_records, explain_pickling
+from .needs import check_records, explain_pickling, problem_of
 from .printing import printed
 from .progress import Progress
 from .watch import AGAIN, Watch, takes_interrupt
@@ -59,9 +61,13 @@ class Run:
     _population: Sequence[Any] = ()
     _archived: set[int] | None = None
     _failures: Failures = field(default_factory=Failures)
+    _identity: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         check_records(self.search, self.stats, self.halloffame, self.archive)
+        problem = problem_of(self.toolbox)
+        if self.checkpoint is not None and problem is not None:
+            self._identity = identity_of(problem)
 
     def steps(self, last: int | None, span: int = 1, **state: Any) -> Iterator[int]:
         """Yield the steps that are left to do, and save the state of the search between them.
@@ -132,9 +138,8 @@ class Run:
 
     def _objectives(self) -> tuple[str, ...] | None:
         """Return the names of the objectives, where the toolbox's ``evaluate`` has a problem."""
-        keywords = getattr(getattr(self.toolbox, "evaluate", None), "keywords", {})
-        names: tuple[str, ...] | None = getattr(keywords.get("problem"), "objectives", None)
-        return names
+        problem = problem_of(self.toolbox)
+        return None if problem is None else problem.objectives
 
     def __enter__(self) -> Run:
         return self
@@ -280,16 +285,20 @@ class Run:
         also = [] if self.checkpoint is None else [*self.checkpoint.also, *_learners(self.toolbox)]
         return {**state, **ours, "also": also}
 
+    def _head(self, generation: int) -> dict[str, Any]:
+        """Return what a checkpoint says about the search, which is compared and not restored."""
+        return {"search": self.search, "generation": generation, "problem": self._identity}
+
     def _save(self, generation: int, state: dict[str, Any]) -> None:
         if self.checkpoint is not None:
-            self.checkpoint.save(search=self.search, generation=generation, **self._state(state))
+            self.checkpoint.save(**self._head(generation), **self._state(state))
 
     def _resumed(self, state: dict[str, Any]) -> int:
         """Restore in place what was saved, if anything was, and return the step to begin with."""
         if self.checkpoint is None:
             return 0
         ours = self._state(state)
-        saved = self.checkpoint.load(search=self.search, generation=0, **ours)
+        saved = self.checkpoint.load(**self._head(0), **ours)
         self._check(saved, ours)
         for target, value in zip(ours.pop("also"), saved["also"], strict=True):
             restore(target, value)
@@ -309,6 +318,7 @@ class Run:
             raise FileFormatError(
                 f"{path} is a checkpoint of {who}, got {self.search}: give each its own path"
             )
+        self._check_problem(saved.get("problem", {}))
         advice = f"call {self.search} with the arguments it had then, or give another path"
         lacking = [
             name for name, value in ours.items() if value is not None and saved.get(name) is None
@@ -321,6 +331,23 @@ class Run:
                 f"{path} was saved with {had} further objects (also, feedback), got {needed}: "
                 f"{advice}"
             )
+
+    def _check_problem(self, had: dict[str, str]) -> None:
+        """Raise ``FileFormatError`` if both problems are known and differ."""
+        if not had or not self._identity or had == self._identity:
+            return
+        path = self.checkpoint.path if self.checkpoint is not None else None
+        names = dict.fromkeys([*had, *self._identity])
+        different = [
+            f"{name}: {shortened(had.get(name, 'none'))} then, "
+            f"{shortened(self._identity.get(name, 'none'))} now"
+            for name in names
+            if had.get(name) != self._identity.get(name)
+        ]
+        raise FileFormatError(
+            f"{path} was saved with another problem ({'; '.join(different)}): give the problem "
+            f"that it had, or another path, or delete {path} to start over"
+        )
 
 
 def _learners(toolbox: base.Toolbox) -> list[Any]:
