@@ -25,7 +25,7 @@ def mean_error(prediction, target):
 
 
 def made(labels=LABELS, score=None, columns="abcd", data=0, **options):
-    values = np.random.default_rng(data).normal(size=(120, 4))
+    values = np.random.default_rng(data).normal(size=(120, 4))[:, : len(columns)]
     return valp.Problem(
         inputs={"x": pd.DataFrame(values, columns=list(columns))},
         outputs={

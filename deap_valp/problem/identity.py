@@ -52,7 +52,13 @@ def identity_of(problem: Problem) -> dict[str, str]:
 
 
 def digest_of_labels(labels: Iterable[Hashable]) -> str:
-    """Return a digest of labels in their order. Labels that are equal in Python count as equal."""
+    """Return a digest of labels in their order; an empty text if there are none.
+
+    Labels that are equal in Python count as equal.
+    """
+    labels = list(labels)
+    if not labels:
+        return ""
     return _digest(_text(label).encode() + b"\n" for label in labels)
 
 
@@ -68,8 +74,9 @@ def _text(label: Hashable) -> str:
     value: Any = label.item() if isinstance(label, np.generic) else label
     if isinstance(value, bool) or (isinstance(value, float) and value.is_integer()):
         value = int(value)
-    if type(value).__repr__ is object.__repr__:  # it has an address
-        return type(value).__qualname__
+    kind: Any = type(value)
+    if kind.__repr__ is object.__repr__:  # it has an address
+        return str(kind.__qualname__)
     return repr(value)
 
 
