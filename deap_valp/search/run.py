@@ -16,13 +16,13 @@ from tqdm.auto import tqdm
 from ..errors import FileFormatError, ValpError
 from ..problem.identity import identity_of
 from ..text import shortened
-from .checkpoint import Checkpoint, restore
+from .checkpoint import checkpoint_of, restore
 from .failures import Failures
 from .genealogy import Entry
 from .logbook import Logbook
 from .needs import check_records, explain_pickling, problem_of
 from .printing import printed
-from .progress import Progress
+from .progress import Progress, lowest_of
 from .watch import AGAIN, Watch, takes_interrupt
 
 logger = logging.getLogger("deap_valp")
@@ -52,7 +52,7 @@ class Run:
     archive: list[Entry] | None = None
     verbose: bool = False
     progress: bool = True
-    checkpoint: Checkpoint | None = None
+    checkpoint: Any = None
     watch: Watch = field(default_factory=Watch)
     step: int = 0
     last: int | None = None
@@ -62,9 +62,11 @@ class Run:
     _archived: set[int] | None = None
     _failures: Failures = field(default_factory=Failures)
     _identity: dict[str, str] = field(default_factory=dict)
+    _bar: Any = None
 
     def __post_init__(self) -> None:
         check_records(self.search, self.stats, self.halloffame, self.archive)
+        self.checkpoint = checkpoint_of(self.checkpoint, self.search)
         problem = problem_of(self.toolbox)
         if self.checkpoint is not None and problem is not None:
             self._identity = identity_of(problem)
@@ -117,9 +119,8 @@ class Run:
         if self.last is not None:
             total = self.last + 1
             steps, first = range(first, total), min(first, total)
-        bar: Iterable[int] = tqdm(
-            steps, self.search, total, initial=first, disable=not self.progress
-        )
+        self._bar = tqdm(steps, self.search, total, initial=first, disable=not self.progress)
+        bar: Iterable[int] = self._bar
         return bar
 
     def _seen(self, step: int, population: Sequence[Any]) -> Progress:
@@ -234,8 +235,12 @@ class Run:
             candidates: The individuals that were compared with it.
             evaluated: The candidates that were evaluated in this step.
             columns: Further columns of the logbook. It is a mapping and no keywords, so that an
-                objective may have any name.
+                objective may have any name. If there are none and no ``stats``, they are the lowest
+                value of each objective in the population.
         """
+        if columns is None and self.stats is None:
+            columns = lowest_of(population)
+            self.logbook.header = list(dict.fromkeys([*self.logbook.header, *columns]))
         columns = columns or {}
         compiled = self.stats.compile(population) if self.stats is not None else {}
         head = {"gen": self.step, "nevals": len(evaluated)}
@@ -259,6 +264,9 @@ class Run:
         progress = self._seen(self.step, population)
         self.watch.ask(progress)
         self.watch.report(progress)
+        if self._bar is not None:
+            lowest = [f"{name} {value:.4g}" for name, value in progress.lowest.items()]
+            self._bar.set_postfix_str(", ".join(lowest), refresh=False)
 
     def _archive(self, individuals: Sequence[Any], accepted: set[int]) -> None:
         """Append an entry for each individual; ``accepted`` holds the ``id`` of those accepted."""
