@@ -199,6 +199,11 @@ BAD = {
         lambda name: SEARCHES[name](archive=True),
         "SEARCH needs archive as a list or None, got True",
     ),
+    **each(
+        "checkpoint=True",
+        lambda name: SEARCHES[name](checkpoint=True),
+        "SEARCH needs checkpoint as a Checkpoint or its path, got True",
+    ),
     **{
         f"{name}: {size}={value}": (
             lambda name=name, size=size, value=value: SEARCHES[name](**{size: value}),
@@ -254,6 +259,13 @@ BAD = {
         lambda: setattr(weighted(-1.0).fitness, "values", ("low",)),
         "needs values that are numbers, got 'low'",
     ),
+    **{
+        f"Fitness: {value}": (
+            lambda value=value: setattr(weighted(-1.0, -1.0).fitness, "values", (0.5, value)),
+            f"needs finite values, as DEAP's selections .* got {value}: give deap_valp.PENALTY",
+        )
+        for value in (float("nan"), float("inf"), float("-inf"))
+    },
     **{
         f"Problem: {role} named {name}": (
             lambda role=role, name=name: named_problem(**{role: name}),

@@ -231,6 +231,59 @@ def test_adaptive_takes_a_rule_set_whose_proposals_are_at_no_component():
         del RULES[name]
 
 
+def view_of(individual):
+    return View(individual, individual.evaluation.diagnosis, valp.Thresholds())
+
+
+@pytest.fixture
+def ruled():
+    """Return a function that proposes by a rule set of one rule, which yields what is given."""
+    name = "of a test"
+
+    def proposals(*yielded):
+        @valp.rule(name)
+        def mine(view):
+            yield from yielded
+
+        individual = diagnosed(two_outputs())
+        return propose(view_of(individual), name)
+
+    yield proposals
+    del RULES[name]
+
+
+@pytest.mark.parametrize(
+    "yielded, message",
+    [
+        (("clone_network", "gentle", "n0"), r"rule 'mine' needs to yield Moves.*got \('clone_"),
+        ("clone_network", "got 'clone_network'"),
+        (valp.Move("clone", "gentle", "n0"), r"rule 'mine' needs an operator among .*got 'clone'"),
+    ],
+)
+def test_a_rule_that_yields_no_move_is_named(yielded, message, ruled):
+    with pytest.raises(RegistrationError, match=message):
+        ruled(yielded)
+
+
+def test_an_illegal_place_is_logged_once_for_each_rule(ruled, caplog):
+    wrong = [valp.Move("clone_network", "gentle", place) for place in ("n77", "n78")]
+    right = valp.Move("clone_network", "gentle", "n0")
+    assert ruled(*wrong, right) == [right]
+    [record] = caplog.records
+    assert (
+        "rule 'mine' proposed clone_network (gentle) at 'n77', which is none of" in record.message
+    )
+    assert "(n0" in record.message
+
+
+def test_the_shipped_rules_say_nothing_of_illegal_places(caplog):
+    individual = diagnosed(two_outputs())
+    for name in ("guidelines", "principles", "adaptive", "donation"):
+        if name in RULES:
+            propose(view_of(individual), name)
+    assert not caplog.records
+
+
 def test_fixed_probabilities_are_kept():
     policy = valp.FixedProbabilities(
         {("clone_network", "gentle"): 3.0, ("insert_network", "aggressive"): 1.0}

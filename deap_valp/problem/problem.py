@@ -311,8 +311,7 @@ def _augmentations(prepared: Mapping[str, InputPreparation]) -> dict[str, Augmen
 
 
 def _meaning(kind: OutputKind) -> Meaning:
-    labels = not kind.draws_samples and len(kind.classes) == kind.port.width
-    return Meaning(kind.kind, kind.shape, tuple(kind.classes) if labels else (), kind.columns)
+    return Meaning(kind.kind, kind.shape, kind.labels(kind.port.width), kind.columns)
 
 
 def _same(target: Tensor, feature: Tensor) -> bool:
