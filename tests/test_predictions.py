@@ -349,7 +349,7 @@ def test_printing_shows_the_structure_and_what_ports_mean(model):
         text.splitlines()[0] == f"Predictor of {individual().weight_count} weights, float32 on cpu"
     )
     for line in (
-        "  table: input 9; a table of 5 columns, standardised",
+        "  table: input 9; a table of 5 columns (4 numbers; categories: colour (3)), standardised",
         "  scan: input 20; an image of 4 x 5, values from 0 to 255",
         "  readings: input 12; a series of 6 steps of 2 channels, standardised",
         "  species: classification 2 <- n1; one of 'cat', 'dog'",

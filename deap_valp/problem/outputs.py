@@ -160,6 +160,10 @@ class OutputKind:
         """Return the user's arrays that must have one row per example."""
         return tuple(given for given in (self._target, self._example_weights) if given is not None)
 
+    def labels(self) -> Any:
+        """Return the labels that training must have all of, one per example; None for none."""
+        return None
+
     def functions(self) -> dict[str, Callable[..., Any]]:
         """Return the user's own functions by the name of their argument."""
         named = {"loss": self._loss, "score": self._score}
@@ -245,7 +249,7 @@ class OutputKind:
         if not isinstance(loss, Tensor) or loss.ndim or not loss.requires_grad:
             raise ProblemError(
                 f"output {self._name!r} needs a loss that gives a differentiable scalar, "
-                f"got {loss!r}"
+                f"got {_form(loss)}"
             )
         return loss.item()
 
@@ -369,6 +373,15 @@ class OutputKind:
 
     def _in_users_units(self, target: Tensor) -> Tensor:
         return target
+
+
+def _form(loss: Any) -> str:
+    """Return what is no loss, in words."""
+    if not isinstance(loss, Tensor):
+        return repr(loss)
+    if loss.ndim:
+        return f"a tensor of shape {tuple(loss.shape)}: take its mean"
+    return f"{loss!r}, which does not depend on the head by torch's operations"
 
 
 def _finite(numbers: Tensor) -> bool:

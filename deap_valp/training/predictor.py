@@ -16,6 +16,7 @@ from ..genome import VALP, check
 from ..genome.valp import need_valp, warn_untrained
 from ..problem import Preparation, Problem
 from ..problem.checks import common_length
+from ..text import listed
 from .model import Latents, Model
 
 BATCH = 2000
@@ -184,7 +185,7 @@ class Predictor(Model):
             return "\n".join(lines)
         notes = {f"  {name}": str(reader) for name, reader in self.preparation.inputs.items()}
         for name, classes in self.classes.items():
-            notes[f"  {name}"] = f"one of {_listed(classes)}"
+            notes[f"  {name}"] = f"one of {listed(classes)}"
         for number, line in enumerate(lines):
             note = notes.get(line.partition(":")[0])
             lines[number] = line if note is None else f"{line}; {note}"
@@ -205,11 +206,6 @@ def _of_one_type(classes: Sequence[Hashable] | np.ndarray) -> bool:
         return True
     kinds = {type(label) for label in classes}
     return len(kinds) == 1 and issubclass(kinds.pop(), str | bool | int | float | np.generic)
-
-
-def _listed(classes: Sequence[Hashable]) -> str:
-    shown = [repr(label) for label in classes[:6]]
-    return ", ".join(shown) + (", ..." if len(classes) > 6 else "")
 
 
 def _array(values: Tensor) -> np.ndarray:

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from ...errors import ProblemError
+from ...text import listed
 from .splits import SPLITS, Rows
 
 
@@ -339,10 +340,16 @@ def class_indices(
         if unseen:
             raise ProblemError(
                 f"port {port!r} needs every label of split {name!r} among the classes of the "
-                f"training split ({_shortened(classes)}), got {unseen[0]!r}"
+                f"training split ({listed(classes, 10)}), got {unseen[0]!r}{_way_out(classes)}"
             )
     indices = {name: list(map(index.__getitem__, chosen[name])) for name in SPLITS}
     return classes, {name: torch.tensor(indices[name]) for name in SPLITS}
+
+
+def _way_out(classes: Sequence[Hashable]) -> str:
+    if len(classes) > 20 and all(isinstance(label, float) for label in classes):
+        return ": many numbers, so Regression?"
+    return ": splits as fractions give training an example of each label; or leave out rare ones"
 
 
 def _labels(port: str, data: Any) -> np.ndarray:
@@ -370,10 +377,3 @@ def _labels(port: str, data: Any) -> np.ndarray:
                 f"port {port!r} needs a label for every example, got {label} in row {row}"
             )
     return labels
-
-
-def _shortened(classes: Sequence[Hashable]) -> str:
-    shown = [repr(name) for name in classes[:10]]
-    if len(classes) > 10:
-        shown.append("...")
-    return ", ".join(shown)
