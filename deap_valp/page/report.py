@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from ..arguments import need_path, need_type
 from ..atomic import write_atomically
 from ..errors import ValpError
 from ..genome import VALP
@@ -70,6 +71,9 @@ def report(
         OSError: The file cannot be written.
     """
     needs_bokeh()
+    need_path(path, "report")
+    if problem is not None:
+        need_type(problem, Problem, "report", "problem as a Problem")
     _check(samples, shapes or {}, problem)
     candidates = candidates_of(archive, individuals, problem)
     page = _page(candidates, title, samples, shapes or {})

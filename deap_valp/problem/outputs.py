@@ -316,8 +316,20 @@ class OutputKind:
         if not _finite(prediction):
             return math.nan
         if self._score is not None:
-            return float(self._score(prediction, self._real(prediction, split_name)))
+            return self._users_score(prediction, self._real(prediction, split_name))
         return self.default_score(prediction, split_name)
+
+    def _users_score(self, prediction: Tensor, target: Tensor) -> float:
+        assert self._score is not None
+        try:
+            return float(self._score(prediction, target))
+        except (TypeError, ValueError) as error:
+            what = "probabilities and class indices" if self.classes else "numbers"
+            raise ProblemError(
+                f"output {self._name!r} needs a score of (prediction, target), here {what} of "
+                f"shapes {tuple(prediction.shape)} and {tuple(target.shape)}; its score raised "
+                f"{error!r}"
+            ) from error
 
     def _with_targets(self, prediction: Tensor, split_name: str) -> Tensor:
         """Return the predictions for examples with a target; samples are for none in particular."""

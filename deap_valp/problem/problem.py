@@ -388,6 +388,10 @@ def _called(loader: str, arguments: Mapping[str, Any]) -> Problem:
         raise ProblemError(
             f"Problem.load needs an importable 'package.module:function', got {loader!r}: {error}"
         ) from error
+    if not callable(function) or isinstance(function, Problem):
+        raise ProblemError(
+            f"Problem.load needs a function that gives a Problem, got {function!r} as {loader!r}"
+        )
     problem = function(**arguments)
     if not isinstance(problem, Problem):
         raise ProblemError(

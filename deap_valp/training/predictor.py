@@ -106,9 +106,14 @@ class Predictor(Model):
             temperature: As for ``generate``.
 
         Raises:
-            ValpError: There is no such label, or ``generate`` refuses an argument.
+            ValpError: There is no generation output or no such label, or ``generate`` refuses an
+                argument.
         """
-        self.known("sample")
+        outputs = self.known("sample").outputs
+        if not any(self.components[name].draws_samples for name in outputs):
+            raise ValpError(
+                f"sample needs a Generation output, got a model of {list(outputs)}: predict?"
+            )
         first = next(self.parameters())
         numbers = None if wanted is None else self._numbers(wanted)
         with torch.no_grad(), devices.one_thread():
