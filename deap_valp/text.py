@@ -1,9 +1,10 @@
-"""What several rooms write as text: tables, also in HTML, and where a class is defined."""
+"""What several rooms write as text: tables, also in HTML, names, and where a class is defined."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from html import escape
+from itertools import islice
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:
@@ -33,6 +34,12 @@ def html_table(rows: Sequence[Sequence[str]]) -> str:
 
 def _html_row(cells: Sequence[str], tag: str) -> str:
     return "<tr>" + "".join(f"<{tag}>{escape(cell)}</{tag}>" for cell in cells) + "</tr>"
+
+
+def listed(names: Iterable[object], most: int = 6) -> str:
+    """Return the first few of some names or labels, as Python writes them."""
+    shown = [repr(name) for name in islice(names, most + 1)]
+    return ", ".join(shown[:most]) + (", ..." if len(shown) > most else "")
 
 
 def place_of(cls: type) -> str:

@@ -46,7 +46,7 @@ BAD = {
     # initVALP
     "initVALP: networks=4": (
         lambda: valp.initVALP(CLASS, PROBLEM, networks=4),
-        r"initVALP needs 1 <= low <= high <= 64 .* for networks, got 4",
+        r"initVALP needs a pair .* for networks, .* <= 64 .*, got 4: \(4, 4\)\?",
     ),
     "initVALP: networks=(5, 3)": (
         lambda: valp.initVALP(CLASS, PROBLEM, networks=(5, 3)),
@@ -443,6 +443,10 @@ BAD = {
     "problems.digits: an unknown option": (
         lambda: valp.problems.by_name("digits", size=3),
         "digits takes the options .*got 'size'",
+    ),
+    "Problem.load: a problem": (
+        lambda: valp.Problem.load("test_bad_calls:PROBLEM"),
+        "Problem.load needs a function that gives a Problem, got <Problem .* as 'test_bad_calls",
     ),
     "Problem.load: a function": (
         lambda: valp.Problem.load(zoo.mixed_problem),

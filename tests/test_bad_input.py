@@ -63,6 +63,10 @@ def output(kind) -> Problem:
     return problem(outputs={"y": kind})
 
 
+def labels_alone(prediction, target):
+    raise ValueError("a mix of classes and continuous targets")
+
+
 def rows(**changed) -> dict:
     return {"train": range(80), "validation": range(80, 100), "test": range(100, 120)} | changed
 
@@ -92,6 +96,10 @@ BAD = {
     "no category of a column": (
         lambda: problem({"x": frame().assign(colour=None)}),
         "port 'x' .*at least one value of each column .*column 'colour'",
+    ),
+    "infinity in a frame": (
+        lambda: problem({"x": frame().assign(last=math.inf)}),
+        "port 'x' .*got inf in row 0, column 'last'",
     ),
     "infinity": (
         lambda: problem({"x": spoilt(table(), -math.inf)}),
@@ -132,7 +140,7 @@ BAD = {
     ),
     "dates in a frame": (
         lambda: problem({"x": pd.DataFrame({"day": pd.to_datetime(["2020-01-01"] * SIZE)})}),
-        "got datetime64.* column 'day'",
+        "got datetime64.* column 'day': make numbers of it, such as column.dt.month",
     ),
     "lists in a frame": (
         lambda: problem({"x": pd.DataFrame({"list": [[1]] * SIZE})}),
@@ -347,7 +355,7 @@ BAD = {
     ),
     "loss per example": (
         lambda: output(Regression(table(), loss=torch.sub)),
-        "differentiable scalar",
+        r"differentiable scalar, got a tensor of shape \(84, 4\): take its mean",
     ),
     "loss that is a number": (
         lambda: output(Regression(table(), loss=lambda *_: 3.0)),
@@ -356,6 +364,14 @@ BAD = {
     "loss without gradient": (
         lambda: output(Regression(table(), loss=lambda h, t: h.detach().mean())),
         "differentiable scalar",
+    ),
+    "score that raises": (
+        lambda: (
+            output(Classification(labels(), score=labels_alone))
+            .outputs["y"]
+            .score(torch.full((18, 3), 1 / 3), "validation")
+        ),
+        r"score .*, here probabilities and class indices of shapes \(18, 3\) and \(18,\); .*raised",
     ),
     "loss below zero": (
         lambda: output(Regression(table(), loss=lambda h, t: -weighted_error(h, t))),

@@ -87,6 +87,10 @@ BAD = {
         lambda: plots.plot_genealogy([{"gen": 0}]),
         "needs the entries of an archive .*got dict",
     ),
+    "plot_samples: of all outputs": (
+        lambda: plots.plot_samples({"picture": [[1, 2]]}),
+        r"images of one output, such as \['picture'\], got a mapping",
+    ),
     "plot_samples: words": (lambda: plots.plot_samples("images"), "samples need images"),
     "plot_samples: of two shapes": (
         lambda: plots.plot_samples([[1, 2], [3]]),

@@ -108,3 +108,56 @@ def test_mut_random_draws_it_and_searches_go_on(zoo_member, problem):
         valp.mutRandom(zoo_member, operators=["narrow_layer"])
         check(zoo_member, problem)
     assert "narrow_layer" in str(valp.operators())
+
+
+# ---- wrong operators -----------------------------------------------------------------------------
+
+
+def deleted(draft, connection):
+    del draft.weights[connection]
+
+
+def reshaped(draft, connection):
+    draft.weights[connection] = draft.weights[connection][:, :1].repeat(1, 99)
+
+
+def doubled(draft, connection):
+    draft.weights[connection] = draft.weights[connection].double()
+
+
+def as_numpy(draft, connection):
+    draft.weights[connection] = draft.weights[connection].numpy() * 2
+
+
+def as_a_list(draft, connection):
+    draft.weights[connection] = [[1.0]]
+
+
+def cut_off(draft, connection):
+    draft.graph.remove_node(connection.provider)
+
+
+def in_place(draft, connection):
+    draft.weights[connection].mul_(0)
+
+
+@pytest.mark.parametrize(
+    "edit", [deleted, reshaped, doubled, as_numpy, as_a_list, cut_off, in_place]
+)
+def test_an_operator_that_spoils_a_valp_is_named_at_once(edit, monkeypatch):
+    monkeypatch.setattr(operators, "_REGISTRY", operators.Operators(operators._REGISTRY))
+
+    def mutSpoil(draft, connection):
+        edit(draft, connection)
+
+    def all_of(individual, gentle):
+        return list(individual.connections)
+
+    make = valp.operator(scope="micro", effect="neutral", versions=("aggressive",), places=all_of)
+    spoil = make(mutSpoil)
+    problem = zoo.mixed_problem()
+    individual = valp.initVALP(zoo.individual_class(problem.weights), problem)
+    before = individual.genome
+    with pytest.raises(valp.StructureError, match="mutSpoil needs to "):
+        spoil(individual)
+    assert individual.genome is before and individual.decision is None

@@ -307,6 +307,20 @@ def test_without_its_problem_a_model_says_what_is_missing():
     assert set(model(PROBLEM.prepare(some()))) == set(PROBLEM.outputs)
 
 
+def test_samples_need_a_generation_output():
+    problem = zoo.plain_problem()
+    single = valp.initVALP(zoo.individual_class(problem.weights), problem)
+    with pytest.raises(valp.ValpError, match=r"sample needs a Generation output, .*\['y'\]"):
+        valp.decode(single, problem).sample(3)
+
+
+def test_a_model_that_is_called_with_a_frame_names_predict():
+    problem = valp.Problem({"x": frame()}, {"y": valp.Regression(rng().normal(size=SIZE))})
+    model = valp.decode(valp.initVALP(zoo.individual_class((-1.0,)), problem), problem)
+    with pytest.raises(valp.ValpError, match=r"as an array .* got DataFrame .*: predict takes"):
+        model({"x": frame()})
+
+
 def test_another_problem_is_refused():
     with pytest.raises(valp.StructureError):
         valp.decode(individual(), zoo.plain_problem())
@@ -349,7 +363,7 @@ def test_printing_shows_the_structure_and_what_ports_mean(model):
         text.splitlines()[0] == f"Predictor of {individual().weight_count} weights, float32 on cpu"
     )
     for line in (
-        "  table: input 9; a table of 5 columns, standardised",
+        "  table: input 9; a table of 5 columns (4 numbers; categories: colour (3)), standardised",
         "  scan: input 20; an image of 4 x 5, values from 0 to 255",
         "  readings: input 12; a series of 6 steps of 2 channels, standardised",
         "  species: classification 2 <- n1; one of 'cat', 'dog'",

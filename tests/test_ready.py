@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import logging
 import pickle
 import random
 import textwrap
@@ -278,6 +279,41 @@ def test_columns_may_have_any_name():
     estimator = quick(valp.VALPEstimator, first_batches=20).fit(values, targets)
     assert list(estimator.predict(values)) == [7, "a sign"]
     assert isinstance(estimator.score(values, targets), float)
+
+
+def test_score_leaves_out_what_has_no_target():
+    table, targets = frame()
+    absent = np.arange(len(table)) % 5 == 0
+    estimator = quick(valp.VALPEstimator).fit(table, targets.mask(np.stack([absent, absent], 1)))
+    complete = targets[~absent]
+    holes = np.stack([absent, absent], 1)
+    for holed in (targets.mask(holes), targets.astype(object).mask(holes, None)):
+        expected = estimator.score(table[~absent], complete)
+        assert np.isclose(estimator.score(table, holed), expected)
+    whole = pd.Series(rows()[:, 0] > 0, dtype="Int64").mask(absent)
+    estimator = quick(valp.VALPEstimator).fit(table, {"sign": whole})
+    assert estimator.score(table, {"sign": whole}) > 0.8
+
+
+def test_whole_numbers_with_holes_are_a_regression_with_a_warning(caplog):
+    signs = (rows()[:, 0] > 0).astype(float)
+    signs[3] = np.nan
+    with caplog.at_level(logging.WARNING, "deap_valp"):
+        quick(valp.VALPEstimator, first_batches=2).fit(rows(), {"sign": signs})
+        quick(valp.VALPEstimator, first_batches=2).fit(rows(), {"sign": signs + 0.5})
+        whole = {"sign": pd.Series(signs).astype("Int64")}
+        classifier = quick(valp.VALPEstimator, first_batches=2).fit(rows(), whole)
+    (record,) = caplog.records
+    assert "takes 'sign' for a regression" in record.getMessage()
+    assert classifier.predictor_.classes == {"sign": (0, 1)}
+
+
+@pytest.mark.parametrize("make", [valp.VALPClassifier, valp.VALPRegressor])
+def test_text_and_holes_are_for_the_third_estimator(make):
+    table, targets = frame()
+    for X in (table, table[["a"]].mask(table["a"] > 1)):
+        with pytest.raises(ValueError, match="VALPEstimator takes frames with text and missing"):
+            quick(make).fit(X, targets["sum"] > 0)
 
 
 def test_an_array_of_outputs_has_no_names():

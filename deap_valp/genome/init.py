@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 from typing import TypeVar
 
-from ..arguments import got, need_type
+from ..arguments import got, is_whole, need_type
 from ..errors import StructureError
 from .activations import ACTIVATIONS
 from .draw import initial_weights, least_networks, random_graph
@@ -157,8 +157,10 @@ def _check_bounds(
         bounds.append(("networks", networks, limits.networks))
     for name, pair, top in bounds:
         if not _is_range(pair, top):
+            wanted = f": ({pair}, {pair})?" if is_whole(pair) else ""
             raise StructureError(
-                f"initVALP needs 1 <= low <= high <= {top} (the limit) for {name}, got {pair!r}"
+                f"initVALP needs a pair (low, high) for {name}, 1 <= low <= high <= {top} (the "
+                f"limit), got {pair!r}{wanted}"
             )
     least = least_networks(problem)
     if networks is not None and networks[0] < least:

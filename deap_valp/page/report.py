@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ..arguments import need_folder, need_many, need_path
+from ..arguments import need_folder, need_many, need_path, need_type
 from ..atomic import write_atomically
 from ..errors import ValpError
 from ..genome import VALP
@@ -74,6 +74,8 @@ def report(
     archive = need_many(archive, "report", "archive as a list of entries or individuals")
     need_path(path, "report")
     need_folder(path, "report")
+    if problem is not None:
+        need_type(problem, Problem, "report", "problem as a Problem")
     _check(samples, shapes or {}, problem)
     candidates = candidates_of(archive, individuals, problem)
     page = _page(candidates, title, samples, shapes or {})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -54,6 +54,12 @@ def samples_data(images: Any, shape: Sequence[int] | None = None) -> np.ndarray:
 
 def _pixels(images: Any, shape: Sequence[int] | None) -> np.ndarray:
     """Return images as an array (images, height, width, channels)."""
+    if isinstance(images, Mapping):
+        outputs = list(images)
+        raise ValpError(
+            f"samples need the images of one output, such as [{outputs[0]!r}], got a "
+            f"mapping of {outputs}"
+        )
     if isinstance(images, torch.Tensor):
         images = images.detach().cpu()
     try:

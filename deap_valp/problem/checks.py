@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from ..errors import ProblemError
 from ..genome.fitness import RESERVED
 from ..genome.ports import OUTPUT_KINDS
+from ..text import listed
 from .data.arrays import is_frame, length_of
-from .inputs import InputKind
+from .data.doubts import of_target
+from .inputs import InputKind, Table
 from .outputs import OutputKind
+
+logger = logging.getLogger("deap_valp")
 
 Cost = Callable[[Any], float]
 """A minimised objective that is a function of the individual."""
@@ -98,6 +105,41 @@ def _check_indexes(inputs: Mapping[str, Any], outputs: Mapping[str, OutputKind])
                 f"at row {row}: align them (frame.loc[...]), or use reset_index(drop=True) where "
                 "their order is the same"
             )
+
+
+def report_leaks(
+    inputs: Mapping[str, InputKind],
+    given: Mapping[str, OutputKind],
+    outputs: Mapping[str, OutputKind],
+) -> None:
+    """Report to the log the columns of tables that are the target of an output.
+
+    Args:
+        inputs: The inputs, around the user's values.
+        given: The outputs, around the user's targets.
+        outputs: The same, bound. A generation, and a target that is the whole of an input, are
+            reconstructions, which read what they predict.
+    """
+    for port, kind in inputs.items():
+        if not isinstance(kind, Table):
+            continue
+        for name, output in outputs.items():
+            target = given[name]._target
+            if target is None or output.draws_samples or _is_whole(target, kind.values):
+                continue
+            columns = of_target(kind.values, target, output.present.missing)
+            if columns:
+                logger.warning(
+                    "%r has the target of %r as its column %s: leave it out, for new examples will "
+                    "not have it",
+                    port,
+                    name,
+                    listed(columns),
+                )
+
+
+def _is_whole(target: Any, values: Any) -> bool:
+    return np.shape(target) == np.shape(values) and np.ndim(target) > 1
 
 
 def wishes_of(

@@ -60,6 +60,10 @@ class Classification(OutputKind):
         self._class_weights = class_weights
         self._factors: np.ndarray | None = None
 
+    def labels(self) -> Any:
+        """Return the target."""
+        return self._target
+
     def encode(self, binding: Binding) -> tuple[Output, dict[str, Tensor]]:
         """Return the port, and the class index of each example of each split."""
         self.classes, targets = class_indices(binding.port, self._target, binding.rows)

@@ -89,6 +89,10 @@ class Generation(Numbers):
         given = super().arrays()
         return given if self._labels is None else (*given, self._labels)
 
+    def labels(self) -> Any:
+        """Return the labels of the reference classifier."""
+        return self._labels
+
     def functions(self) -> dict[str, Callable[..., Any]]:
         """Return the user's own functions, ``features`` among them."""
         named = super().functions()

@@ -203,7 +203,14 @@ class Table(_Standardised):
 
     def _what(self, encoding: Encoding) -> str:
         count = math.prod(encoding.shape)
-        return f"a table of {count} column{'s' if count > 1 else ''}"
+        text = f"a table of {count} column{'s' if count > 1 else ''}"
+        if not encoding.categorical:
+            return text
+        sizes = {name: len(of) for name, of in encoding.columns if of is not None}
+        shown = [f"{name} ({size})" for name, size in list(sizes.items())[:6]]
+        if len(sizes) > 6:
+            shown.append("...")
+        return f"{text} ({count - len(sizes)} numbers; categories: {', '.join(shown)})"
 
 
 class Series(_Standardised):
@@ -345,6 +352,11 @@ class Image(InputKind):
             return (
                 f"is an Image of values from {low:g} to {low + spread:g}, and has values from "
                 f"{smallest:.6g} to {largest:.6g}: is range=(low, high) right?"
+            )
+        if smallest < largest < low + spread / 10:
+            return (
+                f"is an Image of values from {low:g} to {low + spread:g}, and has values from "
+                f"{smallest:.6g} to {largest:.6g} only: were they scaled already?"
             )
         if self.range is None and (low < 0 or low + spread > USUAL_RANGES[-1]):
             return (

@@ -161,6 +161,10 @@ class OutputKind:
         """Return the user's arrays that must have one row per example."""
         return tuple(given for given in (self._target, self._example_weights) if given is not None)
 
+    def labels(self) -> Any:
+        """Return the labels that training must have all of, one per example; None for none."""
+        return None
+
     def functions(self) -> dict[str, Callable[..., Any]]:
         """Return the user's own functions by the name of their argument."""
         named = {"loss": self._loss, "score": self._score}
@@ -252,7 +256,7 @@ class OutputKind:
         if not isinstance(loss, Tensor) or loss.ndim or not loss.requires_grad:
             raise ProblemError(
                 f"output {self._name!r} needs a loss that gives a differentiable scalar, "
-                f"got {loss!r}"
+                f"got {_form(loss)}"
             )
         return loss.item()
 
@@ -319,8 +323,20 @@ class OutputKind:
         if not _finite(prediction):
             return math.nan
         if self._score is not None:
-            return float(self._score(prediction, self._real(prediction, split_name)))
+            return self._users_score(prediction, self._real(prediction, split_name))
         return self.default_score(prediction, split_name)
+
+    def _users_score(self, prediction: Tensor, target: Tensor) -> float:
+        assert self._score is not None
+        try:
+            return float(self._score(prediction, target))
+        except (TypeError, ValueError) as error:
+            what = "probabilities and class indices" if self.classes else "numbers"
+            raise ProblemError(
+                f"output {self._name!r} needs a score of (prediction, target), here {what} of "
+                f"shapes {tuple(prediction.shape)} and {tuple(target.shape)}; its score raised "
+                f"{error!r}"
+            ) from error
 
     def _with_targets(self, prediction: Tensor, split_name: str) -> Tensor:
         """Return the predictions for examples with a target; samples are for none in particular."""
@@ -376,6 +392,15 @@ class OutputKind:
 
     def _in_users_units(self, target: Tensor) -> Tensor:
         return target
+
+
+def _form(loss: Any) -> str:
+    """Return what is no loss, in words."""
+    if not isinstance(loss, Tensor):
+        return repr(loss)
+    if loss.ndim:
+        return f"a tensor of shape {tuple(loss.shape)}: take its mean"
+    return f"{loss!r}, which does not depend on the head by torch's operations"
 
 
 def _finite(numbers: Tensor) -> bool:

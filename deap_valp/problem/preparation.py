@@ -6,7 +6,8 @@ example. So it is small, and pickles into other processes without the problem.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+import logging
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -14,10 +15,13 @@ import numpy as np
 from torch import Tensor
 
 from ..errors import ProblemError
+from .data import doubts
 from .data.arrays import Encoding, Standard
 from .data.missing import Imputation
 from .data.splits import Rows
 from .inputs import InputKind
+
+logger = logging.getLogger("deap_valp")
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,8 @@ class InputPreparation:
             The preparation, the features of each split, and the number of missing values.
         """
         encoding = kind.encoding(port, rows["train"])
+        if encoding.categorical:
+            _report(port, doubts.of_columns(kind.values, encoding, rows["train"]))
         given = kind.source(port, encoding, rows)
         imputation = kind.imputation(port, encoding, given)
         missing = imputation.count(given.matrix)
@@ -66,11 +72,16 @@ class InputPreparation:
     def matrix(self, data: Any) -> np.ndarray:
         """Return values as numbers in the user's units, ``(examples, width)``, without holes.
 
+        Categories that training did not have are reported to the log.
+
         Raises:
             ProblemError: They have another form than those that the problem was made from.
         """
         values = data.values if isinstance(data, InputKind) else data
-        return self.imputation(self.encoding.matrix(self.port, values))
+        matrix = self.encoding.matrix(self.port, values)
+        if self.encoding.categorical:
+            _report(self.port, doubts.of_unseen(values, self.encoding, matrix))
+        return self.imputation(matrix)
 
     def features(self, data: Any) -> Tensor:
         """Return values as a model reads them, float32: those of the problem bit for bit.
@@ -87,6 +98,11 @@ class InputPreparation:
     def __str__(self) -> str:
         guess = " (guessed)" if self.kind.guessed else ""
         return f"{self.kind.text(self.encoding, self.standard)}{guess}"
+
+
+def _report(port: str, found: Iterable[str]) -> None:
+    for doubt in found:
+        logger.warning("%r %s", port, doubt)
 
 
 @dataclass(frozen=True)

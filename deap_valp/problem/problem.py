@@ -16,9 +16,10 @@ from torch import Tensor
 from ..errors import ProblemError
 from ..genome.ports import Input
 from ..text import html_table
-from .checks import Cost, check_ports, common_length, costs_of, wishes_of
+from .checks import Cost, check_ports, common_length, costs_of, report_leaks, wishes_of
 from .data.augmentation import Augmentation
-from .data.splits import SPLITS, Split, refuse_unknown_split, split_rows
+from .data.rare import with_every_label
+from .data.splits import SPLITS, Rows, Split, refuse_unknown_split, split_rows
 from .data.storage import read_store, refuse_unpicklable, this_process, write_store
 from .inputs import image_shape, kind_of
 from .outputs import Binding, OutputKind
@@ -50,7 +51,8 @@ class Problem:
             Mapped arrays (``open_arrays``) need not fit into memory.
         outputs: ``Classification``, ``Regression``, ``Generation`` or a kind of your own around
             each target. An example without a target for one of them counts for the others.
-        splits: Fractions, or the rows of "train", "validation" and "test". Rows are copied, those
+        splits: Fractions, or the rows of "train", "validation" and "test". By fractions, rows are
+            drawn at random, and a row of each label is moved to training. Rows are copied, those
             of training in a random order, so that contiguous batches are random ones. A slice is
             used in its order, and without a copy where the array is float32 and not standardised:
             give a slice where the order is random already.
@@ -94,7 +96,9 @@ class Problem:
         check_ports(inputs, outputs, self.costs)
         size = common_length(inputs, outputs)
         wishes = wishes_of(standardize, [*inputs, *outputs])
-        rows = split_rows(splits, size, seed)
+        rows: Rows = split_rows(splits, size, seed)
+        if not isinstance(splits, Mapping):
+            rows = with_every_label(rows, [kind.labels() for kind in outputs.values()])
         given = {name: kind_of(name, data) for name, data in inputs.items()}
         self.inputs: dict[str, Input] = {}
         self.imputed: dict[str, int] = {}
@@ -112,6 +116,7 @@ class Problem:
         meanings = {name: _meaning(kind) for name, kind in self.outputs.items()}
         self.preparation = Preparation(prepared, meanings)
         self._share(features)
+        report_leaks(given, outputs, self.outputs)
         self._splits = {name: self._split_of(name, features) for name in SPLITS}
         self._on_device: dict[tuple[str, torch.device, int | None], Split] = {}
         self._travels_as: tuple[Callable[..., Problem], tuple[Any, ...]] | None = None
@@ -382,6 +387,10 @@ def _called(loader: str, arguments: Mapping[str, Any]) -> Problem:
         raise ProblemError(
             f"Problem.load needs an importable 'package.module:function', got {loader!r}: {error}"
         ) from error
+    if not callable(function) or isinstance(function, Problem):
+        raise ProblemError(
+            f"Problem.load needs a function that gives a Problem, got {function!r} as {loader!r}"
+        )
     problem = function(**arguments)
     if not isinstance(problem, Problem):
         raise ProblemError(

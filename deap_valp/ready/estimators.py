@@ -6,6 +6,7 @@ one of the three is asked for.
 
 from __future__ import annotations
 
+import logging
 import random
 from collections.abc import Mapping
 from typing import Any
@@ -21,9 +22,15 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from ..errors import ProblemError
 from ..problem import Classification, Problem, Regression
 from ..problem.checks import common_length
+from ..problem.data.missing import is_missing
 from ..problem.outputs import OutputKind
 from ..training import Predictor, decode, labels_of
 from .evolve import Evolved, evolve
+
+logger = logging.getLogger("deap_valp")
+
+FEW = 10
+"""So many different whole numbers look like classes."""
 
 
 class _Evolving(BaseEstimator):
@@ -81,6 +88,18 @@ class _Evolving(BaseEstimator):
         self.n_iter_ = len(self.found_.logbook)
         # In float64, a row gets the same answer in any batch.
         return decode(self.found_.best, problem, dtype=torch.float64)
+
+    def _checked(self, X: Any, y: Any, **options: Any) -> Any:
+        """Return both as arrays, as scikit-learn checks them."""
+        try:
+            return validate_data(self, X, y, multi_output=True, ensure_min_samples=2, **options)
+        except ValueError as error:
+            words = str(error)
+            if "could not convert" in words or "contains NaN" in words:
+                raise ValueError(
+                    f"{words}\nVALPEstimator takes frames with text and missing values"
+                ) from error
+            raise
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what is pickled: all but ``found_``, whose problem is not for other processes."""
@@ -142,7 +161,7 @@ class VALPClassifier(ClassifierMixin, _Evolving):
 
     def fit(self, X: Any, y: Any) -> VALPClassifier:
         """Evolve a model."""
-        X, y = validate_data(self, X, y, multi_output=True, ensure_min_samples=2)
+        X, y = self._checked(X, y)
         check_classification_targets(y)
         columns = y.reshape(len(y), -1)
         self._flat = y.ndim == 1
@@ -197,7 +216,7 @@ class VALPRegressor(RegressorMixin, _Evolving):
 
     def fit(self, X: Any, y: Any) -> VALPRegressor:
         """Evolve a model."""
-        X, y = validate_data(self, X, y, multi_output=True, y_numeric=True, ensure_min_samples=2)
+        X, y = self._checked(X, y, y_numeric=True)
         self._flat = y.ndim == 1
         numbers = np.asarray(y, dtype=np.float64).reshape(len(y), -1)
         self._first = numbers[0]
@@ -246,7 +265,7 @@ class VALPEstimator(_Evolving):
             )
         columns = list(y.columns) if self._frame else list(y)
         self._columns = {_port(index, column): column for index, column in enumerate(columns)}
-        outputs = {name: _kind(y[column]) for name, column in self._columns.items()}
+        outputs = {name: _kind(column, y[column]) for name, column in self._columns.items()}
         self.predictor_ = self._search(_inputs(X), outputs)
         return self
 
@@ -273,12 +292,17 @@ class VALPEstimator(_Evolving):
         return {self._columns[name]: values for name, values in found.items()}
 
     def score(self, X: Any, y: Any) -> float:
-        """Return the mean, over the outputs, of the accuracy or the coefficient R²."""
+        """Return the mean, over the outputs, of the accuracy or the coefficient R².
+
+        Rows without a target of an output are left out of its score.
+        """
         scores, classes = [], {self._columns[name] for name in self.predictor_.classes}
         for column, predicted in self.predict(X).items():
             real = getattr(y[column], "_target", y[column])
             measure = accuracy_score if column in classes else r2_score
-            scores.append(measure(np.asarray(real), predicted))
+            present = ~is_missing(real)
+            known = np.array(np.asarray(real)[present].tolist())
+            scores.append(measure(known, np.asarray(predicted)[present]))
         return float(np.mean(scores))
 
 
@@ -292,11 +316,23 @@ def _port(index: int, column: Any) -> str:
     return column if allowed else f"column_{index}"
 
 
-def _kind(column: Any) -> OutputKind:
+def _kind(name: Any, column: Any) -> OutputKind:
     if isinstance(column, OutputKind):
         return column
     numbers = getattr(getattr(column, "dtype", np.asarray(column).dtype), "kind", "O") == "f"
-    return Regression(column) if numbers else Classification(column)
+    if not numbers:
+        return Classification(column)
+    missing = is_missing(column)
+    values = np.unique(np.asarray(column)[~missing])
+    if missing.any() and len(values) <= FEW and (values == np.round(values)).all():
+        logger.warning(
+            "VALPEstimator takes %r for a regression, since missing values have made floats of its "
+            "whole numbers: for classes give astype('Int64') of a frame, or {%r: "
+            "Classification(...)}",
+            name,
+            name,
+        )
+    return Regression(column)
 
 
 def _flattened(values: np.ndarray) -> np.ndarray:

@@ -255,7 +255,14 @@ class Model(nn.Module):
         for name, value in inputs.items():
             port: Input = self.components[name]
             first = next(self.parameters())
-            value = torch.as_tensor(value).to(device=first.device, dtype=first.dtype).flatten(1)
+            try:
+                value = torch.as_tensor(value)
+            except (TypeError, ValueError, RuntimeError) as error:
+                raise ValpError(
+                    f"a decoded VALP needs input {name} as an array or tensor of numbers, got "
+                    f"{got(value)} ({error}): predict takes frames"
+                ) from error
+            value = value.to(device=first.device, dtype=first.dtype).flatten(1)
             if value.shape[1] != port.width:
                 raise ValpError(
                     f"a decoded VALP needs input {name} with {port.width} features an example, "

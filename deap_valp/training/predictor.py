@@ -16,6 +16,7 @@ from ..genome import VALP, check
 from ..genome.valp import need_valp, warn_untrained
 from ..problem import Preparation, Problem
 from ..problem.checks import common_length
+from ..text import listed
 from .model import Latents, Model
 
 BATCH = 2000
@@ -105,9 +106,14 @@ class Predictor(Model):
             temperature: As for ``generate``.
 
         Raises:
-            ValpError: There is no such label, or ``generate`` refuses an argument.
+            ValpError: There is no generation output or no such label, or ``generate`` refuses an
+                argument.
         """
-        self.known("sample")
+        outputs = self.known("sample").outputs
+        if not any(self.components[name].draws_samples for name in outputs):
+            raise ValpError(
+                f"sample needs a Generation output, got a model of {list(outputs)}: predict?"
+            )
         first = next(self.parameters())
         numbers = None if wanted is None else self._numbers(wanted)
         with torch.no_grad(), devices.one_thread():
@@ -184,7 +190,7 @@ class Predictor(Model):
             return "\n".join(lines)
         notes = {f"  {name}": str(reader) for name, reader in self.preparation.inputs.items()}
         for name, classes in self.classes.items():
-            notes[f"  {name}"] = f"one of {_listed(classes)}"
+            notes[f"  {name}"] = f"one of {listed(classes)}"
         for number, line in enumerate(lines):
             note = notes.get(line.partition(":")[0])
             lines[number] = line if note is None else f"{line}; {note}"
@@ -205,11 +211,6 @@ def _of_one_type(classes: Sequence[Hashable] | np.ndarray) -> bool:
         return True
     kinds = {type(label) for label in classes}
     return len(kinds) == 1 and issubclass(kinds.pop(), str | bool | int | float | np.generic)
-
-
-def _listed(classes: Sequence[Hashable]) -> str:
-    shown = [repr(label) for label in classes[:6]]
-    return ", ".join(shown) + (", ..." if len(classes) > 6 else "")
 
 
 def _array(values: Tensor) -> np.ndarray:

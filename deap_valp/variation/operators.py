@@ -21,8 +21,8 @@ from functools import wraps
 from typing import Any, Protocol
 
 from ..arguments import got as named
-from ..errors import PlaceError, RegistrationError
-from ..genome import VALP, Decision, Draft, Place
+from ..errors import PlaceError, RegistrationError, StructureError
+from ..genome import VALP, Decision, Draft, Place, check
 from ..genome.valp import need_valp
 from ..text import html_table
 
@@ -87,11 +87,31 @@ class Operator:
         """Change an individual at a legal place, and record the move on it.
 
         If the edit raises, the individual stays as it is.
+
+        Raises:
+            StructureError: The edit breaks a rule of a VALP, or writes into a tensor of the
+                individual.
         """
         assert self.edit is not None
-        draft = Draft(individual.inherited(), individual.means)
+        before = individual.inherited()
+        counts = {key: tensor._version for key, tensor in before.weights.items()}
+        draft = Draft(before, individual.means)
         self.edit(draft, place, move.version == "gentle")
-        individual.become(draft.genome(), Decision.about(individual, move))
+        for key, tensor in before.weights.items():
+            if tensor._version != counts[key]:
+                raise StructureError(
+                    f"{self.apply.__name__} needs to make new tensors, for the old ones belong to "
+                    f"other individuals too, got a change in place of {key!r} at {place!r}"
+                )
+        genome = draft.genome()
+        try:
+            check(genome)
+        except (StructureError, AttributeError) as error:  # what is no tensor has no dtype
+            raise StructureError(
+                f"{self.apply.__name__} needs to leave a valid VALP, got another at {place!r}: "
+                f"{error}"
+            ) from error
+        individual.become(genome, Decision.about(individual, move))
 
 
 class Operators(dict[str, Operator]):

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import sys
 import warnings
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from ...errors import ProblemError
+from ...text import listed
 from .splits import SPLITS, Rows
 
 
@@ -74,7 +75,7 @@ class Encoding:
             )
         else:
             matrix = self._array_matrix(port, _array(port, data))
-        refuse_infinite(port, matrix, self.holes)
+        refuse_infinite(port, matrix, self.holes, self._names(matrix.shape[1]))
         return matrix
 
     def places(self, width: int) -> Iterator[tuple[Hashable, int, int | None]]:
@@ -87,6 +88,12 @@ class Encoding:
             count = None if categories is None else len(categories)
             yield name, start, count
             start += 1 if count is None else count
+
+    def _names(self, width: int) -> dict[int, Hashable]:
+        """Return the names of the columns of a frame by their place in the matrix."""
+        if not self.columns:
+            return {}
+        return {start: name for name, start, _ in self.places(width)}
 
     def _frame_matrix(self, port: str, frame: Any) -> np.ndarray:
         names = [name for name, _ in self.columns]
@@ -146,13 +153,16 @@ def piece_of(width: int) -> int:
     return max(1, min(4096, 2**22 // max(1, width)))
 
 
-def refuse_infinite(port: str, matrix: np.ndarray, holes: bool = False) -> None:
+def refuse_infinite(
+    port: str, matrix: np.ndarray, holes: bool = False, names: Mapping[int, Hashable] | None = None
+) -> None:
     """Raise where a number is infinite or too large for float32, naming the first row.
 
     Args:
         port: For the message.
         matrix: The numbers.
         holes: Whether a number may be NaN, which stands for a missing value.
+        names: The names of columns, for the message.
     """
     largest = np.finfo(np.float32).max
     # In pieces, so that the masks stay in the cache of the CPU.
@@ -165,14 +175,15 @@ def refuse_infinite(port: str, matrix: np.ndarray, holes: bool = False) -> None:
             good |= np.isnan(piece)
         if not good.all():
             row, column = np.argwhere(~good)[0]
+            named = (names or {}).get(int(column), int(column))
             if np.isnan(piece[row, column]):
                 raise ProblemError(
                     f"port {port!r} needs finite numbers: values may be missing in tables, but not "
-                    f"in images, got nan in row {start + row}, column {column}"
+                    f"in images, got nan in row {start + row}, column {named!r}"
                 )
             raise ProblemError(
                 f"port {port!r} needs finite numbers that fit float32, got {piece[row, column]} in "
-                f"row {start + row}, column {column}"
+                f"row {start + row}, column {named!r}"
             )
 
 
@@ -266,7 +277,7 @@ def _categories(
     ):
         raise ProblemError(
             f"port {port!r} needs columns of numbers, booleans, strings or categories, got "
-            f"{series.dtype} in column {series.name!r}"
+            f"{series.dtype} in column {series.name!r}{_of_dates(series)}"
         )
     seen = series.iloc[training].dropna()
     try:
@@ -278,6 +289,14 @@ def _categories(
     if categorical:
         return tuple(name for name in series.cat.categories if name in found)
     return found
+
+
+def _of_dates(series: Any) -> str:
+    if series.dtype.kind == "m":
+        return ": make numbers of it, such as column.dt.days"
+    if series.dtype.kind == "M":
+        return ": make numbers of it, such as column.dt.month or (column - column.min()).dt.days"
+    return ""
 
 
 def _column(port: str, series: Any, categories: tuple[Hashable, ...] | None) -> np.ndarray:
@@ -339,10 +358,16 @@ def class_indices(
         if unseen:
             raise ProblemError(
                 f"port {port!r} needs every label of split {name!r} among the classes of the "
-                f"training split ({_shortened(classes)}), got {unseen[0]!r}"
+                f"training split ({listed(classes, 10)}), got {unseen[0]!r}{_way_out(classes)}"
             )
     indices = {name: list(map(index.__getitem__, chosen[name])) for name in SPLITS}
     return classes, {name: torch.tensor(indices[name]) for name in SPLITS}
+
+
+def _way_out(classes: Sequence[Hashable]) -> str:
+    if len(classes) > 20 and all(isinstance(label, float) for label in classes):
+        return ": many numbers, so Regression?"
+    return ": splits as fractions give training an example of each label; or leave out rare ones"
 
 
 def _labels(port: str, data: Any) -> np.ndarray:
@@ -370,10 +395,3 @@ def _labels(port: str, data: Any) -> np.ndarray:
                 f"port {port!r} needs a label for every example, got {label} in row {row}"
             )
     return labels
-
-
-def _shortened(classes: Sequence[Hashable]) -> str:
-    shown = [repr(name) for name in classes[:10]]
-    if len(classes) > 10:
-        shown.append("...")
-    return ", ".join(shown)
