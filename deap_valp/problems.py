@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
 from .errors import ProblemError
-from .problem import Classification, Generation, Problem, Regression, open_once
+from .problem import Classification, Generation, Image, Problem, Regression, open_once
 from .problem.data import idx
 from .problem.data.splits import SPLITS
 from .problem.data.storage import cache_folder, made_once, open_array
@@ -85,7 +85,14 @@ def digits(*, costs: Any = (), normalize: bool = True) -> Problem:
 
 
 @_built_in
-def mnist(*, costs: Any = (), normalize: bool = True) -> Problem:
+def mnist(
+    *,
+    costs: Any = (),
+    normalize: bool = True,
+    convolutions: bool = False,
+    shift: int = 0,
+    flip: bool = False,
+) -> Problem:
     """Return 28 x 28 images of digits with three outputs: label, histogram and sample.
 
     This is the problem of the paper's initial experiment. Training has 50,000 images, validation
@@ -94,16 +101,28 @@ def mnist(*, costs: Any = (), normalize: bool = True) -> Problem:
     Args:
         costs: Further objectives, as for ``Problem``.
         normalize: Divide each loss by its baseline, as for ``Problem``.
+        convolutions: Whether convolutional sub-networks can read and paint the images. The paper
+            has none.
+        shift: Training images are moved at random by up to so many pixels, as for ``Image``.
+        flip: Half of the training images are mirrored, as for ``Image``.
 
     Raises:
         DataFileError: The data files are missing or damaged.
     """
     make = functools.partial(_idx_arrays, idx.MNIST)
-    return _three_objectives("mnist", make, costs=costs, normalize=normalize)
+    change = {"convolutions": convolutions, "shift": shift, "flip": flip}
+    return _three_objectives("mnist", make, change, costs=costs, normalize=normalize)
 
 
 @_built_in
-def fashion_mnist(*, costs: Any = (), normalize: bool = True) -> Problem:
+def fashion_mnist(
+    *,
+    costs: Any = (),
+    normalize: bool = True,
+    convolutions: bool = False,
+    shift: int = 0,
+    flip: bool = False,
+) -> Problem:
     """Return 28 x 28 images of clothes with three outputs: label, histogram and sample.
 
     This is the problem of the paper's main experiment. Training has 50,000 images, validation the
@@ -112,27 +131,37 @@ def fashion_mnist(*, costs: Any = (), normalize: bool = True) -> Problem:
     Args:
         costs: Further objectives, as for ``Problem``.
         normalize: Divide each loss by its baseline, as for ``Problem``.
+        convolutions: Whether convolutional sub-networks can read and paint the images. The paper
+            has none.
+        shift: Training images are moved at random by up to so many pixels, as for ``Image``.
+        flip: Half of the training images are mirrored, as for ``Image``.
 
     Raises:
         DataFileError: The data files are missing or damaged.
     """
     make = functools.partial(_idx_arrays, idx.FASHION)
-    return _three_objectives("fashion-mnist", make, costs=costs, normalize=normalize)
+    change = {"convolutions": convolutions, "shift": shift, "flip": flip}
+    return _three_objectives("fashion-mnist", make, change, costs=costs, normalize=normalize)
 
 
 def _three_objectives(
-    folder: str, make: Callable[[], Arrays], kl_weight: float = 1.0, **options: Any
+    folder: str,
+    make: Callable[[], Arrays],
+    change: Mapping[str, Any] | None = None,
+    kl_weight: float = 1.0,
+    **options: Any,
 ) -> Problem:
     """Return the problem of the class, the histogram of the pixels, and new images like these."""
     arrays = _cached(folder, make)
     ends = np.cumsum(arrays["sizes"]).tolist()
     starts = [0, *ends[:-1]]
+    images = Image(arrays["images"], range=(0, 1), **(change or {}))
     return Problem(
-        inputs={"image": arrays["images"]},
+        inputs={"image": images},
         outputs={
             "label": Classification(arrays["labels"]),
             "histogram": Regression(arrays["histograms"], standardize=False),
-            "sample": Generation(arrays["images"], labels=arrays["labels"], kl_weight=kl_weight),
+            "sample": Generation(images, labels=arrays["labels"], kl_weight=kl_weight),
         },
         splits=dict(zip(SPLITS, map(slice, starts, ends), strict=True)),
         **options,

@@ -212,6 +212,7 @@ def included_for_the_site(app: Sphinx, file: Path, page: str, source: list[str])
 SHOWN = {  # scripts in their order, with their titles
     "quickstart": "Quickstart: one model for three tasks",
     "own_data": "A problem on your own tables",
+    "images": "Images as images",
     "own_rule": "A rule of your own",
     "own_network": "A kind of sub-network of your own",
     "own_operator": "An operator of your own",
@@ -220,7 +221,7 @@ SHOWN = {  # scripts in their order, with their titles
     "compare_with_classic_neuroevolution": "Beside classic neuroevolution",
     "suite": "The search on many problems",
 }
-RUN = list(SHOWN)[:5]  # those that need no files and a minute at most
+RUN = list(SHOWN)[:6]  # those that need no files and a minute at most
 
 HEADER = """Examples
 ========

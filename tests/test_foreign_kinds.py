@@ -36,22 +36,28 @@ def drawn(kind):
     return EVERY[kind].draw(valp.Layout(layers=(1, 3), width=(2, 5), latent=(2, 3)))
 
 
+def problem_of(kind):
+    """A problem with something for the kind to read."""
+    return zoo.image_problem() if "maps" in EVERY[kind].given else zoo.mixed_problem()
+
+
 def built(kind):
     """Three of a kind among others, with whatever its types let it read and be read by."""
     random.seed(kind)
+    problem = problem_of(kind)
     networks = {"n0": zoo.generic(5), "n1": zoo.decoder(2, 4), "n2": zoo.refiner(3)}
     edges = ["left->n0", "right->n0", "n0->n1", "n1->n2", "n2->image", "n2->texture"]
     edges += ["n0->value", "n0->label"]
-    providers = {"left": "features", "n0": "values", "n1": "samples"}
+    providers = {"left": problem.inputs["left"], "n0": networks["n0"], "n1": networks["n1"]}
     receivers = {"label": "classification", "value": "regression", "image": "generation"}
     taken, given = EVERY[kind].takes, EVERY[kind].gives
     for name in ("n3", "n4", "n5"):
         networks[name] = drawn(kind)
-        edges += [f"{one}->{name}" for one, type_ in providers.items() if type_ in taken]
+        edges += [f"{one}->{name}" for one, read in providers.items() if read.given & taken]
         edges += [f"{name}->{output}" for output, of in receivers.items() if given in zoo.TAKES[of]]
-    if given in taken:
+    if EVERY[kind].given & taken:
         edges.append("n3->n4")
-    return zoo.build(zoo.mixed_problem(), networks, " ".join(edges))
+    return zoo.build(problem, networks, " ".join(edges))
 
 
 def residual(units=4, steps=2):
@@ -81,23 +87,26 @@ def places(individual):
 # ---- every kind, shipped or foreign --------------------------------------------------------------
 
 
-def test_they_are_drawn():
-    drawn = [zoo.random_valp(zoo.mixed_problem(), (4, 6)) for _ in range(60)]
+@pytest.mark.parametrize("problem", [zoo.mixed_problem, zoo.image_problem])
+def test_they_are_drawn(problem):
+    problem = problem()
+    drawn = [zoo.random_valp(problem, (4, 6)) for _ in range(60)]
     kinds = {one.component(name).kind for one in drawn for name in one.networks}
-    assert kinds == set(KINDS)
+    images = {"convolutional", "painter"} if problem is zoo.image_problem() else set()
+    assert kinds == set(KINDS) - {"convolutional", "painter"} | images
     for one in drawn:
-        zoo.assert_valid(one, zoo.mixed_problem())
+        zoo.assert_valid(one, problem)
 
 
 @every_kind
 def test_every_operator_at_every_place_keeps_it_valid(kind):
     individual, count = built(kind), 0
-    zoo.assert_valid(individual, zoo.mixed_problem())
+    zoo.assert_valid(individual, problem_of(kind))
     for name, gentle, place in places(individual):
         changed = copy.deepcopy(individual)
         valp.Move(name, "gentle" if gentle else "aggressive", place).apply(changed)
-        check(changed, zoo.mixed_problem())
-        zoo.assert_valid(changed, zoo.mixed_problem())
+        check(changed, problem_of(kind))
+        zoo.assert_valid(changed, problem_of(kind))
         assert changed.move.place == place
         count += 1
     assert count > 60
@@ -106,24 +115,24 @@ def test_every_operator_at_every_place_keeps_it_valid(kind):
 @every_kind
 def test_gentle_operators_leave_every_output_unchanged(kind):
     individual = built(kind)
-    before = zoo.predictions(individual, zoo.mixed_problem(), dtype=torch.float64)
+    before = zoo.predictions(individual, problem_of(kind), dtype=torch.float64)
     for name, gentle, place in places(individual):
         if gentle:
             changed = copy.deepcopy(individual)
             valp.Move(name, "gentle", place).apply(changed)
-            after = zoo.predictions(changed, zoo.mixed_problem(), dtype=torch.float64)
+            after = zoo.predictions(changed, problem_of(kind), dtype=torch.float64)
             for key, values in before.items():
                 torch.testing.assert_close(after[key], values, atol=1e-9, rtol=1e-9)
 
 
 @every_kind
 def test_the_tape_computes_what_autograd_does(kind):
-    assert_same(built(kind), zoo.mixed_problem())
+    assert_same(built(kind), problem_of(kind))
 
 
 @every_kind
 def test_it_is_trained_diagnosed_saved_donated_and_plotted(kind, tmp_path):
-    problem, individual = zoo.mixed_problem(), built(kind)
+    problem, individual = problem_of(kind), built(kind)
     individual.fitness.values = valp.evaluate(
         individual, problem, first_batches=60, metrics=ALL_METRICS
     )
@@ -134,7 +143,7 @@ def test_it_is_trained_diagnosed_saved_donated_and_plotted(kind, tmp_path):
     loaded = valp.load(tmp_path / "one.valp", type(individual))
     assert loaded.genome == individual.inherited()
     assert pickle.loads(pickle.dumps(individual)) == individual
-    host = zoo.fan_out()
+    host = zoo.fan_out() if problem is zoo.mixed_problem() else zoo.images()
     valp.cxExclusiveSubgraph(host, individual)
     check(host, problem)
     assert kind in str(individual)

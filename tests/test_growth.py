@@ -14,7 +14,7 @@ import deap_valp as valp
 from deap_valp.diagnosis import Subject, measure
 from deap_valp.diagnosis.probe import RANK, WIDTH
 from deap_valp.diagnosis.steps import connection_step, network_step
-from deap_valp.genome import Connection
+from deap_valp.genome import Connection, mean_effect
 
 NOTHING = 0.04  # a share that sampling alone can give to a probe of five columns
 
@@ -198,6 +198,8 @@ def may_join(individual, provider, receiver):
         return False
     given = "features" if reads_input else zoo.gives(individual.component(provider))
     taken = zoo.takes(individual.component(receiver))
+    if taken == {"maps"} and individual.component(provider).maps:
+        given = "maps"
     return given in taken and not nx.has_path(graph, receiver, provider)
 
 
@@ -266,7 +268,8 @@ def test_it_is_the_loss_after_deleting_and_folding_the_mean_into_the_bias(zoo_na
     for provider, receiver in individual.graph.edges:
         folded = copy.deepcopy(individual)
         bias, block = folded.entry_bias(receiver), folded.block(provider, receiver)
-        mean = block @ subject.intact[provider].mean(0).detach().cpu()
+        ends = [folded.component(end) for end in (provider, receiver)]
+        mean = mean_effect(*ends, block, subject.intact[provider].mean(0).detach().cpu())
         with zoo.editing(folded) as draft:
             draft.weights[bias] = folded.weights[bias] + mean
         with zoo.editing(folded) as draft:

@@ -36,9 +36,11 @@ def criterion(model, problem):
     return losses.numpy(), float(losses.log().mean())
 
 
-def session(individual, problem, batches, training, seed=0):
-    model = valp.decode(individual)
-    found = train(model, problem, batches, 20, individual.optimizers, seed=seed, training=training)
+def session(individual, problem, batches, training, seed=0, engine="auto"):
+    model, optimizers = valp.decode(individual), individual.optimizers
+    found = train(
+        model, problem, batches, 20, optimizers, seed=seed, training=training, engine=engine
+    )
     return model, found
 
 
@@ -87,7 +89,7 @@ def test_one_look_is_one_synchronisation(monkeypatch):
 
     measured = watch.Watch._measured
     monkeypatch.setattr(watch.Watch, "_measured", lambda self: looks.append(1) or measured(self))
-    session(zoo.smallest(), problem, 100, Training(look=30, patience=None))
+    session(zoo.smallest(), problem, 100, Training(look=30, patience=None), engine="torch")
     assert len(looks) == 1 + 4  # before the first batch, after 30, 60, 90 and 100
 
 

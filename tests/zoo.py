@@ -18,15 +18,18 @@ import deap_valp as valp
 from deap_valp.genome import (
     ACTIVATIONS,
     Connection,
+    Convolutional,
     Decoder,
     Discrete,
     Draft,
+    Filter,
     Generic,
     Genome,
     Latent,
     Layer,
     Limits,
     Optimizer,
+    Painter,
     Refiner,
     Structure,
     SubNetwork,
@@ -60,6 +63,26 @@ def mixed_problem() -> valp.Problem:
             "label": valp.Classification(label),
             "value": valp.Regression(left[:, :2] * 3 + 1),
             "image": valp.Generation(np.tanh(left @ rng.normal(size=(5, 6)))),
+            "texture": valp.Generation(rng.normal(size=(EXAMPLES, 4))),
+        },
+        splits=(0.5, 0.25, 0.25),
+    )
+
+
+@functools.cache
+def image_problem() -> valp.Problem:
+    """Two inputs that are images, one of them in colours, and the outputs of ``mixed_problem``."""
+    rng = np.random.default_rng(2)
+    left, right = rng.random((EXAMPLES, 12, 13)), rng.random((EXAMPLES, 3, 14, 12))
+    rows = left.reshape(EXAMPLES, -1)
+    return valp.Problem(
+        {"left": valp.Image(left), "right": valp.Image(right)},
+        {
+            "label": valp.Classification(
+                (rows[:, 0] > 0.5).astype(int) + (right[:, 0, 0, 0] > 0.5)
+            ),
+            "value": valp.Regression(rows[:, :2] * 3 + 1),
+            "image": valp.Generation(valp.Image((right + rng.random(right.shape)) / 2)),
             "texture": valp.Generation(rng.normal(size=(EXAMPLES, 4))),
         },
         splits=(0.5, 0.25, 0.25),
@@ -101,6 +124,19 @@ def decoder(
 
 def refiner(*widths: int, activation: str = "relu") -> Refiner:
     return Refiner(random.getrandbits(63), layers(*widths, activation=activation))
+
+
+def convolutional(size: tuple[int, int], *filters: tuple) -> Convolutional:
+    """Each filter is channels, kernel, stride and activation."""
+    layers = tuple(Filter(width, name, kernel, stride) for width, kernel, stride, name in filters)
+    return Convolutional(random.getrandbits(63), layers, size)
+
+
+def painter(latent: int, size: tuple[int, int], *filters: tuple) -> Painter:
+    """Each filter is channels, kernel, stride and activation."""
+    layers = tuple(Filter(width, name, kernel, stride) for width, kernel, stride, name in filters)
+    drawn = Latent(random.getrandbits(63), latent)
+    return Painter(random.getrandbits(63), layers, drawn, size=size)
 
 
 def build(problem, networks, edges, limits=None):
@@ -237,6 +273,38 @@ def nested_decoder():
     return build(mixed_problem(), networks, edges)
 
 
+def images():
+    """Convolutions that read images and each other, of equal and of other sizes."""
+    networks = {
+        "n0": convolutional((12, 13), (3, 5, 2, "tanh"), (2, 3, 1, "relu")),
+        "n1": convolutional((6, 7), (3, 3, 1, "relu"), (4, 1, 3, "elu")),
+        "n2": convolutional((5, 5), (2, 3, 2, "softsign")),
+        "n3": generic(4),
+        "n4": decoder(2, 4),
+        "n5": discrete(3),
+        "n6": painter(2, (14, 12), (3, 3, 1, "tanh"), (2, 3, 2, "relu"), (2, 3, 1, "elu")),
+        "n7": convolutional((7, 6), (2, 3, 2, "relu")),
+        "n8": refiner(3),
+    }
+    edges = (
+        "n0->n6 n3->n6 n6->image n6->n7 n6->n8 n7->value n8->image "
+        "left->n0 right->n1 n0->n1 n0->n2 left->n2 n1->n2 n1->n3 right->n3 n2->n3 n2->label "
+        "n3->label n3->value n1->value n0->n4 n3->n4 n4->image n4->texture n2->n5 n5->label"
+    )
+    return build(image_problem(), networks, edges)
+
+
+def image_trunk():
+    """One convolution that all others read."""
+    networks = {
+        "n0": convolutional((12, 13), (2, 3, 2, "relu"), (3, 3, 2, "relu")),
+        "n1": generic(4, activation="relu"),
+        "n2": decoder(2, 4),
+    }
+    edges = "left->n0 right->n0 n0->n1 n0->n2 n1->label n1->value n0->value n2->image n2->texture"
+    return build(image_problem(), networks, edges)
+
+
 MEMBERS = (
     smallest,
     one_discrete,
@@ -247,13 +315,19 @@ MEMBERS = (
     fan_out,
     shared_latent,
     nested_decoder,
+    images,
+    image_trunk,
 )
 NAMES = [member.__name__ for member in MEMBERS]
+IMAGES = ["images", "image_trunk"]
+"""The members with convolutions."""
 _PROBLEMS = {
     smallest: plain_problem,
     one_discrete: plain_problem,
     every_activation: plain_problem,
     deep: plain_problem,
+    images: image_problem,
+    image_trunk: image_problem,
 }
 
 
@@ -311,7 +385,10 @@ def assert_valid(individual, problem) -> None:
         assert receiver not in problem.inputs and provider not in problem.outputs
         assert not (provider in problem.inputs and receiver in problem.outputs)
         given = "features" if provider in problem.inputs else gives(components[provider])
-        assert given in takes(components[receiver]), f"{provider}->{receiver}"
+        if takes(components[receiver]) == {"maps"}:
+            assert components[provider].maps, f"{provider}->{receiver}"
+        else:
+            assert given in takes(components[receiver]), f"{provider}->{receiver}"
     seen: set[str] = set()
     while len(seen) < len(
         components
@@ -345,7 +422,16 @@ def assert_shapes(individual, components, sub_networks) -> None:
         )
 
     for provider, receiver in individual.graph.edges:
-        expected[Connection(provider, receiver)] = (rows(receiver), width(provider))
+        block = rows(receiver), width(provider)
+        if provider in sub_networks and components[provider].kind == "painter":
+            if getattr(components[receiver], "shape", ()):
+                channels, maps = components[receiver].shape[0], components[provider].maps
+                block = channels, 3, 3, maps.channels
+        if getattr(components[receiver], "kind", "") == "convolutional":
+            first = components[receiver].layers[0]
+            channels = components[provider].maps.channels
+            block = first.width, first.kernel, first.kernel, channels
+        expected[Connection(provider, receiver)] = block
     for name, component in components.items():
         if name in sub_networks - known:
             expected |= {f"{name}.{key}": shape for key, shape in component.shapes().items()}

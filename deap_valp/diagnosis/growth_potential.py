@@ -120,6 +120,7 @@ class Wiring:
 
     def joins_through(self, providers: Collection[str], receiver: str) -> bool:
         """Return whether one new sub-network, of any kind, may read all providers and be read."""
-        given = {self.model.components[provider].gives for provider in providers}
+        given = [self.model.components[provider].given for provider in providers]
         taken = self.model.components[receiver].takes
-        return any(given <= kind.takes and kind.gives in taken for kind in KINDS.values())
+        kinds = [kind for kind in KINDS.values() if kind.given & taken]
+        return any(all(kind.takes & one for one in given) for kind in kinds)

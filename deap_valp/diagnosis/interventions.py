@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from ..genome import Connection
+from ..genome import Connection, mean_effect
 from ..genome.structure import fed_by
-from ..training.model import Model
+from ..training.model import Model, reads_maps
 from .registry import metric
 from .subject import Subject
 
@@ -79,7 +80,7 @@ def connection_intervention(subject: Subject) -> dict[tuple[str, str], float]:
         outputs = subject.outputs_behind(receiver)
         reached = [model.outputs.index(output) for output in outputs]
         for provider in model.providers[receiver]:
-            without = _without_connection(subject, provider, receiver)
+            without = _without_connections(subject, [(provider, receiver)])
             losses = subject.losses(without, model.behind(receiver))
             changes.append((losses - subject.intact_losses)[reached])
             keys += [(Connection(provider, receiver), output) for output in outputs]
@@ -106,29 +107,41 @@ def input_removal(subject: Subject) -> dict[tuple[str, str], float]:
         if any(other in model.outputs for other in fed):
             continue
         outputs = subject.outputs_behind(name)
-        known = dict(subject.intact)
-        for other in fed:
-            known[other] = known[other].mean(0, keepdim=True).expand_as(known[other])
         behind = [other for other in model.behind(name) if other not in fed]
-        losses = subject.losses(model, behind, known) - subject.intact_losses
+        losses = _losses_without(subject, fed, behind) - subject.intact_losses
         for output, change in zip(model.outputs, losses.nan_to_num(0.0).tolist(), strict=True):
             if output in outputs:
                 changes[name, output] = change
     return changes
 
 
-def _without_connection(subject: Subject, provider: str, receiver: str) -> Model:
-    """Return a model that lacks a connection and adds its mean to the receiver's entry bias.
-
-    It shares all other tensors with the subject's model. The bias has a row for each example, which
-    a receiver without any other provider needs.
-    """
+def _losses_without(subject: Subject, fed: Sequence[str], behind: Sequence[str]) -> Tensor:
+    """Return the losses where components give their means to those behind them."""
     model = subject.model
-    result, bias = subject.intact[provider], model.entry_bias[receiver]
-    mean = model.tensors[Connection(provider, receiver)] @ result.mean(0)
-    without = copy.copy(model)
-    others = tuple(name for name in model.providers[receiver] if name != provider)
-    without.providers = {**model.providers, receiver: others}
-    folded = (model.tensors[bias] + mean).expand(len(result), -1)
-    without.tensors = {**model.tensors, bias: folded}
+    cut = [(one, name) for name in behind for one in model.providers[name] if one in fed]
+    if any(reads_maps(model.components[receiver]) for _, receiver in cut):
+        # Their biases can only hold a mean over positions.
+        return subject.losses(_without_connections(subject, cut), behind)
+    known = dict(subject.intact)
+    for other in fed:
+        known[other] = known[other].mean(0, keepdim=True).expand_as(known[other])
+    return subject.losses(model, behind, known)
+
+
+def _without_connections(subject: Subject, connections: Sequence[tuple[str, str]]) -> Model:
+    """Return a model that lacks connections and adds their means to the receivers' entry biases.
+
+    It shares all other tensors with the subject's model. Such a bias has a row for each example,
+    which a receiver without any other provider needs.
+    """
+    model, without = subject.model, copy.copy(subject.model)
+    without.providers, without.tensors = dict(model.providers), dict(model.tensors)
+    for provider, receiver in connections:
+        result, bias = subject.intact[provider], model.entry_bias[receiver]
+        block = model.tensors[Connection(provider, receiver)]
+        read, reads = model.components[provider], model.components[receiver]
+        mean = mean_effect(read, reads, block, result.mean(0))
+        others = tuple(name for name in without.providers[receiver] if name != provider)
+        without.providers[receiver] = others
+        without.tensors[bias] = (without.tensors[bias] + mean).expand(len(result), -1)
     return without

@@ -8,6 +8,7 @@ References:
 from __future__ import annotations
 
 import random
+from collections.abc import Iterable
 from functools import cache
 from itertools import combinations
 from typing import Any
@@ -19,7 +20,7 @@ from ..errors import StructureError
 from .genome import initial_block
 from .kinds import KINDS, Layout, SubNetwork
 from .places import Connection
-from .ports import FEATURES, Input, Ports
+from .ports import FEATURES, MAPS, Input, Ports
 from .structure import build_graph, type_valid
 from .weights import new_generator
 
@@ -46,7 +47,7 @@ def least_networks(problem: Ports) -> int:
         StructureError: No kind of sub-network gives what some output takes.
     """
     demands = frozenset(output.port.takes for output in problem.outputs.values())
-    least = _fewest(demands, frozenset(), tuple(KINDS.values()))
+    least = _fewest(demands, _sources(problem.inputs.values()), tuple(KINDS.values()))
     if least > len(KINDS):
         takes = {name: sorted(output.port.takes) for name, output in problem.outputs.items()}
         raise StructureError(
@@ -54,6 +55,21 @@ def least_networks(problem: Ports) -> int:
             f"got outputs that take {takes}"
         )
     return least
+
+
+def _sources(components: Iterable[Any]) -> frozenset[str]:
+    """Return the types that a new sub-network can always read: those that inputs give."""
+    given = [component.given for component in components if isinstance(component, Input)]
+    return frozenset({FEATURES}).union(*given)
+
+
+def _sources_of(graph: nx.DiGraph) -> frozenset[str]:
+    return _sources(component for _, component in graph.nodes(data="component"))
+
+
+def _drawable(sources: frozenset[str]) -> list[type[SubNetwork]]:
+    """Return the kinds to draw from: those that read maps only where an input gives some."""
+    return [kind for kind in KINDS.values() if kind.takes != {MAPS} or MAPS in sources]
 
 
 @cache
@@ -66,8 +82,8 @@ def _fewest(
 
     Args:
         demands: The types that each receiver without a provider takes.
-        given: The types that existing components give to the new sub-networks. Features are
-            always there.
+        given: The types that existing components give to the new sub-networks, those of the inputs
+            included.
         kinds: The kinds to choose among.
 
     Returns:
@@ -75,20 +91,20 @@ def _fewest(
     """
     for count in range(len(kinds) + 1):
         for chosen in combinations(kinds, count):
-            gives = {kind.gives for kind in chosen}
+            gives = frozenset().union(*(kind.given for kind in chosen))
             if all(demand & gives for demand in demands) and _supplied(chosen, given):
                 return count
     return len(kinds) + 1
 
 
 def _supplied(chosen: tuple[type[SubNetwork], ...], given: frozenset[str]) -> bool:
-    """Return whether each kind can read an input, a given type, or another one of the kinds."""
-    available, waiting = given | {FEATURES}, list(chosen)
+    """Return whether each kind can read a given type, or another one of the kinds."""
+    available, waiting = given, list(chosen)
     while waiting:
         ready = [kind for kind in waiting if kind.takes & available]
         if not ready:
             return False
-        available = available.union(kind.gives for kind in ready)
+        available = available.union(*(kind.given for kind in ready))
         waiting = [kind for kind in waiting if kind not in ready]
     return True
 
@@ -96,15 +112,25 @@ def _supplied(chosen: tuple[type[SubNetwork], ...], given: frozenset[str]) -> bo
 def random_graph(problem: Ports, count: int, layout: Layout) -> nx.DiGraph:
     """Return a random valid graph of exactly ``count`` sub-networks."""
     graph = _grow(problem, count, layout)
-    while graph is None:
+    while graph is None or not _use_every_input(graph, problem):
         # In about 1 of 10,000 graphs, a late choice takes the only provider that an earlier
-        # sub-network could read.
+        # sub-network could read. With maps, an input may find no reader.
         graph = _grow(problem, count, layout)
-    _use_every_input(graph, problem)
     while _count(graph) < count:
         _insert_random(graph, layout)
     _connect_at_random(graph)
+    _settle(graph)
     return graph
+
+
+def _settle(graph: nx.DiGraph) -> None:
+    """Let every sub-network take the form that fits what it reads."""
+    for name in nx.topological_sort(graph):
+        component = graph.nodes[name]["component"]
+        if isinstance(component, SubNetwork):
+            read = [graph.nodes[provider]["component"] for provider in graph.pred[name]]
+            served = [graph.nodes[receiver]["component"] for receiver in graph.succ[name]]
+            graph.nodes[name]["component"] = component.settled(read, served)
 
 
 def _grow(problem: Ports, count: int, layout: Layout) -> nx.DiGraph | None:
@@ -153,10 +179,11 @@ def _choose_provider(
     candidates = _candidates(graph, receiver)
     inputs = [name for name in candidates if isinstance(graph.nodes[name]["component"], Input)]
     existing = [name for name in candidates if name not in inputs]
-    left = count - _count(graph) - 1
-    giving = [kind for kind in KINDS.values() if kind.gives in takes]
-    wanted = sum(_wanted(_takes(graph, name)) for name in pending)
-    generous = [kind for kind in giving if wanted + _wanted(kind.takes) <= left]
+    left, sources = count - _count(graph) - 1, _sources_of(graph)
+    reads = graph.nodes[receiver]["component"]
+    giving = [kind for kind in _drawable(sources) if kind.given & takes and kind.suits(reads)]
+    wanted = sum(_wanted(_takes(graph, name), sources) for name in pending)
+    generous = [kind for kind in giving if wanted + _wanted(kind.takes, sources) <= left]
     affordable = generous or [
         kind for kind in giving if _still_needed(graph, receiver, pending, kind) <= left
     ]
@@ -167,15 +194,15 @@ def _choose_provider(
     return random.choice(existing) if existing else None
 
 
-def _wanted(takes: frozenset[str]) -> int:
+def _wanted(takes: frozenset[str], sources: frozenset[str]) -> int:
     """Return the number of new sub-networks that a receiver needs to share no provider.
 
     It is 0 for a receiver that may read an input, and 2 for one that takes samples alone: a
     decoder and its encoder.
     """
-    if FEATURES in takes:
+    if takes & sources:
         return 0
-    return _fewest(frozenset({takes}), frozenset(), tuple(KINDS.values()))
+    return _fewest(frozenset({takes}), sources, tuple(KINDS.values()))
 
 
 def _still_needed(
@@ -185,12 +212,12 @@ def _still_needed(
     lacking = [
         name
         for name in pending
-        if not _candidates(graph, name) and kind.gives not in _takes(graph, name)
+        if not _candidates(graph, name) and not kind.given & _takes(graph, name)
     ]
-    demands = {_takes(graph, name) for name in lacking}
-    if FEATURES not in kind.takes and not _givers_outside(graph, [receiver]) & kind.takes:
+    demands, sources = {_takes(graph, name) for name in lacking}, _sources_of(graph)
+    if not kind.takes & sources and not _givers_outside(graph, [receiver]) & kind.takes:
         demands.add(kind.takes)
-    given = _givers_outside(graph, [receiver, *lacking]) | {kind.gives}
+    given = _givers_outside(graph, [receiver, *lacking]) | kind.given | sources
     return _fewest(frozenset(demands), frozenset(given), tuple(KINDS.values()))
 
 
@@ -198,22 +225,22 @@ def _givers_outside(graph: nx.DiGraph, receivers: list[str]) -> set[str]:
     """Return the types that components give which all receivers could read without a cycle."""
     behind = set(receivers).union(*(nx.descendants(graph, name) for name in receivers))
     outside = [name for name in graph if name not in behind and graph.succ[name]]
-    return {graph.nodes[name]["component"].gives for name in outside}
+    return set[str]().union(*(graph.nodes[name]["component"].given for name in outside))
 
 
 def _takes(graph: nx.DiGraph, name: str) -> frozenset[str]:
     return graph.nodes[name]["component"].takes
 
 
-def _use_every_input(graph: nx.DiGraph, problem: Ports) -> None:
-    readers = [
-        name
-        for name, component in graph.nodes(data="component")
-        if FEATURES in getattr(component, "takes", ())
-    ]
+def _use_every_input(graph: nx.DiGraph, problem: Ports) -> bool:
+    """Let a sub-network read each input that nothing reads; return whether one can."""
     for name in problem.inputs:
         if not graph.succ[name]:
+            readers = [other for other in graph if type_valid(graph, name, other)]
+            if not readers:
+                return False
             graph.add_edge(name, random.choice(readers))
+    return True
 
 
 def kinds_between(graph: nx.DiGraph, provider: str, receiver: str) -> list[type[SubNetwork]]:
@@ -221,9 +248,10 @@ def kinds_between(graph: nx.DiGraph, provider: str, receiver: str) -> list[type[
 
     They take the type that the provider gives, and give a type that the receiver takes.
     """
-    gives = graph.nodes[provider]["component"].gives
-    takes = graph.nodes[receiver]["component"].takes
-    return [kind for kind in KINDS.values() if gives in kind.takes and kind.gives in takes]
+    given = graph.nodes[provider]["component"].given
+    reads = graph.nodes[receiver]["component"]
+    kinds = [kind for kind in KINDS.values() if given & kind.takes and kind.given & reads.takes]
+    return [kind for kind in kinds if kind.suits(reads)]
 
 
 def _insert_random(graph: nx.DiGraph, layout: Layout) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
+from math import prod
 from types import MappingProxyType
 from typing import Any
 
@@ -20,7 +21,7 @@ from .kinds import Layout, Limits, Part, SubNetwork
 from .optimizers import OPTIMIZERS, BlockState, State, States
 from .places import Connection
 from .ports import DISCRETE
-from .structure import Structure, build_graph, copy_graph, same_structure
+from .structure import Structure, block_shape, build_graph, copy_graph, same_structure
 from .weights import Selection, Tensors, initial
 
 
@@ -348,6 +349,10 @@ class Draft(Structure):
         self.graph.add_edge(provider, receiver)
         self.weights[Connection(provider, receiver)] = block
 
+    def connect_zero(self, provider: str, receiver: str) -> None:
+        """Add a connection with a block of zeros."""
+        self.connect(provider, receiver, torch.zeros(self.block_shape(provider, receiver)))
+
     def disconnect(self, provider: str, receiver: str) -> None:
         """Remove a connection and its block."""
         self.graph.remove_edge(provider, receiver)
@@ -379,8 +384,10 @@ def initial_block(graph: nx.DiGraph, provider: str, receiver: str, generator: Ge
     distribution counts as one column: its squares add up to at most 1, whatever its width.
     """
     reads, read = graph.nodes[receiver]["component"], graph.nodes[provider]["component"]
-    columns = read.width
+    rows, *rest = block_shape(read, reads)
+    columns = prod(rest)
     if read.gives == DISCRETE:
         columns = 1
     fan_in = columns * len(graph.pred[receiver])
-    return initial(reads.rows, read.width, fan_in, reads.entry_gain, generator)
+    drawn = initial(rows, prod(rest), fan_in, reads.entry_gain, generator)
+    return drawn.view(rows, *rest)

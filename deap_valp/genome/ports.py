@@ -7,16 +7,23 @@ References:
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
 from torch import Tensor
 
 from ..arguments import got
 from ..errors import RegistrationError, StructureError
+from .maps import Convolution, Maps, maps_of
 
 FEATURES, VALUES, DISCRETE, SAMPLES = "features", "values", "discrete", "samples"
 """The types of result: a model input gives features, sub-networks give the other three."""
+
+HEAD_KERNEL = 3
+"""Height and width of the kernels through which an image reads maps of samples."""
+
+MAPS = "maps"
+"""A further type of features or values that are images, which convolutions can read."""
 
 OUTPUT_KINDS: dict[str, Any] = {}
 """The output kinds by name; a subclass of ``problem.OutputKind`` registers itself."""
@@ -28,11 +35,14 @@ class Input:
 
     Its features are ``(x - shift) * scale``, where ``x`` is in the user's units.
     ``shift`` and ``scale`` have one entry for all features, or one entry for each feature.
+    ``shape`` is that of one example if the features are an image, such as (28, 28), (32, 32, 3) or
+    (3, 32, 32), and empty otherwise. Inputs that differ in it alone are equal.
     """
 
     width: int
     shift: tuple[float, ...] = (0.0,)
     scale: tuple[float, ...] = (1.0,)
+    shape: tuple[int, ...] = field(default=(), compare=False, metadata={"since": 3})
 
     gives: ClassVar[str] = FEATURES
     nonnegative: ClassVar[bool] = False
@@ -41,6 +51,16 @@ class Input:
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Return the shapes of the input's tensors, of which it has none."""
         return {}
+
+    @property
+    def maps(self) -> Maps | None:
+        """The maps that the features are, or None if they are no image."""
+        return maps_of(self.shape)
+
+    @property
+    def given(self) -> frozenset[str]:
+        """All types of the result."""
+        return frozenset({FEATURES}) if self.maps is None else frozenset({FEATURES, MAPS})
 
     def __str__(self) -> str:
         return f"input {self.width}"
@@ -55,13 +75,17 @@ class Output:
     """A model output as a VALP knows it: a linear head of ``width`` rows, read by its output kind.
 
     ``head * scale + shift`` is in the user's units; ``shift`` and ``scale`` have one entry for all
-    rows, or one entry for each row.
+    rows, or one entry for each row. ``shape`` is that of one row of the target if it is an image,
+    and empty otherwise. ``labels`` is a digest of the labels of the rows, in their order, and empty
+    where there are none. Outputs that differ in these two alone are equal.
     """
 
     kind: str
     width: int
     shift: tuple[float, ...] = (0.0,)
     scale: tuple[float, ...] = (1.0,)
+    shape: tuple[int, ...] = field(default=(), compare=False, metadata={"since": 3})
+    labels: str = field(default="", compare=False, metadata={"since": 4})
 
     entry_bias: ClassVar[str] = "bias"
     entry_gain: ClassVar[float] = 1.0
@@ -87,6 +111,19 @@ class Output:
     def rows(self) -> int:
         """Rows of every block through which the output reads a provider."""
         return self.width
+
+    @property
+    def maps(self) -> Maps | None:
+        """The maps that the target is, or None if it is no image."""
+        return maps_of(self.shape)
+
+    def convolution(self, provider: Any) -> Convolution | None:
+        """Return the convolution through which an image reads samples that are maps, or None."""
+        maps = self.maps
+        if maps is None or not provider.given >= {SAMPLES, MAPS}:
+            return None
+        size = maps.height, maps.width
+        return Convolution(provider.maps, size, maps.channels, HEAD_KERNEL, 1, maps.planes)
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Return the shapes of the output's own tensors, without the blocks of its providers."""

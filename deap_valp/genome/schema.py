@@ -4,7 +4,8 @@ A dataclass may have fields of these types: numbers, texts, truth values, tuples
 them. Reading accepts exactly the fields of the dataclass. A number must lie in the range that
 ``RANGES`` has for the name of its field; without one, an ``int`` is from 0 to ``LARGEST_COUNT`` and
 a ``float`` is one that float32 holds. A field that needs another range is annotated with it, for
-instance as ``Annotated[int, msgspec.Meta(ge=-1, le=1)]``.
+instance as ``Annotated[int, msgspec.Meta(ge=-1, le=1)]``. A field with the metadata ``since`` may
+be missing, because older versions of the format do not have it.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ RANGES: dict[str, Meta] = {
     "learning_rate": Meta(ge=0, le=LARGEST_FLOAT),
     "decay": Meta(ge=0, le=LARGEST_FLOAT),
     **dict.fromkeys(("width", "dim", "networks", "layers", "latent", "batch_size"), SIZE),
+    **dict.fromkeys(("shape", "size", "kernel", "stride"), Meta(ge=1, le=LARGEST_COUNT)),
 }
 """The legal numbers by field name; those of the elements where the field is a tuple."""
 
@@ -81,7 +83,10 @@ def _schema(kind: Any, more: tuple[str, ...] = ()) -> type[msgspec.Struct]:
     hints = get_type_hints(kind, include_extras=True)
     types = dict.fromkeys(more, str)
     types |= {field.name: _ranged(hints[field.name], field.name) for field in fields(kind)}
-    return msgspec.defstruct(kind.__name__, list(types.items()), forbid_unknown_fields=True)
+    later = {field.name: field.default for field in fields(kind) if "since" in field.metadata}
+    given: list[Any] = [(name, type_) for name, type_ in types.items() if name not in later]
+    given += [(name, types[name], default) for name, default in later.items()]
+    return msgspec.defstruct(kind.__name__, given, forbid_unknown_fields=True)
 
 
 def _ranged(hint: Any, field: str) -> Any:

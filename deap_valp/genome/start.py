@@ -10,6 +10,7 @@ References:
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from typing import Any
 
 import networkx as nx
@@ -18,9 +19,20 @@ from torch import Tensor
 
 from .activations import Layer
 from .draw import initial_weights
-from .kinds import KINDS, Decoder, Generic, Latent, Layout, SubNetwork, new_id
+from .kinds import (
+    KINDS,
+    Convolutional,
+    Decoder,
+    Filter,
+    Generic,
+    Latent,
+    Layout,
+    SubNetwork,
+    new_id,
+)
+from .kinds.filters import FIRST_KERNEL, KERNEL
 from .places import Connection
-from .ports import VALUES, Ports
+from .ports import VALUES, Input, Ports
 from .structure import build_graph
 
 TRUNK = (Layer(96, "relu"), Layer(96, "relu"))
@@ -28,6 +40,12 @@ TRUNK = (Layer(96, "relu"), Layer(96, "relu"))
 
 LINEAR_PATH = (Layer(16, "identity"),)
 """The layers of the linear path, which quickly learns what a linear model can know."""
+
+FILTERS = (32, 64)
+"""The channels of the first convolution of images and of the further ones."""
+
+SIDE = 8
+"""The convolutions halve images until neither side is longer than this."""
 
 LATENT = 16
 """The number of dimensions of a decoder's latent."""
@@ -46,6 +64,9 @@ def shared_start(
     behind an encoder of its own. The blocks to outputs that take values are zero, so such an
     output starts with a constant prediction.
 
+    If an input is an image, one ``convolutional`` sub-network reads all such inputs, and the trunk
+    and the encoders read it in place of them. It is left out if ``count`` has no room for it.
+
     Args:
         problem: The problem, which has the inputs and outputs.
         count: The number of sub-networks. Beyond those above, random outputs get a random
@@ -57,17 +78,32 @@ def shared_start(
         The graph and the weights. None if ``count`` is too small, or if no kind of sub-network
         reads values and gives a type that some output takes.
     """
+    images = [name for name, port in problem.inputs.items() if port.maps]
+    started = _started(problem, count, layout, images)
+    if started is None and images:
+        started = _started(problem, count, layout, [])
+    return started
+
+
+def _started(
+    problem: Ports, count: int | None, layout: Layout, images: list[str]
+) -> tuple[nx.DiGraph, dict[str, Tensor]] | None:
+    """Return the start in which these inputs are read by a convolutional sub-network."""
     parts = _Parts(problem)
+    read = [name for name in problem.inputs if name not in images]
+    if images:
+        convolution = _convolution([problem.inputs[name] for name in images])
+        read.append(parts.add(convolution, images, []))
     served = [name for name, output in problem.outputs.items() if VALUES in output.port.takes]
     if served:
-        parts.add(Generic(id=new_id(), layers=TRUNK), problem.inputs, served)
+        parts.add(Generic(id=new_id(), layers=TRUNK), read, served)
     for name, output in problem.outputs.items():
         if name in served:
             continue
         maker = _maker(output.port.takes, layout)
         if maker is None:
             return None
-        encoder = parts.add(Generic(id=new_id(), layers=TRUNK), problem.inputs, [])
+        encoder = parts.add(Generic(id=new_id(), layers=TRUNK), read, [])
         parts.add(maker, [encoder], [name])
     if count is not None and len(parts) > count:
         return None
@@ -81,6 +117,18 @@ def shared_start(
         return None
     graph = build_graph(parts.components, parts.edges)
     return graph, _weights(graph, served)
+
+
+def _convolution(images: list[Input]) -> Convolutional:
+    """Return a convolutional sub-network for images, whose result is at most 8 x 8."""
+    found = Convolutional(id=new_id(), layers=(), size=(1, 1)).settled(images)
+    side, channels = max(found.size), [FILTERS[0]]
+    while side > 2 * SIDE:
+        side = -(-side // 2)
+        channels.append(FILTERS[1])
+    kernels = [FIRST_KERNEL] + [KERNEL] * (len(channels) - 1)
+    layers = [Filter(width, "relu", size) for width, size in zip(channels, kernels, strict=True)]
+    return replace(found, layers=tuple(layers)).settled(images)
 
 
 class _Parts:

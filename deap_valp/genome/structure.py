@@ -14,6 +14,7 @@ import networkx as nx
 from torch import Tensor
 
 from .kinds import SubNetwork
+from .maps import Convolution
 from .places import Connection
 from .ports import Input, Output
 
@@ -44,8 +45,9 @@ class Structure:
     Attributes:
         graph: The components, as node attribute ``component``, and their connections.
         weights: The tensors by name. ``"u->v"`` is the block through which ``v`` reads ``u``,
-            shape (rows of v, width of u). ``"v.name"`` is a tensor of the sub-network ``v``, by
-            its name in ``SubNetwork.shapes``. ``"o.bias"`` is the bias of the output ``o``.
+            shape (rows of v, width of u), or kernels where ``v`` reads maps. ``"v.name"`` is a
+            tensor of the sub-network ``v``, by its name in ``SubNetwork.shapes``. ``"o.bias"`` is
+            the bias of the output ``o``.
     """
 
     graph: nx.DiGraph
@@ -101,7 +103,7 @@ class Structure:
     # ---- tensors ---------------------------------------------------------------------------------
 
     def block(self, provider: str, receiver: str) -> Tensor:
-        """Return the weights of a connection, shape (receiver's rows, provider's width)."""
+        """Return the weights of a connection, of the shape that ``block_shape`` returns."""
         return self.weights[Connection(provider, receiver)]
 
     def entry_bias(self, name: str) -> str:
@@ -112,6 +114,10 @@ class Structure:
         """Return the number of rows of the blocks through which ``name`` reads its providers."""
         rows: int = self.component(name).rows
         return rows
+
+    def block_shape(self, provider: str, receiver: str) -> tuple[int, ...]:
+        """Return the shape of the block of a connection, present or not."""
+        return block_shape(self.component(provider), self.component(receiver))
 
     def keys_of(self, name: str) -> tuple[str, ...]:
         """Return the keys in ``weights`` of a sub-network or output, its blocks first."""
@@ -125,7 +131,7 @@ class Structure:
         for name in self.order:
             component = self.component(name)
             for provider in self.providers(name):
-                block = component.rows, self.component(provider).width
+                block = block_shape(self.component(provider), component)
                 shapes[Connection(provider, name)] = block
             for tensor, shape in component.shapes().items():
                 shapes[f"{name}.{tensor}"] = shape
@@ -175,6 +181,37 @@ class Structure:
                 line += f" <- {', '.join(self.providers(name))}"
             lines.append(line)
         return "\n".join(lines)
+
+
+def convolution(provider: Any, receiver: Any) -> Convolution | None:
+    """Return the convolution through which a component reads another; None for a product."""
+    found: Convolution | None = receiver.convolution(provider)
+    return found
+
+
+def block_shape(provider: Any, receiver: Any) -> tuple[int, ...]:
+    """Return the shape of the block through which a component reads another."""
+    reading = convolution(provider, receiver)
+    return (receiver.rows, provider.width) if reading is None else reading.weights
+
+
+def mean_effect(provider: Any, receiver: Any, block: Tensor, mean: Tensor) -> Tensor:
+    """Return what a connection adds on average to each row of the receiver's entry bias.
+
+    Args:
+        provider: The component that is read.
+        receiver: The component that reads it. If its bias is the same at all positions of maps,
+            the mean over positions counts.
+        block: The block of the connection.
+        mean: The mean result of the provider, shape (width,).
+    """
+    reading = convolution(provider, receiver)
+    if reading is None:
+        return block @ mean
+    effect = reading(mean[None], block)[0]
+    if receiver.rows == len(effect):
+        return effect
+    return effect.view(-1, reading.channels).mean(0)
 
 
 def natural(name: str) -> tuple[int, str]:
@@ -240,4 +277,4 @@ def types_fit(give: Any, take: Any) -> bool:
         return False
     if isinstance(give, Input) and isinstance(take, Output):
         return False
-    return give.gives in take.takes
+    return not take.takes.isdisjoint(give.given)

@@ -115,9 +115,7 @@ class Selection(NamedTuple):
         return selected * self._along(moment) if power % 2 else selected
 
     def _along(self, tensor: Tensor) -> Tensor:
-        if self.dim == tensor.dim() - 1:
-            return self.factor
-        return self.factor[:, None]
+        return self.factor.view(-1, *[1] * (tensor.dim() - 1 - self.dim))
 
 
 def added(dim: int, size: int, copied: Tensor, factor: float) -> Selection:

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from ..arguments import need_folder, need_many, need_path
 from ..atomic import write_atomically
 from ..errors import ValpError
 from ..genome import VALP
@@ -70,6 +71,9 @@ def report(
         OSError: The file cannot be written.
     """
     needs_bokeh()
+    archive = need_many(archive, "report", "archive as a list of entries or individuals")
+    need_path(path, "report")
+    need_folder(path, "report")
     _check(samples, shapes or {}, problem)
     candidates = candidates_of(archive, individuals, problem)
     page = _page(candidates, title, samples, shapes or {})

@@ -16,8 +16,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..arguments import is_whole
 from ..errors import ProblemError
+from ..genome.maps import maps_of
 from .data.arrays import Encoding, Standard, bounds_of, is_frame, shape_of
+from .data.augmentation import Augmentation
 from .data.missing import Imputation
 from .data.source import Source, largest_of, standard_of
 from .data.splits import Rows
@@ -29,9 +32,6 @@ FAR = 100.0
 
 USUAL_RANGES = (1.0, 255.0)
 """What the values of images usually go up to, from 0 on."""
-
-CHANNELS = (1, 3, 4)
-"""Numbers of channels of images: grey, RGB, and RGB with opacity."""
 
 LONGEST_SIDE = 4
 """The sides of an image differ at most by this factor where its kind is guessed."""
@@ -60,7 +60,7 @@ class InputKind:
         self.values = values
         self.guessed = False
 
-    def source(self, encoding: Encoding, port: str, rows: Rows) -> Source:
+    def source(self, port: str, encoding: Encoding, rows: Rows) -> Source:
         """Return the numbers of the values, which stay in a file where they are one."""
         mapped = isinstance(self.values, np.memmap)
         return Source(encoding.matrix(port, self.values), rows, mapped=mapped)
@@ -100,6 +100,10 @@ class InputKind:
         features = source.features(standard)
         self.report(port, encoding, standard, features["train"])
         return standard, features
+
+    def augmentation(self, port: str, encoding: Encoding) -> Augmentation | None:
+        """Return how training examples are changed in every batch; None if they are not."""
+        return None
 
     def report(self, port: str, encoding: Encoding, standard: Standard, features: Tensor) -> None:
         """Report to the log what is odd about features of this kind."""
@@ -262,14 +266,50 @@ class Image(InputKind):
         range: The values that become 0 and 1. By default (0, 255) for bytes, and (0, 1) or
             (0, 255) for other numbers, whichever the training split fits; if it fits neither, it is
             scaled by its own smallest and largest value, and the log says so.
+        convolutions: Whether convolutional sub-networks can read the images, or paint them where
+            they are a target.
+        shift: Each training image is moved by up to so many pixels in each direction, another way
+            in every batch. What moves in at the border is 0.
+        flip: Half of the training images are mirrored, left to right, others in every batch. A
+            generation output of the very same images moves with them; other targets stay.
     """
 
     kind = "image"
     holes = False
 
-    def __init__(self, values: Any, *, range: tuple[float, float] | None = None) -> None:
+    def __init__(
+        self,
+        values: Any,
+        *,
+        range: tuple[float, float] | None = None,
+        convolutions: bool = True,
+        shift: int = 0,
+        flip: bool = False,
+    ) -> None:
         super().__init__(values)
         self.range = None if range is None else _checked_range(range)
+        if not is_whole(shift) or shift < 0 or not isinstance(flip, bool):
+            raise ProblemError(
+                f"Image needs shift as a number of pixels and flip as True or False, got {shift!r} "
+                f"and {flip!r}"
+            )
+        self.convolutions, self.shift, self.flip = bool(convolutions), shift, flip
+
+    def augmentation(self, port: str, encoding: Encoding) -> Augmentation | None:
+        """Return how training images are moved and mirrored; None if they are not.
+
+        Raises:
+            ProblemError: They are no images of rows, columns and a few colours.
+        """
+        if not self.shift and not self.flip:
+            return None
+        maps = maps_of(encoding.shape, smallest=1)
+        if maps is None:
+            raise ProblemError(
+                f"port {port!r} needs images of (height, width) with up to 4 channels to shift or "
+                f"flip them, got examples of shape {encoding.shape}"
+            )
+        return Augmentation(maps, self.shift, self.flip)
 
     def encoding(self, port: str, training: slice | np.ndarray) -> Encoding:
         """Return the shape, which must be that of images."""
@@ -344,6 +384,13 @@ def range_of(pieces: Iterable[np.ndarray]) -> tuple[float, float]:
     if 0 <= low <= high / 2:
         return 0.0, high
     return low, high if high > low else low + 1
+
+
+def image_shape(kind: InputKind, encoding: Encoding) -> tuple[int, ...]:
+    """Return the shape of an example that convolutions can read; empty if it is none."""
+    if not isinstance(kind, Image) or not kind.convolutions or maps_of(encoding.shape) is None:
+        return ()
+    return encoding.shape
 
 
 # --- Guesses --------------------------------------------------------------------------------------

@@ -54,7 +54,7 @@ class InputPreparation:
             The preparation, the features of each split, and the number of missing values.
         """
         encoding = kind.encoding(port, rows["train"])
-        given = kind.source(encoding, port, rows)
+        given = kind.source(port, encoding, rows)
         imputation = kind.imputation(port, encoding, given)
         missing = imputation.count(given.matrix)
         if missing:

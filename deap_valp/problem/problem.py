@@ -17,9 +17,10 @@ from ..errors import ProblemError
 from ..genome.ports import Input
 from ..text import html_table
 from .checks import Cost, check_ports, common_length, costs_of, wishes_of
+from .data.augmentation import Augmentation
 from .data.splits import SPLITS, Split, refuse_unknown_split, split_rows
 from .data.storage import read_store, refuse_unpicklable, this_process, write_store
-from .inputs import kind_of
+from .inputs import image_shape, kind_of
 from .outputs import Binding, OutputKind
 from .preparation import InputPreparation, Meaning, Preparation
 
@@ -73,6 +74,7 @@ class Problem:
         costs: Functions of an individual by objective name.
         preparation: How new data is read, and what predictions mean.
         imputed: Number of missing values of each input.
+        augmentations: How the training examples of an input are changed in every batch, by input.
         loss_scale: Factor of each output's loss in the sum: its weight, divided by its baseline if
             ``normalize``.
     """
@@ -102,6 +104,7 @@ class Problem:
                 name, kind, wishes[name], rows
             )
             self.inputs[name] = _port(prepared[name], features[name])
+        self.augmentations = _augmentations(prepared)
         self.outputs = {
             name: kind.bind(Binding(name, rows, wishes[name], given))
             for name, kind in outputs.items()
@@ -132,6 +135,29 @@ class Problem:
             if weight is not None:
                 weights[port] = weight
         return Split(inputs, targets, len(next(iter(inputs.values()))), weights)
+
+    def augmented(
+        self,
+        features: Mapping[str, Tensor],
+        targets: Mapping[str, Tensor],
+        generator: torch.Generator | None,
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Return a batch of training examples with its images moved and mirrored at random.
+
+        A target that is the same data as an input gets the same changes.
+
+        Args:
+            features: The features by input.
+            targets: The targets by output.
+            generator: Draws the changes, on the device of the batch.
+        """
+        features, targets, data = dict(features), dict(targets), self._splits["train"]
+        for name, change in self.augmentations.items():
+            features[name] = change(features[name], generator)
+            for output, target in data.targets.items():
+                if target is data.inputs[name]:
+                    targets[output] = features[name]
+        return features, targets
 
     @property
     def objectives(self) -> tuple[str, ...]:
@@ -274,12 +300,18 @@ class Problem:
 def _port(prepared: InputPreparation, features: Mapping[str, Tensor]) -> Input:
     standard = prepared.standard
     scale = tuple(1 / spread for spread in standard.spread)
-    return Input(features["train"].shape[1], standard.shift, scale)
+    shape = image_shape(prepared.kind, prepared.encoding)
+    return Input(features["train"].shape[1], standard.shift, scale, shape)
+
+
+def _augmentations(prepared: Mapping[str, InputPreparation]) -> dict[str, Augmentation]:
+    """Return how the training examples of inputs are changed, of those that are."""
+    found = {name: one.kind.augmentation(name, one.encoding) for name, one in prepared.items()}
+    return {name: change for name, change in found.items() if change is not None}
 
 
 def _meaning(kind: OutputKind) -> Meaning:
-    labels = not kind.draws_samples and len(kind.classes) == kind.port.width
-    return Meaning(kind.kind, kind.shape, tuple(kind.classes) if labels else (), kind.columns)
+    return Meaning(kind.kind, kind.shape, kind.labels(kind.port.width), kind.columns)
 
 
 def _same(target: Tensor, feature: Tensor) -> bool:

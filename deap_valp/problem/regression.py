@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..errors import ProblemError
 from ..genome.ports import VALUES, Output
-from .inputs import InputKind, kind_of
+from .inputs import InputKind, image_shape, kind_of
 from .losses import LossFunction, SquaredError
 from .outputs import Binding, OutputKind, ScoreFunction
 
@@ -67,7 +67,7 @@ class Numbers(OutputKind):
             raise ProblemError(
                 f"port {port!r} needs a target of numbers, got categories: Classification?"
             )
-        source = kind.source(encoding, port, rows)
+        source = kind.source(port, encoding, rows)
         self.shape = encoding.shape
         self.columns = tuple(name for name, _ in encoding.columns)
         standard, targets = kind.units(port, encoding, source, wish)
@@ -76,7 +76,8 @@ class Numbers(OutputKind):
             raise ProblemError(
                 f"port {port!r} needs a target that varies, got one row throughout training"
             )
-        return Output(self.kind, source.matrix.shape[1], standard.shift, standard.spread), targets
+        shape, width = image_shape(kind, encoding), source.matrix.shape[1]
+        return Output(self.kind, width, standard.shift, standard.spread, shape), targets
 
     def constant_head(self) -> Tensor:
         """Return the mean of the targets, by their weights."""

@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from ..problem import Split
+from ..problem import Problem, Split
 from .batches import batches_of
 from .model import Model
 from .parts import InParts
@@ -29,6 +29,7 @@ class Course(NamedTuple):
         seed: The seed of the order of the batches.
         generator: The generator of the order of the examples and of the noise.
         reshuffle: Whether the examples get a new order in each epoch.
+        problem: The problem, which may change the examples of each batch.
     """
 
     model: Model
@@ -40,6 +41,7 @@ class Course(NamedTuple):
     seed: int
     generator: torch.Generator | None
     reshuffle: bool
+    problem: Problem
 
     @property
     def shuffler(self) -> torch.Generator | None:
@@ -77,9 +79,13 @@ class TorchSteps:
             done: The number of steps taken before.
         """
         model, tape, step, watch = self._course[:4]
+        problem = self._course.problem
         for index in range(len(history)):
             features, targets, weights = next(self._batches)
             noise = model.draw_noise(tape.batch_size, self._course.generator)
+            if problem.augmentations:
+                drawing = self._course.generator
+                features, targets = problem.augmented(features, targets, drawing)
             history[index] = tape.forward(features, targets, noise, weights)
             step()
             if watch is not None:

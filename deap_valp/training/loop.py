@@ -164,7 +164,9 @@ def train(
         watch = Watch(model, problem, step, training.average, micro_batches)
     take = taker(
         engine,
-        Course(model, tape, step, watch, data, batches, seed, generator, training.reshuffle),
+        Course(
+            model, tape, step, watch, data, batches, seed, generator, training.reshuffle, problem
+        ),
     )
     interval = training.interval(data.size, batch_size)
     history = torch.empty(batches, len(model.outputs), device=device)

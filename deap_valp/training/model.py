@@ -10,6 +10,7 @@ References:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -17,10 +18,11 @@ import networkx as nx
 import torch
 from torch import Tensor, nn
 
-from ..arguments import got, need_whole
+from ..arguments import got, is_number, need_whole
 from ..errors import ValpError
-from ..genome import VALP, Connection, Input, Latent, Layer, Output, SubNetwork
+from ..genome import MAPS, VALP, Connection, Convolution, Input, Latent, Layer, Output, SubNetwork
 from . import posterior
+from .wanted import keep_wanted
 
 MODES = ("train", "reconstruct", "generate")
 
@@ -202,13 +204,26 @@ class Model(nn.Module):
         """
         results = dict(known)
         for name in self.order if order is None else order:
-            pre = self.tensors[self.entry_bias[name]]
-            for provider in self.providers[name]:
-                pre = torch.addmm(
-                    pre, results[provider], self.tensors[Connection(provider, name)].t()
-                )
-            results[name] = self._compute(name, pre, latents)
+            results[name] = self._compute(name, self._entry(name, results), latents)
         return results
+
+    def _entry(self, name: str, results: Mapping[str, Tensor]) -> Tensor:
+        """Return the sum that a component reads, shape (batch, width), or (width,) if it is alone.
+
+        Where the component reads maps, its bias is the same at every position.
+        """
+        component, pre = self.components[name], self.tensors[self.entry_bias[name]]
+        if reads_maps(component):
+            positions = component.entry_width // component.rows
+            pre = pre.unsqueeze(-2).expand(*pre.shape[:-1], positions, -1).flatten(-2)
+        for provider in self.providers[name]:
+            block = self.tensors[Connection(provider, name)]
+            by = component.convolution(self.components[provider])
+            if by is None:
+                pre = torch.addmm(pre, results[provider], block.t())
+            else:
+                pre = pre + by(results[provider], block)
+        return pre
 
     def _compute(self, name: str, pre: Tensor, latents: Latents) -> Tensor:
         """Return the result of a component from the sum ``pre`` that it reads."""
@@ -296,18 +311,49 @@ class Model(nn.Module):
         results = self.run(features, Latents(mode, noise))
         return {name: self.components[name].predict(results[name]) for name in self.outputs}
 
-    def generate(self, size: int, generator: torch.Generator | None = None) -> dict[str, Tensor]:
+    def generate(
+        self,
+        size: int,
+        generator: torch.Generator | None = None,
+        *,
+        wanted: Mapping[str, int] | None = None,
+        temperature: float = 1.0,
+        tries: int = 32,
+    ) -> dict[str, Tensor]:
         """Return new samples of every generation output, in the user's units.
 
         Args:
             size: Number of samples.
             generator: The generator of the noise; torch's global one by default.
+            wanted: The index of a class by the name of a classification, for samples of these
+                classes. The model draws ``tries`` times as many samples, classifies them itself,
+                and the ``size`` surest ones are returned. It must draw what its inputs are.
+            temperature: The standard deviation of the noise. Below 1, samples vary less and are
+                nearer to what the model has seen most.
+            tries: The number of samples drawn for each that is returned, if some are ``wanted``.
 
         Returns:
             The samples by output name, each of shape (size, width).
+
+        Raises:
+            ValpError: A number is out of range, or the model cannot tell what is wanted.
         """
         need_whole(size, 1, "generate", "size")
+        need_whole(tries, 1, "generate", "tries")
+        if not is_number(temperature) or not 0 <= temperature < math.inf:
+            raise ValpError(f"generate needs a temperature from 0 on, got {temperature!r}")
+        if wanted is not None:
+            samples = self._drawn(size * tries, generator, temperature)
+            return keep_wanted(self, samples, wanted, size)
+        return self._drawn(size, generator, temperature)
+
+    def _drawn(
+        self, size: int, generator: torch.Generator | None, temperature: float
+    ) -> dict[str, Tensor]:
+        """Return samples of every generation output."""
         noise = self.draw_noise(size, generator)
+        if temperature != 1:
+            noise = {latent: rows * temperature for latent, rows in noise.items()}
         latents, results = Latents("generate", noise), dict[str, Tensor]()
         order = self.generative_order()
         for name in order:
@@ -344,6 +390,11 @@ class OnTensors:
         """Apply the activation of a layer."""
         return layer.activate(pre)
 
+    def convolve(self, hidden: Tensor, stage: int | str, by: Convolution) -> Tensor:
+        """Apply the kernels and the bias of a stage of the sub-network."""
+        weight = self.model.tensors[f"{self.name}.{stage}.weight"]
+        return by(hidden, weight, self.model.tensors[f"{self.name}.{stage}.bias"])
+
     def add(self, first: Tensor, second: Tensor) -> Tensor:
         """Add two signals of the same width."""
         return first + second
@@ -361,6 +412,11 @@ class OnTensors:
     def draw(self, heads: Tensor, latent: Latent) -> Tensor:
         """Draw the latent variable from its mean and log-variance side by side."""
         return self.latents(self.name, latent, heads)
+
+
+def reads_maps(component: Any) -> bool:
+    """Return whether a component reads its providers by convolutions, not by products."""
+    return isinstance(component, SubNetwork) and component.takes == {MAPS}
 
 
 def _value(tensor: Tensor) -> Tensor:

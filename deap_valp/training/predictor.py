@@ -87,17 +87,32 @@ class Predictor(Model):
         found = self.raw(inputs, batch_size=batch_size)
         return {name: found[name] for name in self.classes}
 
-    def sample(self, size: int, seed: int = 0) -> dict[str, np.ndarray]:
+    def sample(
+        self,
+        size: int,
+        seed: int = 0,
+        *,
+        wanted: Mapping[str, Hashable] | None = None,
+        temperature: float = 1.0,
+    ) -> dict[str, np.ndarray]:
         """Return new examples of each generation output, in the user's units and shape.
 
         Args:
             size: The number of examples.
             seed: The seed of the noise.
+            wanted: A label by the name of a classification, for examples that the model itself
+                takes for that class; see ``generate``.
+            temperature: As for ``generate``.
+
+        Raises:
+            ValpError: There is no such label, or ``generate`` refuses an argument.
         """
         self.known("sample")
         first = next(self.parameters())
+        numbers = None if wanted is None else self._numbers(wanted)
         with torch.no_grad(), devices.one_thread():
-            found = self.generate(size, devices.generator(first.device, seed))
+            generator = devices.generator(first.device, seed)
+            found = self.generate(size, generator, wanted=numbers, temperature=temperature)
         return {name: self._shaped(name, _array(values)) for name, values in found.items()}
 
     @torch.no_grad()
@@ -147,6 +162,16 @@ class Predictor(Model):
                 "individual does not hold: decode(individual, problem)"
             )
         return self.preparation
+
+    def _numbers(self, wanted: Mapping[str, Hashable]) -> dict[str, int]:
+        """Return the index of each label among its output's classes."""
+        numbers = {}
+        for output, label in dict(wanted).items():
+            classes = list(self.classes.get(output, ()))
+            if label not in classes:
+                raise ValpError(f"sample needs a label of {output} among {classes}, got {label!r}")
+            numbers[output] = classes.index(label)
+        return numbers
 
     def _shaped(self, name: str, values: np.ndarray) -> np.ndarray:
         shape = self.known("predict").outputs[name].shape

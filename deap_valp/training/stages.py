@@ -13,7 +13,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from ..genome import Latent, Layer
+from ..genome import Convolution, Latent, Layer
 from . import posterior
 from .flat import Slot
 from .losses import Differentiated
@@ -84,6 +84,63 @@ class Product:
             self.bias.gradient.addmv_(gradient, self.ones, beta=0, alpha=factor)
         if self.read.gradient is not None:
             self.read.gradient.addmm_(self.turned, gradient, beta=self.keeps[0], alpha=factor)
+
+
+class Begin:
+    """``into = bias``, where the first product of a sum has no bias of its own."""
+
+    def __init__(self, into: Signal, bias: Slot) -> None:
+        self.into, self.bias, self.column = into, bias, bias.value[:, None]
+        self.reads: tuple[Signal, ...] = ()
+        self.keeps: list[int] = []
+        self.ones = into.value.new_ones(into.value.shape[1])
+
+    def forward(self) -> None:
+        self.into.value.copy_(self.column)
+
+    def backward(self) -> None:
+        assert self.into.gradient is not None
+        self.bias.gradient.addmv_(self.into.gradient, self.ones, beta=0, alpha=self.into.factor)
+
+
+class Convolve:
+    """``into = bias + convolution(weight, read)``; without a bias, it is added to ``into``."""
+
+    def __init__(
+        self, read: Signal, into: Signal, weight: Slot, bias: Slot | None, by: Convolution
+    ) -> None:
+        self.read, self.into, self.by = read, into, by
+        self.reads, self.keeps = (read,), [0]
+        self.weight, self.bias = weight, bias
+
+    def forward(self) -> None:
+        self.seen = self.by.seen(self.read.value.t())
+        if self.bias is None:
+            result = self.by.convolved(self.seen, self.weight.value, None)
+            self.into.value.add_(result.t())
+        else:
+            result = self.by.convolved(self.seen, self.weight.value, self.bias.value)
+            self.into.value.copy_(result.t())
+
+    def backward(self) -> None:
+        assert self.into.gradient is not None
+        wanted = self.read.gradient is not None, True, self.bias is not None
+        gradient = self.into.gradient.t()
+        if self.into.factor != 1.0:
+            gradient = gradient * self.into.factor
+        of_seen, of_weight, of_bias = self.by.gradients(
+            gradient, self.seen, self.weight.value, wanted
+        )
+        self.weight.gradient.copy_(of_weight)
+        if self.bias is not None:
+            self.bias.gradient.copy_(of_bias)
+        if self.read.gradient is None:
+            return
+        of_read = self.by.unpooled(of_seen, self.read.value.t()).t()
+        if self.keeps[0]:
+            self.read.gradient.add_(of_read)
+        else:
+            self.read.gradient.copy_(of_read)
 
 
 class Add:

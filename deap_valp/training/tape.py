@@ -13,15 +13,17 @@ import torch
 from torch import Tensor
 
 from ..errors import StructureError
-from ..genome import Connection, Input, Latent, Layer, SubNetwork
+from ..genome import Connection, Convolution, Input, Latent, Layer, SubNetwork
 from ..problem import Problem
-from .flat import Flat
+from .flat import Flat, Slot
 from .losses import Divergence, loss_weights
-from .model import Model
+from .model import Model, reads_maps
 from .stages import (
     Activate,
     Add,
     Apply,
+    Begin,
+    Convolve,
     Draw,
     Loss,
     Product,
@@ -79,7 +81,8 @@ class Tape:
             if isinstance(component, Input):
                 self.signals[name] = Signal(self._empty(component.width))
             elif isinstance(component, SubNetwork):
-                self.signals[name] = component.compute(self._entry(name), OnTape(self, name))
+                entry = self._maps_entry(name) if reads_maps(component) else self._entry(name)
+                self.signals[name] = component.compute(entry, OnTape(self, name))
             else:
                 self._record_loss(name, problem)
             self._record_stack(name)
@@ -141,6 +144,11 @@ class Tape:
         # A result that no stage reads has the gradient zero.
         return Signal(self._empty(width), self._empty(width).zero_())
 
+    def maps_signal(self, width: int) -> Signal:
+        """Return a new signal of maps, whose examples are contiguous in memory."""
+        value = self.flat.gradient.new_empty(self.batch_size, width)
+        return Signal(value.t(), torch.zeros_like(value).t())
+
     def _layout(self) -> list[str]:
         """Return the order of the parameters in ``flat``: the parts of a stack are adjacent."""
         order: dict[str, None] = {}
@@ -172,6 +180,18 @@ class Tape:
                 self.stages.append(Product(self.signals[provider], self.entries[name], block, None))
         return self.entries[name]
 
+    def _maps_entry(self, name: str) -> Signal:
+        """Record the convolutions with which a sub-network reads maps, and return their sum."""
+        component = self.model.components[name]
+        entry = self.maps_signal(component.entry_width)
+        bias: Slot | None = self.flat.slot(self.model.entry_bias[name])
+        for provider in self.model.providers[name]:
+            by = component.convolution(self.model.components[provider])
+            block = self.flat.slot(Connection(provider, name))
+            self.stages.append(Convolve(self.signals[provider], entry, block, bias, by))
+            bias = None
+        return entry
+
     def _record_loss(self, name: str, problem: Problem) -> None:
         """Record the head of an output and its loss."""
         width = self.model.components[name].width
@@ -182,16 +202,30 @@ class Tape:
             memory = memory.view(-1, width).t()
         head = Signal(memory)
         bias = self.flat.slot(self.model.entry_bias[name])
-        for index, provider in enumerate(self.model.providers[name]):
-            block = self.flat.slot(Connection(provider, name))
-            first = None if index else bias
-            self.stages.append(Product(self.signals[provider], head, block, first))
+        self._record_head(name, head, bias)
         kind = problem.outputs[name]
         if name in self.weighted:
             self.losses[name] = WeightedLoss(head, kind.weighted_loss_with_gradient)
         else:
             self.losses[name] = Loss(head, kind.loss_with_gradient)
         self.stages.append(self.losses[name])
+
+    def _record_head(self, name: str, head: Signal, bias: Slot) -> None:
+        """Record the sum of a bias and of what an output reads of its providers."""
+        output, providers = self.model.components[name], self.model.providers[name]
+        by = {read: output.convolution(self.model.components[read]) for read in providers}
+        first: Slot | None = bias
+        if any(by.values()):
+            self.stages.append(Begin(head, bias))
+            first = None
+        for provider in providers:
+            block, read = self.flat.slot(Connection(provider, name)), self.signals[provider]
+            found = by[provider]
+            if found is None:
+                self.stages.append(Product(read, head, block, first))
+            else:
+                self.stages.append(Convolve(read, head, block, None, found))
+            first = None
 
     def _part(self, part: str | Divergence) -> Loss | Draw | WeightedDivergence:
         """Return the object that has a part of the losses."""
@@ -224,10 +258,12 @@ def stacks(model: Model) -> dict[str, tuple[str, ...]]:
     """Return, by provider, the sub-networks whose widest provider it is.
 
     The sub-networks of one provider are its stack: one product computes what they all read of it.
+    Those that read maps are in no stack.
     """
     found: dict[str, tuple[str, ...]] = {}
     for name in model.order:
-        if isinstance(model.components[name], SubNetwork):
+        component = model.components[name]
+        if isinstance(component, SubNetwork) and not reads_maps(component):
             providers = model.providers[name]
             widths = {provider: model.components[provider].width for provider in providers}
             widest = max(widths, key=widths.__getitem__)
@@ -273,6 +309,14 @@ class OnTape:
         bias = self.tape.flat.slot(f"{self.name}.{stage}.bias")
         into = self.tape.signal(len(weight.value))
         self.tape.stages.append(Product(hidden, into, weight, bias))
+        return into
+
+    def convolve(self, hidden: Signal, stage: int | str, by: Convolution) -> Signal:
+        """Apply the kernels and the bias of a stage of the sub-network."""
+        weight = self.tape.flat.slot(f"{self.name}.{stage}.weight")
+        bias = self.tape.flat.slot(f"{self.name}.{stage}.bias")
+        into = self.tape.maps_signal(by.result.columns)
+        self.tape.stages.append(Convolve(hidden, into, weight, bias, by))
         return into
 
     def draw(self, heads: Signal, latent: Latent) -> Signal:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 
@@ -29,6 +31,8 @@ class Watch:
         parts: Number of parts in which the examples are computed, to save memory.
 
     Attributes:
+        problem: As above.
+        data: The validation examples that it looks at.
         running: The running average, which ``follow`` moves.
         kept: Number of steps before the kept weights; 0 means the weights at the start.
         losses: Validation loss of every output with the kept weights and with latents at their
@@ -40,15 +44,23 @@ class Watch:
         self, model: Model, problem: Problem, step: Steps, average: float = 0.0, parts: int = 1
     ) -> None:
         self._model, self._step, self._parts = model, step, parts
-        self._average = average
+        self._average, self.problem = average, problem
         self.running = step.weights.clone()
         device = next(model.parameters()).device
-        self._data = problem.split("validation", device, limit=EXAMPLES)
-        self._sub_losses = sub_losses(model, problem, self._data.weights)
-        self.losses = self._measured()
+        self.data = problem.split("validation", device, limit=EXAMPLES)
+        self._sub_losses = sub_losses(model, problem, self.data.weights)
         self.kept, self.looks_since_best = 0, 0
-        self._lowest = _criterion(self.losses)
         self._remembered = step.snapshot()
+        self.look_by(self._measured)
+
+    def look_by(self, measure: Callable[[], np.ndarray]) -> None:
+        """Take the validation loss of every output from a function, here and in all looks.
+
+        It is called when the model has the weights that are looked at.
+        """
+        self._measure = measure
+        self.losses = measure()
+        self._lowest = _criterion(self.losses)
 
     def follow(self, steps: int) -> None:
         """Move the running average towards the weights, of which so many steps are taken."""
@@ -67,7 +79,7 @@ class Watch:
 
     def _compare(self, steps: int) -> None:
         """Keep the weights that the model has now if their loss is the lowest so far."""
-        losses = self._measured()
+        losses = self._measure()
         criterion = _criterion(losses)
         self.looks_since_best += 1
         if criterion < self._lowest:
@@ -81,19 +93,19 @@ class Watch:
 
     def _measured(self) -> np.ndarray:
         """Return the validation loss of every output with the weights of the model."""
-        size = -(-self._data.size // self._parts)
+        size = -(-self.data.size // self._parts)
         total = torch.zeros(len(self._model.outputs))
-        for start in range(0, self._data.size, size):
+        for start in range(0, self.data.size, size):
             part = slice(start, start + size)
-            features = {name: rows[part] for name, rows in self._data.inputs.items()}
-            targets = {name: rows[part] for name, rows in self._data.targets.items()}
-            weights = {name: rows[part] for name, rows in self._data.weights.items()}
+            features = {name: rows[part] for name, rows in self.data.inputs.items()}
+            targets = {name: rows[part] for name, rows in self.data.targets.items()}
+            weights = {name: rows[part] for name, rows in self.data.weights.items()}
             latents = Latents("reconstruct")
             results = self._model.run(features, latents)
             count = len(next(iter(features.values())))
             losses = self._sub_losses(results, targets, latents, weights)
             total = total.to(losses) + losses * count
-        mean: np.ndarray = (total / self._data.size).cpu().numpy()
+        mean: np.ndarray = (total / self.data.size).cpu().numpy()
         return mean
 
 

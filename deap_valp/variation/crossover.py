@@ -18,7 +18,18 @@ from typing import NamedTuple
 import networkx as nx
 
 from ..errors import PlaceError, StructureError
-from ..genome import VALP, Connection, Decision, Draft, Genome, Place, new_id
+from ..genome import (
+    VALP,
+    Connection,
+    Decision,
+    Draft,
+    Genome,
+    Output,
+    Place,
+    SubNetwork,
+    new_id,
+    types_fit,
+)
 from ..genome.valp import need_valp
 from ..genome.weights import new_generator
 from .operators import Move, Operator, register
@@ -192,16 +203,24 @@ def _sources(
         if homologous:
             sources[provider] = _Source(homologous, True)
             continue
-        gives, takes = donor.component(provider).gives, donor.component(receiver).takes
-        fitting = [name for name in nearest if child.component(name).gives == gives]
+        reads = donor.component(receiver)
+        fitting = _fitting(child, nearest, donor.component(provider).given, reads)
         if not fitting:
-            fitting = [name for name in nearest if child.component(name).gives in takes]
+            fitting = [name for name in nearest if types_fit(child.component(name), reads)]
         if receiver == output:  # an output must not read an input
             fitting = [name for name in fitting if name not in child.inputs]
         if not fitting:
             return None
         sources[provider] = _Source(fitting[0], False)
     return sources
+
+
+def _fitting(
+    child: Draft, names: list[str], given: frozenset[str], reads: SubNetwork | Output
+) -> list[str]:
+    """Return the components that give the same types, and that a component may read."""
+    components = {name: child.component(name) for name in names}
+    return [n for n, one in components.items() if one.given == given and types_fit(one, reads)]
 
 
 def _nearest(graph: nx.DiGraph, output: str) -> list[str]:
@@ -231,7 +250,8 @@ def _attach(
             if provider in names:
                 source = _Source(names[provider], True)
             assert source is not None
-            if source.homologous and child.component(source.name).width == block.shape[1]:
+            shape = child.block_shape(source.name, names[receiver])
+            if source.homologous and shape == block.shape:
                 child.connect(source.name, names[receiver], block)
             elif not child.graph.has_edge(source.name, names[receiver]):
                 at_random.append((source.name, names[receiver]))

@@ -8,10 +8,10 @@ from itertools import product
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from ..genome import (
     KINDS,
+    MAPS,
     SAMPLES,
     VALP,
     Connection,
@@ -23,10 +23,12 @@ from ..genome import (
     SubNetwork,
     independent_pairs,
     kinds_between,
+    mean_effect,
     type_valid,
     types_fit,
 )
-from ..genome.weights import new_generator, paired, read_pair, relu_pair, split
+from ..genome.weights import new_generator, split
+from .carriers import can_carry, divided
 from .operators import operator
 
 Kind = type[SubNetwork]
@@ -112,8 +114,7 @@ def mutAddConnection(draft: Draft, connection: Connection, gentle: bool) -> None
     """
     provider, receiver = connection.provider, connection.receiver
     if gentle:
-        zero = torch.zeros(draft.rows(receiver), draft.component(provider).width)
-        draft.connect(provider, receiver, zero)
+        draft.connect_zero(provider, receiver)
     else:
         draft.connect_at_random([(provider, receiver)], new_generator())
 
@@ -151,8 +152,9 @@ def _fold_mean(draft: Draft, provider: str, receiver: str) -> None:
         return
     key = draft.entry_bias(receiver)
     bias = draft.weights[key]
-    mean = torch.from_numpy(draft.means[provider])
-    draft.weights[key] = bias + draft.block(provider, receiver) @ mean
+    mean, block = torch.from_numpy(draft.means[provider]), draft.block(provider, receiver)
+    added = mean_effect(draft.component(provider), draft.component(receiver), block, mean)
+    draft.weights[key] = bias + added
     draft.follow(draft.weights[key], bias)
 
 
@@ -194,32 +196,6 @@ def mutDeleteInput(draft: Draft, name: Place) -> None:
 # ---- insertion -----------------------------------------------------------------------------------
 
 
-def _divided(draft: Draft, connection: Connection) -> tuple[Tensor, Tensor]:
-    """Return the weights into and out of a relu layer that together equal a connection's block.
-
-    There are several such layers; this is the one with the fewest units. The weights that are made
-    of the block take over its optimizer state.
-    """
-    provider, receiver = connection.provider, connection.receiver
-    block = draft.block(provider, receiver)
-    rows, width = block.shape
-    if draft.component(provider).nonnegative and width <= 2 * rows:
-        return torch.eye(width), block
-    if rows <= width:
-        entering = relu_pair(block)
-        draft.follow(entering, block, paired(0, rows))
-        return entering, read_pair(torch.eye(rows))
-    leaving = read_pair(block)
-    draft.follow(leaving, block, paired(1, width))
-    return relu_pair(torch.eye(width)), leaving
-
-
-def _carriers(structure: Structure, connection: Connection) -> list[Kind]:
-    """Return the kinds of sub-network that can pass on a connection's signal unchanged."""
-    kinds = kinds_between(structure.graph, connection.provider, connection.receiver)
-    return [kind for kind in kinds if kind.carries]
-
-
 def _divisible_connections(individual: VALP, gentle: bool) -> list[Connection]:
     if not _room_for_network(individual):
         return []
@@ -227,20 +203,12 @@ def _divisible_connections(individual: VALP, gentle: bool) -> list[Connection]:
     for provider, receiver in graph.edges:
         place = Connection(provider, receiver)
         if gentle:
-            fits = _carrier_units(individual, place) <= individual.limits.width
-            fits = fits and bool(_carriers(individual, place))
+            fits = can_carry(individual, place)
         else:
             fits = bool(kinds_between(graph, provider, receiver))
         if fits:
             places.append(place)
     return places
-
-
-def _carrier_units(individual: VALP, connection: Connection) -> int:
-    """Return the number of units of the relu layer of ``_divided``."""
-    provider = individual.component(connection.provider)
-    signs = 1 if provider.nonnegative else 2
-    return min(signs * provider.width, 2 * individual.rows(connection.receiver))
 
 
 @operator(
@@ -265,8 +233,7 @@ def mutInsertNetwork(draft: Draft, connection: Connection, gentle: bool) -> None
     """
     provider, receiver = connection.provider, connection.receiver
     if gentle:
-        entering, leaving = _divided(draft, connection)
-        component = _carriers(draft, connection)[0].carrier(len(entering))
+        component, entering, leaving = divided(draft, connection)
         tensors = {name: torch.zeros(shape) for name, shape in component.shapes().items()}
         name = draft.add_network(component, tensors)
         draft.connect(provider, name, entering)
@@ -275,6 +242,7 @@ def mutInsertNetwork(draft: Draft, connection: Connection, gentle: bool) -> None
         return
     kind = random.choice(kinds_between(draft.graph, provider, receiver))
     component, generator = kind.draw(draft.layout), new_generator()
+    component = component.settled([draft.component(provider)], [draft.component(receiver)])
     name = draft.add_network(component, component.initial(generator))
     draft.disconnect(provider, receiver)
     draft.connect_at_random([(provider, name), (name, receiver)], generator)
@@ -287,10 +255,14 @@ UNITS = 64
 
 
 def _bridges(providers: Iterable[Any], receiver: Any) -> list[Kind]:
-    """Return the kinds with a ``carrier`` that can stand between providers and a receiver."""
-    given = {provider.gives for provider in providers}
-    kinds = [kind for kind in KINDS.values() if kind.carries and kind.gives in receiver.takes]
-    return [kind for kind in kinds if given <= kind.takes]
+    """Return the kinds with a ``carrier`` that can stand between providers and a receiver.
+
+    Where all providers give maps, a kind that reads maps comes first.
+    """
+    read = list(providers)
+    kinds = [kind for kind in KINDS.values() if kind.carries and kind.given & receiver.takes]
+    fitting = [kind for kind in kinds if all(kind.takes & one.given for one in read)]
+    return sorted(fitting, key=lambda kind: MAPS not in kind.takes)
 
 
 def _free_pairs(paths: _Paths) -> list[tuple[str, str]]:
@@ -352,10 +324,10 @@ def _add_path(draft: Draft, providers: Sequence[str], receiver: str) -> None:
     generator = new_generator()
     units = min(UNITS, draft.limits.width)
     read = [draft.component(provider) for provider in providers]
-    component = _bridges(read, draft.component(receiver))[0].carrier(units)
+    component = _bridges(read, draft.component(receiver))[0].carrier(units).settled(read)
     name = draft.add_network(component, component.initial(generator))
     draft.connect_at_random([(provider, name) for provider in providers], generator)
-    draft.connect(name, receiver, torch.zeros(draft.rows(receiver), component.width))
+    draft.connect_zero(name, receiver)
 
 
 # ---- removal -------------------------------------------------------------------------------------

@@ -1,11 +1,13 @@
 """Milliseconds of a training step: both players', a plain PyTorch loop's, the products alone.
 
-    python tests/benchmarks/step.py [table] [digits] [images] [--rounds 9] [--widths 20 50 100]
+    python tests/benchmarks/step.py [table] [digits] [images] [convolutions]
+                                    [--rounds 9] [--widths 20 50 100]
                                     [--random 0] [--device cuda]
 
 Processor time of one thread (on a GPU, wall time until it has done all). ``table`` has 500 rows of
 10 numbers, VALPs of three sub-networks and batches of 100; ``digits`` and ``images`` have synthetic
-images of 64 and 784 pixels, VALPs of six sub-networks and batches of 200. The contestants take
+images of 64 and 784 pixels, VALPs of six sub-networks and batches of 200; ``convolutions`` has the
+larger images and the shared start. The contestants take
 turns in blocks, so that whatever else the machine does hits all of them; each ratio is the median
 over the rounds. The players' times include what a session does before its first step, spread over
 the steps of a block.
@@ -36,13 +38,15 @@ sys.path[:0] = [str(TESTS), str(TESTS.parent)]
 import zoo
 
 import deap_valp as valp
-from deap_valp.genome import Connection, Decoder, Dense
+from deap_valp.genome import Convolutional, Decoder, Dense
 from deap_valp.training import train
 from deap_valp.training.tape import Tape
 
 BATCH = 200
-EXAMPLES = {"table": 500, "digits": 1797, "images": 20_000}
-PIXELS = {"digits": (8, 8), "images": (28, 28)}  # 63 MB of images, more than the last cache holds
+CONVOLUTIONS = "convolutions"
+EXAMPLES = {"table": 500, "digits": 1797, "images": 20_000, CONVOLUTIONS: 20_000}
+# 63 MB of images, more than the last cache holds
+PIXELS = {"digits": (8, 8), "images": (28, 28), CONVOLUTIONS: (28, 28)}
 Contestant = Callable[[valp.VALP, valp.Problem, str], Callable[[int], object]]
 MODULES = {
     "relu": nn.ReLU,
@@ -110,6 +114,16 @@ def scaled(individual: valp.VALP, batch_size: int) -> valp.VALP:
     return type(individual)(genome)
 
 
+def started_valp(problem: valp.Problem, width: int) -> valp.VALP:
+    """Return the shared start, whose convolutions read the image; no block of it is zero."""
+    individual = valp.initVALP(zoo.individual_class(problem.weights), problem, batch_size=200)
+    weights = {
+        key: tensor if tensor.any() else 0.01 * torch.randn_like(tensor)
+        for key, tensor in individual.weights.items()
+    }
+    return type(individual)(replace(individual.genome, weights=weights))
+
+
 def drawn_valp(problem: valp.Problem, width: int, seed: int) -> valp.VALP:
     """Six sub-networks as ``initVALP`` draws them."""
     random.seed(seed)
@@ -145,27 +159,39 @@ class Plain(nn.Module):
         self.noise = torch.randn_like
         self.entries, self.bodies = nn.ModuleDict(), nn.ModuleDict()
         for name, kind in self.kinds.items():
-            block = torch.cat(
-                [individual.weights[Connection(u, name)] for u in self.providers[name]], 1
-            )
-            self.entries[name] = linear(block, individual.weights[individual.entry_bias(name)])
+            bias = individual.weights[individual.entry_bias(name)]
+            if isinstance(kind, Convolutional):
+                (provider,) = self.providers[name]
+                self.entries[name] = conv(individual.block(provider, name), bias, kind.layers[0])
+            else:
+                blocks = [self._block(provider, name) for provider in self.providers[name]]
+                self.entries[name] = linear(torch.cat(blocks, 1), bias)
             if isinstance(kind, Dense):
                 self.bodies[name] = nn.Sequential(*self._modules_of(name, kind))
 
+    def _block(self, provider: str, receiver: str) -> Tensor:
+        """Return a dense block, for maps in the order of their flattened images."""
+        block, maps = self.individual.block(provider, receiver), self.kinds.get(provider)
+        if not isinstance(maps, Convolutional):
+            return block
+        return block.view(len(block), -1, maps.maps.channels).transpose(1, 2).flatten(1)
+
     def _modules_of(self, name: str, kind: Dense):
         for index, layer in enumerate(kind.layers):
-            if f"{name}.{index}.weight" in self.individual.weights:
-                yield linear(
-                    *(
-                        self.individual.weights[f"{name}.{index}.{key}"]
-                        for key in ("weight", "bias")
-                    )
-                )
+            keys = [f"{name}.{index}.{key}" for key in ("weight", "bias")]
+            if keys[0] in self.individual.weights:
+                weight, bias = (self.individual.weights[key] for key in keys)
+                convolves = hasattr(layer, "kernel")
+                yield conv(weight, bias, layer) if convolves else linear(weight, bias)
             yield MODULES[layer.activation]()
 
     def forward(self, results: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         results, divergence = dict(results), {}
         for name in self.order:
+            if isinstance(self.kinds[name], Convolutional):
+                images = results[self.providers[name][0]].unflatten(1, (1, *self.kinds[name].size))
+                results[name] = self.bodies[name](self.entries[name](images)).flatten(1)
+                continue
             read = [results[provider] for provider in self.providers[name]]
             hidden = self.entries[name](torch.cat(read, 1) if len(read) > 1 else read[0])
             if isinstance(self.kinds[name], Decoder):
@@ -182,6 +208,16 @@ def linear(weight: Tensor, bias: Tensor) -> nn.Linear:
     module = nn.Linear(weight.shape[1], weight.shape[0])
     with torch.no_grad():
         module.weight.copy_(weight)
+        module.bias.copy_(bias)
+    return module
+
+
+def conv(weight: Tensor, bias: Tensor, layer) -> nn.Conv2d:
+    kernels = weight.permute(0, 3, 1, 2)
+    channels, read, *_ = kernels.shape
+    module = nn.Conv2d(read, channels, layer.kernel, layer.stride, layer.kernel // 2)
+    with torch.no_grad():
+        module.weight.copy_(kernels)
         module.bias.copy_(bias)
     return module
 
@@ -273,6 +309,8 @@ def products(individual: valp.VALP, problem: valp.Problem, device: str) -> Calla
         needed = sum(
             width for provider, width in widths.items() if provider not in individual.inputs
         )
+        if isinstance(individual.component(name), Convolutional):
+            continue  # the products alone, without the convolutions
         layer(individual.rows(name), sum(widths.values()), needed)
         if name in individual.networks:
             for key, shape in individual.component(name).shapes().items():
@@ -298,6 +336,12 @@ CONTESTANTS: dict[str, Contestant] = {
 }
 
 
+def convolves(individual: valp.VALP) -> bool:
+    """Return whether there are convolutions, which the compiled player leaves to torch."""
+    components = [individual.component(name) for name in individual.networks]
+    return any(isinstance(component, Convolutional) for component in components)
+
+
 def clock(device: str) -> float:
     """Seconds; on a GPU, after all that it was given to do."""
     if not device.startswith("cuda"):
@@ -315,7 +359,7 @@ def measure(
     runs = {
         name: make(individual, problem, device)
         for name, make in CONTESTANTS.items()
-        if name != "compiled" or device == "cpu"
+        if name != "compiled" or (device == "cpu" and not convolves(individual))
     }
     seen: dict[str, list[float]] = {name: [] for name in runs}
     for index in range(-1, rounds):  # the first round warms up
@@ -375,8 +419,8 @@ def main() -> None:
 def print_rows(name: str, arguments: argparse.Namespace) -> None:
     """Print the rows of one problem."""
     problem = problem_of(name)
-    build = three_networks if name == "table" else six_networks
-    for width in arguments.widths:
+    build = {"table": three_networks, CONVOLUTIONS: started_valp}.get(name, six_networks)
+    for width in arguments.widths[:1] if name == CONVOLUTIONS else arguments.widths:
         valps = {f"{name}, {width} units": build(problem, width)}
         valps |= {
             f"{name}, {width} units, drawn {i}": drawn_valp(problem, width, i)

@@ -18,6 +18,12 @@ from .dense import Dense, Wider
 from .settings import Layout, Limits
 from .shipped import LATENT, Decoder, Discrete, Generic, Refiner
 
+# After the kinds for all data, which come first where several are possible.
+# isort: split
+from .convolutional import Convolutional
+from .filters import Filter, by_channel, most_channels
+from .painter import Painter
+
 for _module in iter_modules(__path__):
     import_module(f"{__name__}.{_module.name}")
 
@@ -25,18 +31,23 @@ __all__ = [
     "KINDS",
     "LATENT",
     "Calculator",
+    "Convolutional",
     "Decoder",
     "Dense",
     "Discrete",
+    "Filter",
     "Generic",
     "Latent",
     "Layout",
     "Limits",
     "Made",
+    "Painter",
     "Part",
     "Refiner",
     "SubNetwork",
     "Value",
     "Wider",
+    "by_channel",
+    "most_channels",
     "new_id",
 ]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import inspect
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from math import prod
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, TypeVar
 
 import torch
@@ -14,7 +15,8 @@ from torch import Generator, Tensor
 from ...errors import RegistrationError
 from ...text import place_of
 from ..activations import Layer
-from ..ports import DISCRETE, FEATURES, SAMPLES, VALUES
+from ..maps import Convolution, Maps
+from ..ports import DISCRETE, FEATURES, MAPS, SAMPLES, VALUES
 from ..weights import Selection, initial
 from .settings import Layout, Limits
 
@@ -53,6 +55,9 @@ class Calculator(Protocol[Value]):
 
     def dense(self, hidden: Value, stage: int | str) -> Value:
         """Apply the tensors ``"stage.weight"`` and ``"stage.bias"`` of the sub-network."""
+
+    def convolve(self, hidden: Value, stage: int | str, by: Convolution) -> Value:
+        """Apply the kernels ``"stage.weight"`` and the bias ``"stage.bias"`` of the sub-network."""
 
     def add(self, first: Value, second: Value) -> Value:
         """Add two signals of the same width."""
@@ -147,6 +152,7 @@ class SubNetwork:
         kind: The name of the kind.
         takes: The types of result that a provider of the sub-network may give.
         gives: The type of its own result.
+        given: All types of its own result: ``gives``, and perhaps ``maps``.
 
     Raises:
         RegistrationError: A class with a ``kind`` takes the name of another, lacks a definition, or
@@ -158,6 +164,7 @@ class SubNetwork:
     kind: ClassVar[str]
     takes: ClassVar[frozenset[str]]
     gives: ClassVar[str]
+    given: ClassVar[frozenset[str]]
     entry_bias: ClassVar[str] = "0.bias"
     """The name, in ``shapes``, of the bias that is added to what the sub-network reads."""
     carries: ClassVar[bool] = False
@@ -166,6 +173,8 @@ class SubNetwork:
     def __init_subclass__(cls) -> None:
         if "kind" in vars(cls):
             _check_declaration(cls)
+            if "given" not in vars(cls):
+                cls.given = frozenset({cls.gives})
             KINDS[cls.kind] = cls
 
     # -- being
@@ -179,6 +188,29 @@ class SubNetwork:
     def rows(self) -> int:
         """The number of rows of every block through which the sub-network reads a provider."""
         raise NotImplementedError
+
+    @property
+    def maps(self) -> Maps | None:
+        """The maps that the result is, or None if it is none."""
+        return None
+
+    @property
+    def entry_width(self) -> int:
+        """The number of columns of the sum that ``compute`` gets: ``rows`` at each position."""
+        return self.rows
+
+    def convolution(self, provider: Any) -> Convolution | None:
+        """Return the convolution through which it reads a provider; None for a product."""
+        return None
+
+    @classmethod
+    def suits(cls, receiver: Any) -> bool:
+        """Return whether a sub-network of this kind may be drawn for a receiver of its type."""
+        return True
+
+    def settled(self, providers: Iterable[Any], receivers: Iterable[Any] = ()) -> Self:
+        """Return the sub-network as it is where it first reads and is read by these components."""
+        return self
 
     @property
     def entry_gain(self) -> float:
@@ -203,7 +235,7 @@ class SubNetwork:
         """Compute the result.
 
         Args:
-            pre: The sum of the products with all blocks and of the bias, width ``rows``.
+            pre: The sum of the products with all blocks and of the bias, width ``entry_width``.
             calculator: The operations to compute with.
         """
         raise NotImplementedError
@@ -233,7 +265,9 @@ class SubNetwork:
             if len(shape) == 1:
                 tensors[name] = torch.zeros(shape)
             else:
-                tensors[name] = initial(shape[0], shape[1], shape[1], self.gain_of(name), generator)
+                columns = prod(shape[1:])
+                drawn = initial(shape[0], columns, columns, self.gain_of(name), generator)
+                tensors[name] = drawn.view(shape)
         return tensors
 
     def gain_of(self, tensor: str) -> float:
@@ -245,6 +279,15 @@ class SubNetwork:
         """Return a sub-network whose result is ``relu`` of the sum of its blocks' products.
 
         This holds if its own tensors are zero. The method is only called if the kind ``carries``.
+        """
+        raise NotImplementedError
+
+    @classmethod
+    def passing(cls, provider: Any) -> tuple[Self, Tensor]:
+        """Return a sub-network that passes on maps unchanged, and the block through which it reads.
+
+        Its result is ``relu`` of the maps and, where they may be negative, of their negatives. The
+        method is only called if the kind ``carries`` and takes maps alone.
         """
         raise NotImplementedError
 
@@ -318,7 +361,7 @@ def _check_declaration(cls: type[SubNetwork]) -> None:
     ]
     if missing:
         raise RegistrationError(f"{who} needs definitions of {missing}, got none")
-    takes, readable = getattr(cls, "takes", None), {FEATURES, VALUES, DISCRETE, SAMPLES}
+    takes, readable = getattr(cls, "takes", None), {FEATURES, VALUES, DISCRETE, SAMPLES, MAPS}
     if not isinstance(takes, frozenset) or not takes or not takes <= readable:
         raise RegistrationError(
             f"{who} needs takes as a frozenset of some of {sorted(readable)}, got {takes!r}"

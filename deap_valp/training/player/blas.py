@@ -61,6 +61,7 @@ def _torch_sgemm() -> int | None:
 
 @functools.cache
 def _controller() -> Any:
+    import scipy.linalg.cython_blas  # noqa: F401 (the controller has to see its library)
     from threadpoolctl import ThreadpoolController
 
     return ThreadpoolController()
@@ -69,7 +70,12 @@ def _controller() -> Any:
 @contextmanager
 def one_thread() -> Iterator[None]:
     """Let scipy's library compute on one thread inside the context; torch's follows torch."""
-    import scipy.linalg.cython_blas  # noqa: F401 (the controller has to see its library)
-
-    with _controller().limit(limits=1, user_api="blas"):
+    libraries = [one for one in _controller().lib_controllers if one.user_api == "blas"]
+    before = [library.get_num_threads() for library in libraries]
+    for library in libraries:
+        library.set_num_threads(1)
+    try:
         yield
+    finally:
+        for library, threads in zip(libraries, before, strict=True):
+            library.set_num_threads(threads)

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ...problem import Split
 from . import codes
 from .blas import Blas
 
@@ -79,6 +80,17 @@ def need_float32(tensor: Tensor) -> None:
     """Raise ``Unknown`` for a tensor that is not of 32 bits or not on the CPU."""
     if tensor.dtype != torch.float32 or tensor.device.type != "cpu":
         raise Unknown(f"a tensor of {tensor.dtype} on {tensor.device}")
+
+
+def need_readable(data: Split) -> None:
+    """Raise ``Unknown`` if the examples are not in the form that the operations read."""
+    for kind in (data.inputs, data.targets, data.weights):
+        for name, tensor in kind.items():
+            whole = tensor.dtype == torch.int64 and tensor.dim() == 1
+            if tensor.dtype != torch.float32 and not whole:
+                raise Unknown(f"data of {tensor.dtype} for {name}")
+            if not tensor.is_contiguous() or tensor.device.type != "cpu":
+                raise Unknown(f"data for {name} that is not in one piece on the CPU")
 
 
 class Program:

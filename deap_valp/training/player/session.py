@@ -6,7 +6,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...problem import Split
 from ..batches import Epoch, epochs_of
 from ..course import Course
 from ..model import Model
@@ -14,12 +13,16 @@ from ..parts import InParts
 from ..tape import Tape
 from . import kernel
 from .blas import here, one_thread
-from .program import Program, Unknown
+from .looks import CompiledLosses
+from .program import Program, Unknown, need_readable
 from .translate import Translation
 from .updates import Updates
 
 BLOCK = 64
 """The largest number of steps in one call of the interpreter."""
+
+HELD = 2**22
+"""The largest number of numbers that a block draws or copies, unless a step needs more."""
 
 
 class CompiledSteps:
@@ -40,7 +43,9 @@ class CompiledSteps:
     def __init__(self, course: Course) -> None:
         self._course = course  # the operations have addresses of its memory
         model, tape, steps, watch, data = course[:5]
-        _check(data)
+        need_readable(data)
+        if course.problem.augmentations:
+            raise Unknown("images that are moved or mirrored in training")
         self._size = tape.batch_size
         self._program = Program(here())
         updates = Updates(self._program, steps, course.batches)
@@ -48,10 +53,14 @@ class CompiledSteps:
         updates.move()
         if watch is not None:
             updates.follow(watch.running, 1 - watch.stays(updates.numbers))
+            if isinstance(tape, Tape):
+                # With micro-batches, memory is short, and torch looks at a part after the other.
+                watch.look_by(CompiledLosses(model, watch.problem, watch.data, tape.flat))
         self._ops, self._factors, self._patches = self._program.arrays()
         self._coefficients = updates.table()
         self._scratch = self._program.new(3 * self._size)
-        self._noise = torch.empty(BLOCK, sum(model.latents.values()), self._size)
+        self._block = _block(course)
+        self._noise = torch.empty(self._block, sum(model.latents.values()), self._size)
         self._latents = _starts(model)
         self._epochs = epochs_of(data, self._size, course.seed, course.shuffler)
         self._epoch: Epoch | None = None
@@ -88,8 +97,8 @@ class CompiledSteps:
         """
         history.zero_()
         with one_thread():
-            for start in range(0, len(history), BLOCK):
-                self._play(history[start : start + BLOCK], done + start)
+            for start in range(0, len(history), self._block):
+                self._play(history[start : start + self._block], done + start)
 
     def _play(self, history: Tensor, done: int) -> None:
         count = len(history)
@@ -145,15 +154,16 @@ class CompiledSteps:
                 self._noise[index].normal_(generator=self._course.generator)
 
 
-def _check(data: Split) -> None:
-    """Raise ``Unknown`` if the examples are not in the form that the operations read."""
-    for kind in (data.inputs, data.targets, data.weights):
-        for name, tensor in kind.items():
-            whole = tensor.dtype == torch.int64 and tensor.dim() == 1
-            if tensor.dtype != torch.float32 and not whole:
-                raise Unknown(f"data of {tensor.dtype} for {name}")
-            if not tensor.is_contiguous() or tensor.device.type != "cpu":
-                raise Unknown(f"data for {name} that is not in one piece on the CPU")
+def _block(course: Course) -> int:
+    """Return the number of steps in a block, whose noise and examples are in memory together."""
+    data, size = course.data, course.tape.batch_size
+    noise = max(1, sum(course.model.latents.values()) * size)
+    copies = BLOCK
+    if course.reshuffle:
+        kinds = (data.inputs, data.targets, data.weights)
+        epoch = sum(tensor.numel() for kind in kinds for tensor in kind.values())
+        copies = data.size // size * max(1, HELD // epoch)
+    return max(1, min(BLOCK, HELD // noise, copies))
 
 
 def _starts(model: Model) -> dict[int, int]:
