@@ -161,7 +161,7 @@ class OutputKind:
         """Return the user's arrays that must have one row per example."""
         return tuple(given for given in (self._target, self._example_weights) if given is not None)
 
-    def labels(self) -> Any:
+    def needed_in_training(self) -> Any:
         """Return the labels that training must have all of, one per example; None for none."""
         return None
 
