@@ -190,13 +190,13 @@ class OutputKind:
         bound.present = Present.of(binding.port, missing, binding.rows)
         bound._target = None if target is None else bound.present.filled(target)
         made, bound.targets = bound.encode(replace(binding, rows=bound.present.rows))
-        bound.port = replace(made, labels=digest_of_labels(bound.labels(made.width)))
+        bound.port = replace(made, labels=digest_of_labels(bound.named_rows(made.width)))
         bound._target = bound._example_weights = None
         bound.weights = {name: bound._weights_of(name, weights) for name in SPLITS}
         bound.baseline = bound._constant_loss()
         return bound
 
-    def labels(self, width: int) -> tuple[Hashable, ...]:
+    def named_rows(self, width: int) -> tuple[Hashable, ...]:
         """Return what the rows of the head are called; nothing where they are not classes."""
         named = not self.draws_samples and len(self.classes) == width
         return tuple(self.classes) if named else ()

@@ -316,7 +316,7 @@ def _augmentations(prepared: Mapping[str, InputPreparation]) -> dict[str, Augmen
 
 
 def _meaning(kind: OutputKind) -> Meaning:
-    return Meaning(kind.kind, kind.shape, kind.labels(kind.port.width), kind.columns)
+    return Meaning(kind.kind, kind.shape, kind.named_rows(kind.port.width), kind.columns)
 
 
 def _same(target: Tensor, feature: Tensor) -> bool:
