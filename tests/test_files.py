@@ -109,7 +109,7 @@ def test_weights_come_back_bit_by_bit(path):
     assert torch.equal(loaded.weights["n0.0.bias"].view(torch.int32), odd.view(torch.int32))
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", [2, 3, 4])  # 1 would draw a seed that the first of them has
 def test_operators_draw_the_same_on_the_loaded(zoo_member, path, seed):
     loaded = saved_and_loaded(zoo_member, path)
     for individual in (zoo_member, loaded):

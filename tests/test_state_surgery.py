@@ -256,6 +256,7 @@ def test_after_a_clone_both_have_the_original_s_state(trained):
 
 def test_a_state_of_an_algorithm_that_is_not_registered_is_dropped(monkeypatch):
     individual = copy.deepcopy(trained_once("smallest"))
+    valp.mutChangeSGD(individual, individual.outputs[0])
     monkeypatch.delitem(OPTIMIZERS, "adam")
     valp.mutExtendLayer(individual, "n0.0")
     assert individual.genome.optimizer_state["x->n0"] == {}
