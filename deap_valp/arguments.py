@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from numbers import Integral
+from pathlib import Path
 from typing import Any
 
 from .errors import ValpError
@@ -19,6 +20,10 @@ def got(value: Any) -> str:
     """Return how an error names a wrong argument: a short plain value, or its type."""
     if isinstance(value, type):
         return f"the class {value.__name__}"
+    if hasattr(value, "best") and hasattr(value, "archive"):
+        return (
+            f"{type(value).__name__}, whose .best is an individual and .archive a list of entries"
+        )
     plain = value is None or isinstance(value, bool | int | float | str | tuple)
     if plain and len(repr(value)) <= _LONGEST:
         return repr(value)
@@ -63,6 +68,13 @@ def need_many(value: Any, who: str, wanted: str, error: type[ValpError] = ValpEr
 def need_path(value: Any, who: str, error: type[ValpError] = ValpError) -> None:
     """Raise unless a value is the path of a file, as ``open`` takes it."""
     need_type(value, (str, bytes, os.PathLike), who, "path as a path of a file", error)
+
+
+def need_folder(path: Any, who: str) -> None:
+    """Raise ``FileNotFoundError`` unless the folder of a file that is to be written is there."""
+    folder = Path(os.fsdecode(path)).parent
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{who} needs a folder that exists, got a path in {str(folder)!r}")
 
 
 def is_whole(value: Any) -> bool:

@@ -86,7 +86,12 @@ def digits(*, costs: Any = (), normalize: bool = True) -> Problem:
 
 @_built_in
 def mnist(
-    *, costs: Any = (), normalize: bool = True, shift: int = 0, flip: bool = False
+    *,
+    costs: Any = (),
+    normalize: bool = True,
+    convolutions: bool = False,
+    shift: int = 0,
+    flip: bool = False,
 ) -> Problem:
     """Return 28 x 28 images of digits with three outputs: label, histogram and sample.
 
@@ -96,6 +101,8 @@ def mnist(
     Args:
         costs: Further objectives, as for ``Problem``.
         normalize: Divide each loss by its baseline, as for ``Problem``.
+        convolutions: Whether convolutional sub-networks can read and paint the images. The paper
+            has none.
         shift: Training images are moved at random by up to so many pixels, as for ``Image``.
         flip: Half of the training images are mirrored, as for ``Image``.
 
@@ -103,13 +110,18 @@ def mnist(
         DataFileError: The data files are missing or damaged.
     """
     make = functools.partial(_idx_arrays, idx.MNIST)
-    change = {"shift": shift, "flip": flip}
+    change = {"convolutions": convolutions, "shift": shift, "flip": flip}
     return _three_objectives("mnist", make, change, costs=costs, normalize=normalize)
 
 
 @_built_in
 def fashion_mnist(
-    *, costs: Any = (), normalize: bool = True, shift: int = 0, flip: bool = False
+    *,
+    costs: Any = (),
+    normalize: bool = True,
+    convolutions: bool = False,
+    shift: int = 0,
+    flip: bool = False,
 ) -> Problem:
     """Return 28 x 28 images of clothes with three outputs: label, histogram and sample.
 
@@ -119,6 +131,8 @@ def fashion_mnist(
     Args:
         costs: Further objectives, as for ``Problem``.
         normalize: Divide each loss by its baseline, as for ``Problem``.
+        convolutions: Whether convolutional sub-networks can read and paint the images. The paper
+            has none.
         shift: Training images are moved at random by up to so many pixels, as for ``Image``.
         flip: Half of the training images are mirrored, as for ``Image``.
 
@@ -126,7 +140,7 @@ def fashion_mnist(
         DataFileError: The data files are missing or damaged.
     """
     make = functools.partial(_idx_arrays, idx.FASHION)
-    change = {"shift": shift, "flip": flip}
+    change = {"convolutions": convolutions, "shift": shift, "flip": flip}
     return _three_objectives("fashion-mnist", make, change, costs=costs, normalize=normalize)
 
 
@@ -139,12 +153,9 @@ def _three_objectives(
 ) -> Problem:
     """Return the problem of the class, the histogram of the pixels, and new images like these."""
     arrays = _cached(folder, make)
-    images: Any = arrays["images"]
-    if change and any(change.values()):
-        images = Image(images, **change)
     ends = np.cumsum(arrays["sizes"]).tolist()
     starts = [0, *ends[:-1]]
-    images = Image(arrays["images"], range=(0, 1))
+    images = Image(arrays["images"], range=(0, 1), **(change or {}))
     return Problem(
         inputs={"image": images},
         outputs={

@@ -45,3 +45,8 @@ def listed(names: Iterable[object], most: int = 6) -> str:
 def place_of(cls: type) -> str:
     """Return the module and the name of a class, which tell a second definition from a clash."""
     return f"{cls.__module__}.{cls.__qualname__}"
+
+
+def shortened(text: str, most: int = 60) -> str:
+    """Return a text of at most ``most`` characters."""
+    return text if len(text) <= most else f"{text[: most - 3]}..."

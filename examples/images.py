@@ -1,4 +1,4 @@
-"""Images as images: convolutions read them and paint them, and every operator keeps what they know.
+"""Images as images: convolutions read them, and every operator keeps what they learned.
 
 The digits are enlarged to 16 x 16 pixels. Given as an array of images, they are read by a
 convolutional sub-network; given as rows of 256 numbers, by fully connected ones alone.

@@ -8,7 +8,11 @@ import signal
 
 import matplotlib
 import pytest
-import zoo
+
+# A process of the tests for each core: threads of one would wait for those of another.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import zoo  # it imports torch, which reads the variable
 
 matplotlib.use("Agg")
 

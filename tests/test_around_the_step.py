@@ -12,7 +12,7 @@ import zoo
 
 import deap_valp as valp
 from deap_valp.diagnosis import Subject
-from deap_valp.diagnosis.probe import Reading
+from deap_valp.diagnosis.probe import _OF_INPUTS, Reading
 from deap_valp.evaluation.scoring import score_model
 from deap_valp.training import Latents, Model
 
@@ -60,22 +60,24 @@ def test_what_serves_samples_alone_is_not_run_on_the_examples(monkeypatch):
 
 def test_an_input_is_read_once_for_all_individuals_of_a_problem(monkeypatch):
     problem, made = zoo.mixed_problem(), []
+    _OF_INPUTS.pop(problem, None)
     reading = Reading._made.__func__
-    monkeypatch.setattr(
-        Reading,
-        "_made",
-        classmethod(lambda cls, *args: made.append(args[1]) or reading(cls, *args)),
-    )
-    readings = []
+
+    def noting(cls, fitted, held):
+        made.append(fitted.shape[1])
+        return reading(cls, fitted, held)
+
+    monkeypatch.setattr(Reading, "_made", classmethod(noting))
     for seed in range(3):
         random.seed(seed)
-        model = decoded(zoo.random_valp(problem))
-        for name in problem.inputs:
-            readings.append(Reading.of(Subject(model, problem, {}, seed), name))
-    assert sorted(made) == sorted(problem.inputs)
-    fresh = reading(Reading, Subject(model, problem, {}, 5), name)
-    for one, other in zip(vars(fresh).values(), vars(readings[-1]).values(), strict=True):
-        assert torch.equal(one, other)
+        subject = Subject(decoded(zoo.random_valp(problem)), problem, {}, seed)
+        found = {name: Reading.of(subject, name) for name in problem.inputs}
+    assert sorted(made) == sorted(port.width for port in problem.inputs.values())
+    for name, one in found.items():
+        data = [subject.examples(split).inputs[name] for split in ("train", "validation")]
+        other = reading(Reading, *data)
+        for field in vars(one):
+            assert torch.equal(getattr(one, field), getattr(other, field))
 
 
 @torch.no_grad()

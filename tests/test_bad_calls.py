@@ -222,6 +222,26 @@ BAD = {
         lambda: valp.export(evaluated(), PROBLEM, "it.txt"),
         r"export needs a path that ends in .pt2 or .onnx, got '.txt'",
     ),
+    "open_arrays: no path": (
+        lambda: valp.open_arrays(3),
+        "open_arrays needs path as a path of a file, got 3",
+    ),
+    "open_arrays: no folder": (
+        lambda: valp.open_arrays("nowhere"),
+        "open_arrays needs a folder of .npy files, got 'nowhere'",
+    ),
+    "write_arrays: swapped arguments": (
+        lambda: valp.write_arrays("folder", [{"x": 1}]),
+        "write_arrays needs path as a path of a file, got list",
+    ),
+    "write_arrays: no data set": (
+        lambda: valp.write_arrays(3, "folder"),
+        "write_arrays needs dataset as what has .*got 3",
+    ),
+    "write_arrays: no dictionaries": (
+        lambda: valp.write_arrays([1, 2], "."),
+        "write_arrays needs examples as mappings, got 1",
+    ),
     "save: swapped arguments": (
         lambda: valp.save("model.valp", evaluated()),
         "save needs individual as a VALP.*got 'model.valp'",

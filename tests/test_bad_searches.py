@@ -199,6 +199,11 @@ BAD = {
         lambda name: SEARCHES[name](archive=True),
         "SEARCH needs archive as a list or None, got True",
     ),
+    **each(
+        "checkpoint=True",
+        lambda name: SEARCHES[name](checkpoint=True),
+        "SEARCH needs checkpoint as a Checkpoint or its path, got True",
+    ),
     **{
         f"{name}: {size}={value}": (
             lambda name=name, size=size, value=value: SEARCHES[name](**{size: value}),
@@ -254,6 +259,13 @@ BAD = {
         lambda: setattr(weighted(-1.0).fitness, "values", ("low",)),
         "needs values that are numbers, got 'low'",
     ),
+    **{
+        f"Fitness: {value}": (
+            lambda value=value: setattr(weighted(-1.0, -1.0).fitness, "values", (0.5, value)),
+            f"needs finite values, as DEAP's selections .* got {value}: give deap_valp.PENALTY",
+        )
+        for value in (float("nan"), float("inf"), float("-inf"))
+    },
     **{
         f"Problem: {role} named {name}": (
             lambda role=role, name=name: named_problem(**{role: name}),
@@ -406,6 +418,8 @@ def said(caplog):
     fitnesses._say_bare_tuple.cache_clear()
     genomes._say_plain_fitness.cache_clear()
     genomes._say_weights.cache_clear()
+    genomes._say_untrained.cache_clear()
+    genomes._say_lost_weights.cache_clear()
     return lambda: [record.getMessage() for record in caplog.records]
 
 
@@ -428,10 +442,10 @@ def test_a_bare_tuple_is_said_once(said, tmp_path):
 
 
 def test_an_untrained_valp_is_said_by_score_decode_and_save(said, tmp_path):
-    individual = zoo.random_valp(PROBLEM)
-    valp.score(individual, PROBLEM)
-    valp.decode(individual)
-    valp.save(individual, tmp_path / "fresh.valp")
+    for individual in (zoo.random_valp(PROBLEM), zoo.random_valp(PROBLEM)):  # each is said once
+        valp.score(individual, PROBLEM)
+        valp.decode(individual)
+        valp.save(individual, tmp_path / "fresh.valp")
     assert len(said()) == 3 and all("was never trained" in line for line in said())
 
 

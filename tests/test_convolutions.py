@@ -86,6 +86,19 @@ def test_small_images_and_tables_draw_no_convolutions():
                 assert "convolutional" not in kinds
 
 
+def test_images_can_be_kept_from_convolutions():
+    images = np.random.default_rng(0).random((40, 12, 14))
+    target = valp.Classification(np.arange(40) % 2)
+    problem = valp.Problem(
+        {"x": valp.Image(images, convolutions=False)}, {"y": target, "z": valp.Generation()}
+    )
+    assert problem.inputs["x"].maps is None and problem.outputs["z"].port.maps is None
+    for start in ("shared", "random"):
+        individual = valp.initVALP(zoo.individual_class(problem.weights), problem, start=start)
+        kinds = {individual.component(name).kind for name in individual.networks}
+        assert not kinds & {"convolutional", "painter"}
+
+
 def test_the_shared_start_reads_images_by_convolutions():
     problem = zoo.image_problem()
     individual = valp.initVALP(zoo.individual_class(problem.weights), problem)

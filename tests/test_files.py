@@ -312,13 +312,18 @@ VERSION_2 = {
 }
 
 
-def test_version_2_stays_readable(path):
+@pytest.mark.parametrize("version", [2, 3])
+def test_earlier_versions_stay_readable(version, path):
     shapes = {"x->n0": [2, 2], "n0->n1": [2, 2], "n0->n3": [2, 2], "n3->label": [2, 2]}
     shapes |= {"n0.0.bias": [2], "n1.latent.bias": [2], "n3.0.bias": [2], "label.bias": [2]}
     shapes |= {"n1.0.weight": [1, 1], "n1->n2": [1, 1], "n2->image": [1, 1]}
     shapes |= {"n1.0.bias": [1], "n2.0.bias": [1], "image.bias": [1]}
     header, size = laid_out(shapes)
-    path.write_bytes(assembled(header, VERSION_2, np.arange(size // 4, dtype="<f4").tobytes()))
+    path.write_bytes(
+        assembled(
+            header, VERSION_2 | {"version": version}, np.arange(size // 4, dtype="<f4").tobytes()
+        )
+    )
     loaded = load(path, zoo.individual_class((-1.0, -1.0)))
     assert loaded.trained and loaded.component("n1").share == 0.5
     assert loaded.weights["n0->n1"].tolist() == [[4.0, 5.0], [6.0, 7.0]]

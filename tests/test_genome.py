@@ -351,11 +351,11 @@ def test_random_valps_are_valid_and_keep_the_bounds(bounds):
 
 
 def test_every_kind_and_every_number_is_reached():
-    problem = zoo.mixed_problem()
+    problems = zoo.mixed_problem(), zoo.image_problem()
     kinds, numbers = set(), set()
     for seed in range(100):
         random.seed(seed)
-        individual = zoo.random_valp(problem)
+        individual = zoo.random_valp(problems[seed % 2])
         kinds |= {individual.component(name).kind for name in individual.networks}
         numbers.add(len(individual.networks))
     assert kinds == set(KINDS) and numbers == {3, 4, 5, 6}
@@ -476,3 +476,17 @@ def test_kinds_are_frozen():
     with pytest.raises(AttributeError):
         component.layers = ()
     assert isinstance(component, Generic) and hash(component)
+
+
+def test_a_change_is_a_change_where_random_is_seeded_anew():
+    random.seed(7)
+    individual = valp.initVALP(zoo.individual_class((-1.0,)), zoo.plain_problem())
+    evaluation = valp.evaluate(individual, zoo.plain_problem(), 1, 1)
+    individual.fitness.values = evaluation
+    random.seed(7)
+    while individual.seed == evaluation.seed:
+        state = random.getstate()
+        if random.getrandbits(63) == evaluation.seed:
+            random.setstate(state)
+            individual.become(individual.inherited())
+    assert individual.evaluation is None

@@ -350,7 +350,9 @@ def entry(step, predicted, before, after):
     move = valp.Move(
         "clone_network", "gentle", "n0", "as a test wants it", "growth", gain=predicted
     )
-    decision = valp.Decision(move, (0,), ("y",), (1.0,), loss=before)
+    decision = valp.Decision(
+        move, (0,), ("y",), (1.0,), losses={} if before is None else {"y": before}
+    )
     return valp.Entry(step, None, (0.5,), 1, decision, False, step, ("y",), loss=after)
 
 

@@ -417,3 +417,13 @@ def test_a_wrong_declaration_is_named(name):
     make, message = WRONG[name]
     with pytest.raises(valp.ProblemError, match=message):
         problem_of(make())
+
+
+def test_a_generation_of_the_only_input_has_its_declared_kind():
+    images = np.random.default_rng(0).random((40, 12, 14)) * 3 + 5
+    declared = valp.Image(images, range=(4, 9), convolutions=False)
+    target = valp.Classification(np.arange(40) % 2)
+    problem = valp.Problem({"x": declared}, {"y": target, "z": valp.Generation()})
+    port, drawn = problem.inputs["x"], problem.outputs["z"].port
+    assert (drawn.shift, drawn.shape) == (port.shift, ()) == ((4.0,), ())
+    assert problem.split("train").targets["z"] is problem.split("train").inputs["x"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import pickle
 import subprocess
@@ -15,6 +16,7 @@ import zoo
 from small_data import rng
 
 import deap_valp as valp
+from deap_valp.problem import problem as problem_module
 from deap_valp.problem.data import storage
 from deap_valp.problem.data.splits import SPLITS
 
@@ -135,6 +137,26 @@ def test_a_problem_of_files_travels(folder):
     problem = problem_of(valp.open_arrays(folder), names=("table",))
     copy = pickle.loads(pickle.dumps(problem))
     assert torch.equal(copy.split("test").inputs["table"], problem.split("test").inputs["table"])
+
+
+def test_a_problem_that_travels_shares_its_files(folder, monkeypatch, tmp_path):
+    monkeypatch.setattr(storage, "_FEATURES", {})
+    monkeypatch.setattr(storage.tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(problem_module, "_OPENED", {})
+    problem = problem_of(valp.open_arrays(folder), names=("table",))
+    expected = problem.split("test").inputs["table"].clone()
+    reference = pickle.dumps(problem)
+    features = {path.stat().st_ino for path in tmp_path.glob("deap_valp-features-*/*.npy")}
+    stored = {path.stat().st_ino for path in tmp_path.glob("deap_valp-problem-*/*.npy")}
+    # Of the table and the image, a file for each split; that of the equal target is gone.
+    assert len(features) == 6 and features <= stored
+    problem_module._OPENED.clear()  # as in another process
+    opened = pickle.loads(reference)
+    assert opened is not problem and torch.equal(opened.split("test").inputs["table"], expected)
+    del problem
+    gc.collect()
+    assert not list(tmp_path.glob("deap_valp-features-*/*.npy"))
+    assert opened.split("train").inputs["table"].isfinite().all()
 
 
 def test_nothing_large_is_allocated(tmp_path):

@@ -43,9 +43,8 @@ def archive(size=24, names=NAMES, **options):
             operator = operators[step % len(operators)]
             why = "it says", "growth"
             move = valp.Move(operator, "gentle", "n0", *why, gain=rng.random())
-            decision = valp.Decision(
-                move, (host.seed,), names, host.values, host.diagnosis, host.loss
-            )
+            losses = {} if host.loss is None else {"label": host.loss}
+            decision = valp.Decision(move, (host.seed,), names, host.values, host.diagnosis, losses)
         entry = valp.Entry(
             step=step,
             graph=zoo.fan_out().graph,

@@ -27,6 +27,7 @@ from deap_valp.genome.optimizers import OPTIMIZERS
 from deap_valp.training import PLAIN, Training, engine, train
 
 pytest.importorskip("numba", reason="the compiled player needs numba: pip install '.[compiled]'")
+session = pytest.importorskip("deap_valp.training.player.session")
 
 LOOKING = Training(look=5)
 SETTINGS = {"looking": LOOKING, "plain": PLAIN}
@@ -58,20 +59,20 @@ def trained(name, individual, problem, batches=12, optimizers=None, parts=1, **o
 
 def assert_same_steps(individual, problem, tolerance=2e-5, **options):
     ours, theirs = (trained(name, individual, problem, **options) for name in ("compiled", "torch"))
-    (session, weights), (wanted, wanted_weights) = ours, theirs
-    assert (session.engine, wanted.engine) == ("compiled", "torch")
+    (found, weights), (wanted, wanted_weights) = ours, theirs
+    assert (found.engine, wanted.engine) == ("compiled", "torch")
     close = {"atol": tolerance, "rtol": tolerance}
-    torch.testing.assert_close(session.history, wanted.history, **close)
+    torch.testing.assert_close(found.history, wanted.history, **close)
     torch.testing.assert_close(weights, wanted_weights, **close)
-    assert session.kept == wanted.kept
+    assert found.kept == wanted.kept
     if wanted.losses is not None:
-        np.testing.assert_allclose(session.losses, wanted.losses, rtol=tolerance)
-    assert session.state.keys() == wanted.state.keys()
+        np.testing.assert_allclose(found.losses, wanted.losses, rtol=tolerance)
+    assert found.state.keys() == wanted.state.keys()
     for key, by_algorithm in wanted.state.items():
         for algorithm, block in by_algorithm.items():
-            found = session.state[key][algorithm]
-            assert found.steps == block.steps
-            torch.testing.assert_close(found.moments, block.moments, **close)
+            block_found = found.state[key][algorithm]
+            assert block_found.steps == block.steps
+            torch.testing.assert_close(block_found.moments, block.moments, **close)
 
 
 @pytest.fixture(params=[name for name in zoo.NAMES if name not in zoo.IMAGES])
@@ -178,6 +179,13 @@ def test_heads_that_are_wider_than_the_batch(classes):
     networks = {"n0": zoo.generic(6, 5), "n1": zoo.generic(60)}
     individual = zoo.build(problem, networks, "x->n0 n0->n1 n1->label n0->label n1->row n0->row")
     assert_same_steps(individual, problem)
+
+
+def test_blocks_that_are_cut_short_are_the_same(monkeypatch):
+    """Long blocks would hold too many copies of the examples, and too much noise."""
+    monkeypatch.setattr(session, "HELD", 100)
+    assert_same_steps(zoo.fan_in(), zoo.mixed_problem(), training=PLAIN)
+    assert_same_steps(zoo.fan_in(), zoo.mixed_problem(), training=Training(look=9))
 
 
 @pytest.mark.slow

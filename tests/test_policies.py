@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import random
 from collections import Counter
 
 import pytest
@@ -23,11 +24,56 @@ from deap_valp.errors import RegistrationError
 from deap_valp.genome import Place
 from deap_valp.selection import (
     CLASSES,
+    POLICIES,
     RULES,
     View,
     propose,
     random_move,
 )
+
+# ---- the contract of every policy ----------------------------------------------------------------
+
+
+def measured(name, metrics=valp.ALL_METRICS):
+    """A zoo member that was evaluated with every metric that a policy may need."""
+    individual, problem = zoo.member(name), zoo.problem_of(name)
+    individual.fitness.values = valp.evaluate(individual, problem, 5, 10, metrics=metrics)
+    return individual, problem
+
+
+@pytest.mark.parametrize("policy", [*POLICIES, *RULES])
+@pytest.mark.parametrize("member", ["fan_in", "shared_latent"])
+def test_every_policy_chooses_a_legal_move_by_random_alone(policy, member):
+    individual, problem = measured(member)
+    chosen = []
+    for _ in range(2):
+        random.seed(5)
+        chosen.append([valp.selMutation(individual, policy=policy) for _ in range(4)])
+    assert [move and move.key for move in chosen[0]] == [move and move.key for move in chosen[1]]
+    for move in filter(None, chosen[0]):
+        child = copy.deepcopy(individual)
+        move.apply(child)
+        zoo.assert_valid(child, problem)
+        assert move.reason and move.rule
+
+
+@pytest.mark.parametrize("policy", [*POLICIES, *RULES])
+def test_every_policy_has_an_answer_without_an_evaluation(policy):
+    individual = zoo.fan_in()
+    move = valp.selMutation(individual, policy=policy)
+    if move is not None:
+        move.apply(individual)
+
+
+@pytest.mark.parametrize("policy", [*POLICIES, *RULES])
+def test_every_policy_chooses_among_peers(policy):
+    individual, problem = measured("fan_in")
+    peers = [measured("fan_in")[0] for _ in range(2)]
+    move = valp.selMutation(individual, [individual, *peers], policy=policy)
+    if move is not None:
+        move.apply(individual)
+        zoo.assert_valid(individual, problem)
+
 
 # ---- parameters of the rule sets, and the other policies -----------------------------------------
 
@@ -183,6 +229,59 @@ def test_adaptive_takes_a_rule_set_whose_proposals_are_at_no_component():
         )
     finally:
         del RULES[name]
+
+
+def view_of(individual):
+    return View(individual, individual.evaluation.diagnosis, valp.Thresholds())
+
+
+@pytest.fixture
+def ruled():
+    """Return a function that proposes by a rule set of one rule, which yields what is given."""
+    name = "of a test"
+
+    def proposals(*yielded):
+        @valp.rule(name)
+        def mine(view):
+            yield from yielded
+
+        individual = diagnosed(two_outputs())
+        return propose(view_of(individual), name)
+
+    yield proposals
+    del RULES[name]
+
+
+@pytest.mark.parametrize(
+    "yielded, message",
+    [
+        (("clone_network", "gentle", "n0"), r"rule 'mine' needs to yield Moves.*got \('clone_"),
+        ("clone_network", "got 'clone_network'"),
+        (valp.Move("clone", "gentle", "n0"), r"rule 'mine' needs an operator among .*got 'clone'"),
+    ],
+)
+def test_a_rule_that_yields_no_move_is_named(yielded, message, ruled):
+    with pytest.raises(RegistrationError, match=message):
+        ruled(yielded)
+
+
+def test_an_illegal_place_is_logged_once_for_each_rule(ruled, caplog):
+    wrong = [valp.Move("clone_network", "gentle", place) for place in ("n77", "n78")]
+    right = valp.Move("clone_network", "gentle", "n0")
+    assert ruled(*wrong, right) == [right]
+    [record] = caplog.records
+    assert (
+        "rule 'mine' proposed clone_network (gentle) at 'n77', which is none of" in record.message
+    )
+    assert "(n0" in record.message
+
+
+def test_the_shipped_rules_say_nothing_of_illegal_places(caplog):
+    individual = diagnosed(two_outputs())
+    for name in ("guidelines", "principles", "adaptive", "donation"):
+        if name in RULES:
+            propose(view_of(individual), name)
+    assert not caplog.records
 
 
 def test_fixed_probabilities_are_kept():

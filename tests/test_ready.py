@@ -114,6 +114,41 @@ def test_it_returns_all_that_one_needs(problem):
     assert "3 evaluated" in str(found) and "all steps done" in str(found)
 
 
+def test_what_was_found_is_saved_exported_and_printed(problem, tmp_path):
+    found = valp.evolve(problem, steps=1, seed=1, progress=False, **QUICK)
+    probabilities = found.predict_proba({"x": rows()[:7]})["sign"]
+    assert probabilities.shape == (7, 2) and np.allclose(probabilities.sum(1), 1)
+    found.save(tmp_path / "best.valp")
+    loaded = valp.load(tmp_path / "best.valp", type(found.best))
+    assert valp.score(loaded, problem) == found.score()
+    found.export(tmp_path / "best.pt2")
+    assert (tmp_path / "best.pt2").stat().st_size > 0
+    assert repr(found) == str(found) and len(repr(found)) < 300
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda found, problem: valp.decode(found, problem),
+        lambda found, problem: valp.score(found, problem),
+        lambda found, problem: valp.save(found, "best.valp"),
+        lambda found, problem: valp.export(found, problem, "best.pt2"),
+        lambda found, problem: valp.report(found, "page.html"),
+    ],
+)
+def test_a_function_that_got_what_was_found_says_where_the_individual_is(function, problem):
+    found = valp.evolve(problem, steps=1, seed=1, progress=False, **QUICK)
+    with pytest.raises(valp.ValpError, match=r"got Evolved, whose \.best is an individual"):
+        function(found, problem)
+
+
+def test_a_path_is_a_checkpoint(problem, tmp_path):
+    path = str(tmp_path / "run.checkpoint")
+    for steps in (1, 2):
+        found = valp.evolve(problem, steps=steps, progress=False, checkpoint=path, **QUICK)
+    assert len(found.logbook) == 3
+
+
 def test_predictions_are_those_of_the_decoded_model(problem):
     found = valp.evolve(problem, steps=1, seed=1, progress=False, **QUICK)
     x = rows()[:9]

@@ -62,7 +62,7 @@ def test_a_kind_defined_elsewhere_comes_back(foreign, path):
     ("field", "value", "message"),
     [
         ("kernel", [5], "`array` of length 2 - at `$.kernel`"),
-        ("kernel", [5, -3], "`int` >= 0 - at `$.kernel[1]`"),
+        ("kernel", [5, -3], "`int` >= 1 - at `$.kernel[1]`"),
         ("padding", 2**20 + 1, "`int` <= 1048576 - at `$.padding`"),
         ("padding", None, "`int`, got `null` - at `$.padding`"),
         ("gates", [{"width": 3, "open": True}], "missing required field `rate` - at `$.gates[0]`"),

@@ -455,6 +455,45 @@ def test_the_csv_file_of_a_resumed_search_is_the_whole_logbook(name, toolbox, tm
 
 
 @each_search
+def test_without_statistics_the_csv_file_has_the_objectives(name, toolbox, tmp_path):
+    population, logbook = search(name, toolbox, 6, reporters=[f"csv:{tmp_path / 'run.csv'}"])
+    last = rows_of(tmp_path / "run.csv")[-1]
+    assert set(PROBLEM.objectives) <= last.keys()
+    if name != "hillClimbing":  # whose columns are those of the candidate
+        values = zip(*(member.fitness.values for member in population), strict=True)
+        expected = dict(zip(PROBLEM.objectives, map(min, values), strict=True))
+        assert {key: float(last[key]) for key in expected} == expected
+    assert set(PROBLEM.objectives) <= set(str(logbook).splitlines()[0].split())
+
+
+@each_search
+def test_verbose_lines_have_the_objectives(name, toolbox, capsys):
+    search(name, toolbox, 2, verbose=True)
+    header = capsys.readouterr().out.splitlines()[0]
+    assert header.split()[:6] == ["gen", "nevals", *PROBLEM.objectives]
+
+
+def test_the_csv_file_of_another_search_is_kept(toolbox, tmp_path, caplog):
+    path, texts = tmp_path / "run.csv", []
+    for steps in (2, 3, 4):
+        search("eaGuided", toolbox, steps, reporters=f"csv:{path}")
+        texts.append(path.read_text())
+    assert [path.with_stem(name).read_text() for name in ("run.1", "run.2", "run")] == texts
+    assert f"{path} is of an earlier search, and is kept as run.1.csv" in caplog.text
+
+
+@each_search
+def test_the_progress_bar_shows_the_lowest_objectives(name, toolbox, capsys):
+    _, logbook = search(name, toolbox, 3, progress=True)
+    shown = capsys.readouterr().err
+    for objective in PROBLEM.objectives:
+        lowest = min(record[objective] for record in logbook)
+        if name != "hillClimbing":
+            assert f"{objective} {lowest:.4g}" in shown
+        assert f"{objective} 0." in shown
+
+
+@each_search
 def test_a_reporter_that_raises_costs_nothing_and_is_logged_once(name, toolbox, caplog):
     heard = []
 

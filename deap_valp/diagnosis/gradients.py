@@ -69,4 +69,5 @@ def functional_gradients(
                 gradient = gradient[chosen]
             # The loss is a mean over the examples; the loss of each example alone is meant.
             gradients[name, output] = gradient * -len(gradient)
-    return {name: result.detach() for name, result in results.items()}, gradients
+    found_ = {name: result.detach() for name, result in results.items()}
+    return {**found_, **data.inputs}, gradients

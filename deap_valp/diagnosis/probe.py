@@ -76,28 +76,30 @@ class Reading:
     @classmethod
     def of(cls, subject: Subject, provider: str) -> Reading:
         """Read a provider of a model. The reading of an input is that of the data, made once."""
-        if provider not in subject.model.inputs:
-            return cls._made(subject, provider)
-        dtype = next(subject.model.parameters()).dtype
+        fitted, held = (subject.gradients[split][0][provider] for split in ("train", "validation"))
         known = _OF_INPUTS.setdefault(subject.problem, {})
-        key = provider, subject.device, dtype
-        if key not in known:
-            known[key] = cls._made(subject, provider)
-        return known[key]
+        key = provider, subject.device
+        if key in known:
+            data, reading = known[key]
+            if data[0] is fitted and data[1] is held:
+                return reading
+        reading = cls._made(fitted, held)
+        if provider in subject.model.inputs:
+            known[key] = (fitted, held), reading
+        return reading
 
     @classmethod
-    def _made(cls, subject: Subject, provider: str) -> Reading:
-        fitted, held = (subject.gradients[split][0][provider] for split in ("train", "validation"))
+    def _made(cls, fitted: Tensor, held: Tensor) -> Reading:
         mean = fitted.mean(0)
         centred = fitted - mean
         axes = leading_axes(centred, WIDTH)
         return cls(mean, axes, centred @ axes, (held - mean) @ axes)
 
 
-_OF_INPUTS: WeakKeyDictionary[Problem, dict[tuple[str, torch.device, torch.dtype], Reading]] = (
-    WeakKeyDictionary()
-)
-"""The readings of inputs, by problem: all individuals of a search share them."""
+_Known = dict[tuple[str, torch.device], tuple[tuple[Tensor, Tensor], Reading]]
+
+_OF_INPUTS: WeakKeyDictionary[Problem, _Known] = WeakKeyDictionary()
+"""The readings of inputs, and of which tensors they are; individuals of a problem share them."""
 
 
 @dataclass(frozen=True)

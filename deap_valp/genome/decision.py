@@ -6,7 +6,8 @@ References:
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 
@@ -25,8 +26,7 @@ class Decision:
             its own, or a failed one.
         before: The values of these objectives in the first parent.
         diagnosis: The diagnosis of the first parent as text; empty where it had none.
-        loss: The sum of the first parent's validation losses; None where they are not known. The
-            fall of this sum that was predicted is ``move.gain``.
+        losses: The first parent's validation loss of every output; empty where not known.
     """
 
     move: Any
@@ -34,7 +34,15 @@ class Decision:
     objectives: tuple[str, ...] = ()
     before: tuple[float, ...] = ()
     diagnosis: str = ""
-    loss: float | None = None
+    losses: Mapping[str, float] = field(default_factory=dict, hash=False)
+
+    @property
+    def loss(self) -> float | None:
+        """The sum of the losses, None where they are not known.
+
+        The fall of this sum that was predicted is ``move.gain``.
+        """
+        return sum(self.losses.values()) if self.losses else None
 
     @classmethod
     def about(cls, individual: Any, move: Any, *donors: Any) -> Decision:
@@ -51,7 +59,7 @@ class Decision:
         if evaluation.diagnosis is not None:
             diagnosis = str(evaluation.diagnosis)
         before = tuple(evaluation)
-        return cls(move, parents, evaluation.objectives, before, diagnosis, evaluation.loss)
+        return cls(move, parents, evaluation.objectives, before, diagnosis, evaluation.losses)
 
 
 def lineage(individual: Any) -> tuple[int, ...]:

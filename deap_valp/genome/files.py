@@ -37,7 +37,7 @@ import torch
 from msgspec import Meta
 from torch import Tensor
 
-from ..arguments import need_path
+from ..arguments import need_folder, need_path
 from ..atomic import write_atomically
 from ..errors import FileFormatError, StructureError
 from .activations import ACTIVATIONS
@@ -54,7 +54,7 @@ Individual = TypeVar("Individual", bound=VALP)
 KEY = "deap_valp"
 """The name of the structure in the metadata of the file."""
 
-VERSION, READS = 3, (2, 3)
+VERSION, READS = 4, (2, 3, 4)
 """The version that ``save`` writes, and those that ``load`` reads.
 
 A change of ``SavedStructure``, or of what it holds, is a new version.
@@ -132,6 +132,7 @@ def save(individual: VALP, path: str | os.PathLike[str]) -> None:
     """
     need_valp(individual, "save")
     need_path(path, "save")
+    need_folder(path, "save")
     warn_untrained(individual, "save")
     with _naming(path):
         data = _serialized(individual)
@@ -269,7 +270,10 @@ def _header(stream: BinaryIO, size: int) -> bytes:
         _refuse("the file", f"of 8 to {LARGEST_FILE} bytes", size)
     length, most = int.from_bytes(stream.read(8), "little"), min(LARGEST_HEADER, size - 8)
     if length > most:
-        _refuse("the header's length", f"at most {most} in this file", length)
+        raise FileFormatError(
+            f"the header's length must be at most {most} in this file, got {length}: valp.save "
+            "wrote no such file (.pt2 is for torch.export.load, a checkpoint for valp.Checkpoint)"
+        )
     header = stream.read(length)
     # Commas are counted in strings too: the structure is in one, and counting stays cheap.
     elements = header.count(b",")

@@ -227,7 +227,8 @@ class Fitness(base.Fitness):
     ``deap_valp`` has a warning; ``Evaluation.with_values`` is for values of one's own.
 
     Raises:
-        EvaluationError: The values are not as many numbers as the class has objective weights.
+        EvaluationError: The values are not as many finite numbers as the class has objective
+            weights.
     """
 
     evaluation: Evaluation | None = None
@@ -270,6 +271,12 @@ def _check_values(values: Any, cls: type[Fitness]) -> None:
     wrong = [value for value in numbers if not is_number(value)]
     if wrong:
         raise EvaluationError(f"{cls.__name__} needs values that are numbers, got {got(wrong[0])}")
+    endless = [value for value in numbers if not math.isfinite(value)]
+    if endless:
+        raise EvaluationError(
+            f"{cls.__name__} needs finite values, as DEAP's selections and archives go wrong "
+            f"with NaN and infinity, got {got(endless[0])}: give deap_valp.PENALTY instead"
+        )
 
 
 @functools.cache

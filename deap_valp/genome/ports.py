@@ -76,7 +76,8 @@ class Output:
 
     ``head * scale + shift`` is in the user's units; ``shift`` and ``scale`` have one entry for all
     rows, or one entry for each row. ``shape`` is that of one row of the target if it is an image,
-    and empty otherwise. Outputs that differ in it alone are equal.
+    and empty otherwise. ``labels`` is a digest of the labels of the rows, in their order, and empty
+    where there are none. Outputs that differ in these two alone are equal.
     """
 
     kind: str
@@ -84,6 +85,7 @@ class Output:
     shift: tuple[float, ...] = (0.0,)
     scale: tuple[float, ...] = (1.0,)
     shape: tuple[int, ...] = field(default=(), compare=False, metadata={"since": 3})
+    labels: str = field(default="", compare=False, metadata={"since": 4})
 
     entry_bias: ClassVar[str] = "bias"
     entry_gain: ClassVar[float] = 1.0

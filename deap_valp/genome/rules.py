@@ -65,11 +65,43 @@ def _check_ports(individual: Structure, problem: Ports) -> None:
         ("inputs", individual.inputs, dict(problem.inputs)),
         ("outputs", individual.outputs, outputs),
     ):
-        if {name: individual.component(name) for name in mine} != theirs:
-            raise StructureError(
-                f"a VALP has exactly the {ports} of its problem ({sorted(theirs)}, widths and "
-                f"units included), got {sorted(mine)}"
-            )
+        rule = f"a VALP has exactly the {ports} of its problem"
+        if set(mine) != set(theirs):
+            raise StructureError(f"{rule} ({sorted(theirs)}), got {sorted(mine)}")
+        for name, port in theirs.items():
+            different = _difference(individual.component(name), port)
+            if different:
+                raise StructureError(
+                    f"{rule}, widths, units and labels included, got {name!r} with {different}. "
+                    "Build the problem from the same data with the same columns, splits and seed; "
+                    "a model of another problem is kept whole by pickle.dumps(decode(individual, "
+                    "its_problem)) or export, which need no problem later"
+                )
+
+
+def _difference(mine: Any, theirs: Any) -> str:
+    """Return what differs between two ports of one name, or nothing."""
+    ours, other = getattr(mine, "labels", ""), getattr(theirs, "labels", "")
+    if mine == theirs:
+        if ours and other and ours != other:
+            return "other class labels than those of the problem, or the same in another order"
+        return ""
+    for field in ("kind", "width"):
+        ours, other = getattr(mine, field, None), getattr(theirs, field, None)
+        if ours != other:
+            return f"the {field} {ours}, where the problem has {other}"
+    for field, meaning in (("shift", "mean"), ("scale", "scale")):
+        pairs = zip(_row(mine, field), _row(theirs, field), strict=True)
+        for number, (one, another) in enumerate(pairs):
+            if one != another:
+                return f"a {meaning} of {one:.6g} in place {number}, where it has {another:.6g}"
+    return f"{mine}, where the problem has {theirs}"
+
+
+def _row(port: Any, field: str) -> tuple[float, ...]:
+    """Return the numbers of the units of a port, one for each of its features."""
+    units: tuple[float, ...] = getattr(port, field)
+    return units * port.width if len(units) == 1 else units
 
 
 def _check_component(graph: nx.DiGraph, name: str, component: Any) -> None:

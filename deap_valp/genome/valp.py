@@ -194,7 +194,9 @@ class VALP(Structure):
             decision: The record of the change.
         """
         self.genome, self.decision = genome, decision
-        self.seed = random.getrandbits(63)
+        before = self.seed
+        while self.seed == before:  # as where a caller seeds random anew: it would be evaluated
+            self.seed = random.getrandbits(63)
 
     def without_state(self) -> VALP:
         """Return a clone without the state of the optimizers, to be kept and not trained further.
@@ -305,25 +307,38 @@ def warn_untrained(individual: VALP, who: str) -> None:
     """Warn in the log of ``deap_valp`` if the weights of an individual are not what they seem.
 
     Either it was never trained, or its fitness has values without the evaluation that they came
-    from, so that the weights they were measured with are lost.
+    from, so that the weights they were measured with are lost. A process has one warning of each
+    for each function, since a comparison may score thousands of individuals.
+
+    Args:
+        individual: The individual whose weights are used.
+        who: The function that uses them.
     """
     fitness = getattr(individual, "fitness", None)
     kept = getattr(fitness, "evaluation", None)
     if kept is None and fitness is not None and fitness.valid:
-        logger.warning(
-            "%s: the fitness of %r has values but not the weights that they were measured with, "
-            "so the weights from before that training are used. Let toolbox.evaluate return the "
-            "Evaluation (or evaluation.with_values(...)), and use deap_valp.Fitness.",
-            who,
-            individual,
-        )
+        _say_lost_weights(who)
     elif not individual.trained:
-        logger.warning(
-            "%s: %r was never trained, so its weights are random. Evaluate it first: "
-            "individual.fitness.values = evaluate(individual, problem).",
-            who,
-            individual,
-        )
+        _say_untrained(who)
+
+
+@functools.cache
+def _say_lost_weights(who: str) -> None:
+    logger.warning(
+        "%s: the fitness of a VALP has values but not the weights that they were measured with, "
+        "so the weights from before that training are used. Let toolbox.evaluate return the "
+        "Evaluation (or evaluation.with_values(...)), and use deap_valp.Fitness. Said once.",
+        who,
+    )
+
+
+@functools.cache
+def _say_untrained(who: str) -> None:
+    logger.warning(
+        "%s: a VALP was never trained, so its weights are random. Evaluate it first: "
+        "individual.fitness.values = evaluate(individual, problem). Said once.",
+        who,
+    )
 
 
 def say_weights(individual: Any, problem: Any) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ..arguments import need_path, need_type
+from ..arguments import need_folder, need_many, need_path, need_type
 from ..atomic import write_atomically
 from ..errors import ValpError
 from ..genome import VALP
@@ -71,7 +71,9 @@ def report(
         OSError: The file cannot be written.
     """
     needs_bokeh()
+    archive = need_many(archive, "report", "archive as a list of entries or individuals")
     need_path(path, "report")
+    need_folder(path, "report")
     if problem is not None:
         need_type(problem, Problem, "report", "problem as a Problem")
     _check(samples, shapes or {}, problem)

@@ -60,7 +60,7 @@ class Classification(OutputKind):
         self._class_weights = class_weights
         self._factors: np.ndarray | None = None
 
-    def labels(self) -> Any:
+    def needed_in_training(self) -> Any:
         """Return the target."""
         return self._target
 

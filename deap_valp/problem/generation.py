@@ -89,7 +89,7 @@ class Generation(Numbers):
         given = super().arrays()
         return given if self._labels is None else (*given, self._labels)
 
-    def labels(self) -> Any:
+    def needed_in_training(self) -> Any:
         """Return the labels of the reference classifier."""
         return self._labels
 

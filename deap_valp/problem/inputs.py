@@ -273,6 +273,8 @@ class Image(InputKind):
         range: The values that become 0 and 1. By default (0, 255) for bytes, and (0, 1) or
             (0, 255) for other numbers, whichever the training split fits; if it fits neither, it is
             scaled by its own smallest and largest value, and the log says so.
+        convolutions: Whether convolutional sub-networks can read the images, or paint them where
+            they are a target.
         shift: Each training image is moved by up to so many pixels in each direction, another way
             in every batch. What moves in at the border is 0.
         flip: Half of the training images are mirrored, left to right, others in every batch. A
@@ -287,6 +289,7 @@ class Image(InputKind):
         values: Any,
         *,
         range: tuple[float, float] | None = None,
+        convolutions: bool = True,
         shift: int = 0,
         flip: bool = False,
     ) -> None:
@@ -297,7 +300,7 @@ class Image(InputKind):
                 f"Image needs shift as a number of pixels and flip as True or False, got {shift!r} "
                 f"and {flip!r}"
             )
-        self.shift, self.flip = shift, flip
+        self.convolutions, self.shift, self.flip = bool(convolutions), shift, flip
 
     def augmentation(self, port: str, encoding: Encoding) -> Augmentation | None:
         """Return how training images are moved and mirrored; None if they are not.
@@ -397,8 +400,9 @@ def range_of(pieces: Iterable[np.ndarray]) -> tuple[float, float]:
 
 def image_shape(kind: InputKind, encoding: Encoding) -> tuple[int, ...]:
     """Return the shape of an example that convolutions can read; empty if it is none."""
-    fits = isinstance(kind, Image) and maps_of(encoding.shape) is not None
-    return encoding.shape if fits else ()
+    if not isinstance(kind, Image) or not kind.convolutions or maps_of(encoding.shape) is None:
+        return ()
+    return encoding.shape
 
 
 # --- Guesses --------------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from ..text import place_of
 from .data.arrays import length_of
 from .data.missing import Present, checked_weights, is_missing, mean_one
 from .data.splits import SPLITS, Rows, refuse_unknown_split
+from .identity import digest_of_labels
 from .inputs import InputKind
 from .losses import (
     LossFunction,
@@ -160,7 +161,7 @@ class OutputKind:
         """Return the user's arrays that must have one row per example."""
         return tuple(given for given in (self._target, self._example_weights) if given is not None)
 
-    def labels(self) -> Any:
+    def needed_in_training(self) -> Any:
         """Return the labels that training must have all of, one per example; None for none."""
         return None
 
@@ -177,7 +178,7 @@ class OutputKind:
             )
         bound = copy.copy(self)
         bound._name = binding.port
-        target, weights = self.target_of(binding), None
+        target, weights = bound.target_of(binding), None
         if target is None:  # a kind that has its targets from elsewhere
             port, data = next(iter(binding.inputs.items()))
             missing = np.zeros(length_of(port, data.values), dtype=bool)
@@ -188,11 +189,17 @@ class OutputKind:
             missing = missing | (weights == 0)
         bound.present = Present.of(binding.port, missing, binding.rows)
         bound._target = None if target is None else bound.present.filled(target)
-        bound.port, bound.targets = bound.encode(replace(binding, rows=bound.present.rows))
+        made, bound.targets = bound.encode(replace(binding, rows=bound.present.rows))
+        bound.port = replace(made, labels=digest_of_labels(bound.named_rows(made.width)))
         bound._target = bound._example_weights = None
         bound.weights = {name: bound._weights_of(name, weights) for name in SPLITS}
         bound.baseline = bound._constant_loss()
         return bound
+
+    def named_rows(self, width: int) -> tuple[Hashable, ...]:
+        """Return what the rows of the head are called; nothing where they are not classes."""
+        named = not self.draws_samples and len(self.classes) == width
+        return tuple(self.classes) if named else ()
 
     def target_of(self, binding: Binding) -> Any:
         """Return the user's array of targets."""

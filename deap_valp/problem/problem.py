@@ -98,7 +98,7 @@ class Problem:
         wishes = wishes_of(standardize, [*inputs, *outputs])
         rows: Rows = split_rows(splits, size, seed)
         if not isinstance(splits, Mapping):
-            rows = with_every_label(rows, [kind.labels() for kind in outputs.values()])
+            rows = with_every_label(rows, [kind.needed_in_training() for kind in outputs.values()])
         given = {name: kind_of(name, data) for name, data in inputs.items()}
         self.inputs: dict[str, Input] = {}
         self.imputed: dict[str, int] = {}
@@ -316,8 +316,7 @@ def _augmentations(prepared: Mapping[str, InputPreparation]) -> dict[str, Augmen
 
 
 def _meaning(kind: OutputKind) -> Meaning:
-    labels = not kind.draws_samples and len(kind.classes) == kind.port.width
-    return Meaning(kind.kind, kind.shape, tuple(kind.classes) if labels else (), kind.columns)
+    return Meaning(kind.kind, kind.shape, kind.named_rows(kind.port.width), kind.columns)
 
 
 def _same(target: Tensor, feature: Tensor) -> bool:

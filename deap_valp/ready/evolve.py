@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import signal
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -18,7 +19,7 @@ from deap import base, creator, tools
 
 from ..errors import ValpError
 from ..evaluation import evaluate, score
-from ..genome import VALP
+from ..genome import VALP, save
 from ..genome.fitness import Fitness
 from ..genome.init import initVALP
 from ..problem import Problem
@@ -27,16 +28,19 @@ from ..search.checkpoint import Checkpoint
 from ..search.reporters import Reporters
 from ..search.stopping import Until, stops_of
 from ..selection import selMutation
-from ..training import check_engine, decode
+from ..training import Predictor, check_engine, decode, export
 from ..variation.crossover import cxExclusiveSubgraph
 
 USUAL_MINUTES = 2.0
 """The time where neither ``minutes``, ``steps`` nor ``until`` is given."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Evolved:
     """What ``evolve`` found.
+
+    Its methods are functions of this package, called with ``best`` and the problem. The page of the
+    search is ``valp.report(found.archive, "search.html", problem=found.problem)``.
 
     Attributes:
         problem: The problem.
@@ -68,7 +72,25 @@ class Evolved:
         Returns:
             By output name, as ``Predictor.predict``.
         """
-        return decode(self.best, self.problem, dtype=torch.float64).predict(inputs)
+        return self._model().predict(inputs)
+
+    def predict_proba(self, inputs: Mapping[str, Any]) -> dict[str, np.ndarray]:
+        """Return the class probabilities of ``best``, as ``Predictor.predict_proba``."""
+        return self._model().predict_proba(inputs)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write ``best`` to a file for ``load``, as ``save`` does."""
+        save(self.best, path)
+
+    def export(self, path: str | os.PathLike[str]) -> None:
+        """Write ``best`` to a ``.pt2`` or ``.onnx`` file, as ``export`` does."""
+        export(self.best, self.problem, path)
+
+    def _model(self) -> Predictor:
+        return decode(self.best, self.problem, dtype=torch.float64)
+
+    def __repr__(self) -> str:
+        return str(self)
 
     def __str__(self) -> str:
         values = zip(self.problem.objectives, self.best.fitness.values, strict=True)
@@ -92,7 +114,7 @@ def evolve(
     map: Callable[..., Iterable[Any]] | None = None,
     until: Until = None,
     reporters: Reporters = (),
-    checkpoint: Checkpoint | None = None,
+    checkpoint: Checkpoint | str | os.PathLike[str] | None = None,
     batches: int | None = None,
     first_batches: int | None = None,
     device: str = "auto",

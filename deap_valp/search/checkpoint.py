@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..arguments import is_whole, need_path
+from ..arguments import is_whole, need_path, need_type
 from ..atomic import write_atomically
 from ..errors import FileFormatError, ValpError
 from ..training import TORCH, Decided, decided
@@ -218,13 +218,14 @@ class Checkpoint:
     def _unpickled(self, path: Path) -> dict[str, Any]:
         """Return the object in a file that this class wrote."""
         data = path.read_bytes()
-        way_out = f"delete {path} to start over"
+        back = ""
         if self._previous.exists():
-            way_out += f", or go back by one state: mv {self._previous} {path}"
-        if not data.startswith(_MAGIC):
+            back = f", or go back by one state: mv {self._previous} {path}"
+        if not data.startswith(_MAGIC):  # it may be a model of the user's, so nothing says delete
             raise FileFormatError(
-                f"{path} is not a checkpoint of deap_valp: give another path, or {way_out}"
+                f"{path} is not a checkpoint of deap_valp: give another path{back}"
             )
+        way_out = f"delete {path} to start over{back}"
         head = data[: _HEADER.size].ljust(_HEADER.size, b"\0")
         _, version, length, checksum = _HEADER.unpack(head)
         body = memoryview(data)[_HEADER.size :]
@@ -276,6 +277,20 @@ class Keeping:
         if self.folder.is_dir():
             _keep(self.folder, key, result)
         return result
+
+
+def checkpoint_of(given: Any, search: str) -> Checkpoint | None:
+    """Return what a user gave as ``checkpoint``: a path is that of a ``Checkpoint``.
+
+    Raises:
+        ValpError: It is something else.
+    """
+    if isinstance(given, str | os.PathLike):
+        return Checkpoint(given)
+    if given is not None:
+        need_type(given, Checkpoint, search, "checkpoint as a Checkpoint or its path")
+    checkpoint: Checkpoint | None = given
+    return checkpoint
 
 
 def key_of(individual: Any) -> Key:

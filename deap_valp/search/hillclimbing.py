@@ -6,6 +6,7 @@ References:
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -37,7 +38,7 @@ def hillClimbing(
     stats: Any = None,
     halloffame: Any = None,
     archive: list[Entry] | None = None,
-    checkpoint: Checkpoint | None = None,
+    checkpoint: Checkpoint | str | os.PathLike[str] | None = None,
     progress: bool = True,
     verbose: bool = False,
     until: Until = None,
@@ -65,7 +66,8 @@ def hillClimbing(
         halloffame: Updated with every structure evaluated, accepted or not. A
             ``tools.ParetoFront`` keeps the Pareto front.
         archive: A list to which the search appends an ``Entry`` of every structure evaluated.
-        checkpoint: The file to save the search in, and to go on from after a kill.
+        checkpoint: The file to save the search in, and to go on from after a kill: a
+            ``Checkpoint``, or the path of one.
         progress: Whether to show a progress bar with the expected end.
         verbose: Whether to print a line for each record, the objectives first.
         until: What may end the search earlier: ``Minutes(10)``, ``Patience(20)``,

@@ -87,6 +87,13 @@ def _problem_of(toolbox: Any) -> Problem | None:
     return problem if isinstance(problem, Problem) else None
 
 
+def problem_of(toolbox: Any) -> Problem | None:
+    """Return the problem that the toolbox's ``evaluate``, whichever it is, is registered with."""
+    keywords = getattr(getattr(toolbox, "evaluate", None), "keywords", {})
+    problem = keywords.get("problem")
+    return problem if isinstance(problem, Problem) else None
+
+
 def check_sizes(search: str, least: int = 0, **sizes: Any) -> None:
     """Raise unless all sizes are whole numbers from ``least`` on; a number of steps may be None."""
     for name, value in sizes.items():

@@ -11,6 +11,7 @@ References:
 from __future__ import annotations
 
 import math
+import os
 import random
 import time
 from collections.abc import Sequence
@@ -44,7 +45,7 @@ def eaGuided(
     verbose: bool = __debug__,
     *,
     archive: list[Entry] | None = None,
-    checkpoint: Checkpoint | None = None,
+    checkpoint: Checkpoint | str | os.PathLike[str] | None = None,
     progress: bool = False,
     until: Until = None,
     reporters: Reporters = (),
@@ -72,7 +73,8 @@ def eaGuided(
         halloffame: Updated with all children.
         verbose: Whether to print a line for each record, the objectives first.
         archive: A list to which the search appends an ``Entry`` of every individual evaluated.
-        checkpoint: The file to save the search in, and to go on from after a kill.
+        checkpoint: The file to save the search in, and to go on from after a kill: a
+            ``Checkpoint``, or the path of one.
         progress: Whether to show a progress bar with the expected end.
         until: What may end the search earlier: ``Minutes(10)``, ``Patience(20)``,
             ``Target(label=0.05)``, a function of a ``Progress``, or a list, of which any ends it.
@@ -82,7 +84,8 @@ def eaGuided(
 
     Returns:
         The population, and a logbook with one record a generation: ``gen``, ``nevals`` and the
-        columns of ``stats``. ``logbook.stopped`` says what ended the search early. Ctrl-C does
+        columns of ``stats``; without ``stats``, the lowest value of each objective in the
+        population. ``logbook.stopped`` says what ended the search early. Ctrl-C does
         too, unless nothing was evaluated yet; in step 0 some members then have no valid fitness.
 
     Raises:
@@ -125,7 +128,7 @@ def eaAging(
     lambda_: int = 1,
     sample_size: int | None = None,
     archive: list[Entry] | None = None,
-    checkpoint: Checkpoint | None = None,
+    checkpoint: Checkpoint | str | os.PathLike[str] | None = None,
     progress: bool = False,
     until: Until = None,
     reporters: Reporters = (),
@@ -196,7 +199,7 @@ def eaSteadyState(
     cxpb: float = 0.3,
     workers: int = 1,
     archive: list[Entry] | None = None,
-    checkpoint: Checkpoint | None = None,
+    checkpoint: Checkpoint | str | os.PathLike[str] | None = None,
     progress: bool = False,
     until: Until = None,
     reporters: Reporters = (),

@@ -76,10 +76,19 @@ def objectives_of(individual: Any) -> dict[str, float]:
     return dict(zip(objective_names(individual), individual.fitness.values, strict=True))
 
 
-def falls_of(step: int, population: Sequence[Any], lowest: dict[str, float]) -> list[Fall]:
-    """Return the objectives that have a new lowest value in this population."""
-    best = dict(lowest)
+def lowest_of(population: Sequence[Any]) -> dict[str, float]:
+    """Return the lowest value of each objective among the individuals that have one."""
+    lowest: dict[str, float] = {}
     for individual in population:
         for name, value in objectives_of(individual).items():
-            best[name] = min(value, best.get(name, value))
-    return [Fall(step, name, value) for name, value in best.items() if lowest.get(name) != value]
+            lowest[name] = min(value, lowest.get(name, value))
+    return lowest
+
+
+def falls_of(step: int, population: Sequence[Any], lowest: dict[str, float]) -> list[Fall]:
+    """Return the objectives that have a new lowest value in this population."""
+    return [
+        Fall(step, name, value)
+        for name, value in lowest_of(population).items()
+        if name not in lowest or value < lowest[name]
+    ]

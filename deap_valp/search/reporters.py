@@ -7,6 +7,8 @@ that is called when the search ends. To add one, decorate what makes it with ``r
 from __future__ import annotations
 
 import csv
+import itertools
+import logging
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -17,6 +19,8 @@ from tqdm.auto import tqdm
 
 from ..errors import RegistrationError, ValpError
 from .progress import Progress
+
+logger = logging.getLogger("deap_valp")
 
 Reporter = Callable[[Progress], Any]
 Reporters = str | Reporter | Iterable[str | Reporter]
@@ -128,8 +132,9 @@ def line_of(progress: Progress) -> str:
 class CsvFile:
     """Writes the logbook to a file, a row for each step.
 
-    A chapter of the logbook becomes columns such as ``label.min``. The file is replaced when the
-    search begins or goes on from a checkpoint, and always holds the whole logbook.
+    A chapter of the logbook becomes columns such as ``label.min``. The file always holds the whole
+    logbook: a search that goes on from a checkpoint replaces it. A search that begins keeps a file
+    that is there under a name with a number, ``run.1.csv``, and the log says so.
 
     Args:
         path: The file. Missing folders are made.
@@ -144,6 +149,8 @@ class CsvFile:
     def __call__(self, progress: Progress) -> None:
         """Write the last record; all records where the file is new or a column is."""
         logbook = progress.logbook
+        if not self._columns and len(logbook) == 1:
+            _keep_old(self.path)
         if any(name not in self._columns for name in record_of(logbook, len(logbook) - 1)):
             self._rewrite(logbook)
         else:
@@ -163,6 +170,16 @@ class CsvFile:
                 writer.writeheader()
             for index in range(first, len(logbook)):
                 writer.writerow(record_of(logbook, index))
+
+
+def _keep_old(path: Path) -> None:
+    """Give a file that another search has left a name that is free."""
+    if not path.is_file():
+        return
+    numbered = (path.with_stem(f"{path.stem}.{number}") for number in itertools.count(1))
+    old = next(name for name in numbered if not name.exists())
+    path.rename(old)
+    logger.warning("%s is of an earlier search, and is kept as %s", path, old.name)
 
 
 @reporter("tensorboard")

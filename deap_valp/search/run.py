@@ -14,13 +14,15 @@ from deap import base
 from tqdm.auto import tqdm
 
 from ..errors import FileFormatError, ValpError
-from .checkpoint import Checkpoint, restore
+from ..problem.identity import identity_of
+from ..text import shortened
+from .checkpoint import checkpoint_of, restore
 from .failures import Failures
 from .genealogy import Entry
 from .logbook import Logbook
-from .needs import check_records, explain_pickling
+from .needs import check_records, explain_pickling, problem_of
 from .printing import printed
-from .progress import Progress
+from .progress import Progress, lowest_of
 from .watch import AGAIN, Watch, takes_interrupt
 
 logger = logging.getLogger("deap_valp")
@@ -50,7 +52,7 @@ class Run:
     archive: list[Entry] | None = None
     verbose: bool = False
     progress: bool = True
-    checkpoint: Checkpoint | None = None
+    checkpoint: Any = None
     watch: Watch = field(default_factory=Watch)
     step: int = 0
     last: int | None = None
@@ -59,9 +61,15 @@ class Run:
     _population: Sequence[Any] = ()
     _archived: set[int] | None = None
     _failures: Failures = field(default_factory=Failures)
+    _identity: dict[str, str] = field(default_factory=dict)
+    _bar: Any = None
 
     def __post_init__(self) -> None:
         check_records(self.search, self.stats, self.halloffame, self.archive)
+        self.checkpoint = checkpoint_of(self.checkpoint, self.search)
+        problem = problem_of(self.toolbox)
+        if self.checkpoint is not None and problem is not None:
+            self._identity = identity_of(problem)
 
     def steps(self, last: int | None, span: int = 1, **state: Any) -> Iterator[int]:
         """Yield the steps that are left to do, and save the state of the search between them.
@@ -111,9 +119,8 @@ class Run:
         if self.last is not None:
             total = self.last + 1
             steps, first = range(first, total), min(first, total)
-        bar: Iterable[int] = tqdm(
-            steps, self.search, total, initial=first, disable=not self.progress
-        )
+        self._bar = tqdm(steps, self.search, total, initial=first, disable=not self.progress)
+        bar: Iterable[int] = self._bar
         return bar
 
     def _seen(self, step: int, population: Sequence[Any]) -> Progress:
@@ -132,9 +139,8 @@ class Run:
 
     def _objectives(self) -> tuple[str, ...] | None:
         """Return the names of the objectives, where the toolbox's ``evaluate`` has a problem."""
-        keywords = getattr(getattr(self.toolbox, "evaluate", None), "keywords", {})
-        names: tuple[str, ...] | None = getattr(keywords.get("problem"), "objectives", None)
-        return names
+        problem = problem_of(self.toolbox)
+        return None if problem is None else problem.objectives
 
     def __enter__(self) -> Run:
         return self
@@ -229,8 +235,12 @@ class Run:
             candidates: The individuals that were compared with it.
             evaluated: The candidates that were evaluated in this step.
             columns: Further columns of the logbook. It is a mapping and no keywords, so that an
-                objective may have any name.
+                objective may have any name. If there are none and no ``stats``, they are the lowest
+                value of each objective in the population.
         """
+        if columns is None and self.stats is None:
+            columns = lowest_of(population)
+            self.logbook.header = list(dict.fromkeys([*self.logbook.header, *columns]))
         columns = columns or {}
         compiled = self.stats.compile(population) if self.stats is not None else {}
         head = {"gen": self.step, "nevals": len(evaluated)}
@@ -254,6 +264,9 @@ class Run:
         progress = self._seen(self.step, population)
         self.watch.ask(progress)
         self.watch.report(progress)
+        if self._bar is not None:
+            lowest = [f"{name} {value:.4g}" for name, value in progress.lowest.items()]
+            self._bar.set_postfix_str(", ".join(lowest), refresh=False)
 
     def _archive(self, individuals: Sequence[Any], accepted: set[int]) -> None:
         """Append an entry for each individual; ``accepted`` holds the ``id`` of those accepted."""
@@ -280,16 +293,20 @@ class Run:
         also = [] if self.checkpoint is None else [*self.checkpoint.also, *_learners(self.toolbox)]
         return {**state, **ours, "also": also}
 
+    def _head(self, generation: int) -> dict[str, Any]:
+        """Return what a checkpoint says about the search, which is compared and not restored."""
+        return {"search": self.search, "generation": generation, "problem": self._identity}
+
     def _save(self, generation: int, state: dict[str, Any]) -> None:
         if self.checkpoint is not None:
-            self.checkpoint.save(search=self.search, generation=generation, **self._state(state))
+            self.checkpoint.save(**self._head(generation), **self._state(state))
 
     def _resumed(self, state: dict[str, Any]) -> int:
         """Restore in place what was saved, if anything was, and return the step to begin with."""
         if self.checkpoint is None:
             return 0
         ours = self._state(state)
-        saved = self.checkpoint.load(search=self.search, generation=0, **ours)
+        saved = self.checkpoint.load(**self._head(0), **ours)
         self._check(saved, ours)
         for target, value in zip(ours.pop("also"), saved["also"], strict=True):
             restore(target, value)
@@ -309,6 +326,7 @@ class Run:
             raise FileFormatError(
                 f"{path} is a checkpoint of {who}, got {self.search}: give each its own path"
             )
+        self._check_problem(saved.get("problem", {}))
         advice = f"call {self.search} with the arguments it had then, or give another path"
         lacking = [
             name for name, value in ours.items() if value is not None and saved.get(name) is None
@@ -321,6 +339,23 @@ class Run:
                 f"{path} was saved with {had} further objects (also, feedback), got {needed}: "
                 f"{advice}"
             )
+
+    def _check_problem(self, had: dict[str, str]) -> None:
+        """Raise ``FileFormatError`` if both problems are known and differ."""
+        if not had or not self._identity or had == self._identity:
+            return
+        path = self.checkpoint.path if self.checkpoint is not None else None
+        names = dict.fromkeys([*had, *self._identity])
+        different = [
+            f"{name}: {shortened(had.get(name, 'none'))} then, "
+            f"{shortened(self._identity.get(name, 'none'))} now"
+            for name in names
+            if had.get(name) != self._identity.get(name)
+        ]
+        raise FileFormatError(
+            f"{path} was saved with another problem ({'; '.join(different)}): give the problem "
+            f"that it had, or another path, or delete {path} to start over"
+        )
 
 
 def _learners(toolbox: base.Toolbox) -> list[Any]:

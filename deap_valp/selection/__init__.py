@@ -4,8 +4,10 @@ from importlib import import_module
 from pkgutil import iter_modules
 
 from . import rule_sets
+from .beliefs import Beliefs
 from .calibration import calibrateThresholds
 from .growth import ByGain
+from .learned import Learned, Noted, gain_of
 from .policies import (
     CLASSES,
     POLICIES,
@@ -32,14 +34,18 @@ __all__ = [
     "AllThresholds",
     "AtRandom",
     "Bandit",
+    "Beliefs",
     "ByGain",
     "ByRules",
     "FixedProbabilities",
+    "Learned",
+    "Noted",
     "Policy",
     "Situation",
     "Thresholds",
     "View",
     "calibrateThresholds",
+    "gain_of",
     "mutGuided",
     "mutRandom",
     "proposal_class",

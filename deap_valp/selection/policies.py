@@ -9,17 +9,20 @@ References:
 
 from __future__ import annotations
 
+import logging
 import math
 import random
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
+from ..arguments import need_type
 from ..errors import RegistrationError
 from ..genome import VALP, Place
+from ..text import shortened
 from ..variation.crossover import NAME as DONATION
 from ..variation.operators import Move, moves, operators, version_name
-from .rules import RULES
+from .rules import RULES, Rule
 from .view import AllThresholds, Thresholds, View
 
 CLASSES = ("donation", "reducer", "aggressive extender", "gentle extender")
@@ -44,6 +47,13 @@ class Situation:
     population: Sequence[VALP] = ()
     barred: Collection[tuple[str, str, str]] = ()
 
+
+logger = logging.getLogger("deap_valp")
+
+SHIPPED = f"{__package__}.rule_sets."
+"""Where the rules of this package are. They leave it to ``propose`` to drop what is illegal."""
+
+_COMPLAINED: set[Rule] = set()
 
 Policy = Callable[[Situation], Move | None]
 
@@ -74,7 +84,8 @@ def propose(view: View, rule_set: str = "guidelines") -> list[Move]:
     with the reason of the first.
 
     Raises:
-        RegistrationError: The rule set is unknown.
+        RegistrationError: The rule set is unknown, or a rule yields something that is no move of a
+            registered operator.
     """
     if rule_set not in RULES:
         raise RegistrationError(f"rule sets are {list(RULES)}, got {rule_set!r}")
@@ -82,12 +93,44 @@ def propose(view: View, rule_set: str = "guidelines") -> list[Move]:
     proposals: dict[tuple[str, str, str], Move] = {}
     for function in RULES[rule_set].values():
         for move in function(view):
+            _need_move(move, function)
             kind = move.operator, move.version
             if kind not in legal:
                 legal[kind] = _legal(view.individual, *kind)
             if move.donor is not None or move.place in legal[kind]:
                 proposals.setdefault(move.key, move)
+            else:
+                _say_illegal(function, move, legal[kind])
     return list(proposals.values())
+
+
+def _need_move(move: object, function: Rule) -> None:
+    """Raise unless a rule has yielded a move of a registered operator."""
+    who = f"rule {function.__name__!r}"
+    need_type(
+        move, Move, who, "to yield Moves, as Move(operator, version, place)", RegistrationError
+    )
+    assert isinstance(move, Move)
+    if move.operator not in operators():
+        raise RegistrationError(
+            f"{who} needs an operator among {list(operators())}, got {move.operator!r}"
+        )
+
+
+def _say_illegal(function: Rule, move: Move, legal: frozenset[str]) -> None:
+    """Log a proposal that is left out, once for each rule in a process."""
+    if function in _COMPLAINED or function.__module__.startswith(SHIPPED):
+        return
+    _COMPLAINED.add(function)
+    logger.warning(
+        "rule %r proposed %s (%s) at %r, which is none of its legal places (%s), so the proposal "
+        "is left out; the next ones of this rule are left out without a word",
+        function.__name__,
+        move.operator,
+        move.version,
+        move.place,
+        shortened(", ".join(sorted(legal)) or "there is none"),
+    )
 
 
 def _legal(individual: VALP, operator: str, version: str) -> frozenset[str]:

@@ -21,7 +21,8 @@ def rule(rule_set: str) -> Callable[[Rule], Rule]:
     """Add the decorated function to a rule set.
 
     The function takes a ``View`` and yields moves. Moves that are illegal for the individual are
-    left out later, so a rule need not check them.
+    left out later, so a rule need not check them. The log names the first of each rule, as it may
+    be a slip.
 
     Args:
         rule_set: The name of the rule set. It is made if it does not exist.

@@ -48,12 +48,14 @@ def selMutation(
             relevant), ``guidelines`` (paper VII-B), ``principles`` (paper IV-E, with all five
             metrics), ``random`` (uniform over every (operator, version) of the macro operators,
             then over its places), ``gentle`` (the same among gentle versions), ``fixed`` (the same
-            with given probabilities), ``retrain`` (no change), or a rule set added with ``rule``.
-            Or a policy with parameters: ``ByGain``, ``ByRules``, ``Adaptive``, ``AtRandom``,
-            ``FixedProbabilities``, ``Bandit``, or any callable from a ``Situation`` to a ``Move``.
+            with given probabilities), ``learned`` (predicts by what came of moves on other
+            problems), ``retrain`` (no change), or a rule set added with ``rule``. Or a policy with
+            parameters: ``ByGain``, ``ByRules``, ``Adaptive``, ``AtRandom``,
+            ``FixedProbabilities``, ``Bandit``, ``Learned``, or any callable from a ``Situation`` to
+            a ``Move``.
         barred: The ``Move.key`` of each move that is not to be proposed, since it did not improve
-            this individual. ``growth`` and policies that follow rules heed it; those that draw at
-            random do not.
+            this individual. ``growth``, ``learned`` and policies that follow rules heed it; those
+            that draw at random do not.
 
     Returns:
         The move, with its reason and its rule. None if no operator has a legal place, or if the

@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..arguments import need_path, need_type
+from ..arguments import need_folder, need_path, need_type
 from ..atomic import write_atomically
 from ..device import one_thread
 from ..errors import MissingExtraError, ValpError
@@ -178,6 +178,7 @@ def export(individual: VALP, problem: Problem, path: str | os.PathLike[str]) -> 
     need_type(problem, Problem, "export", "problem as a Problem")
     need_valp(individual, "export")
     need_path(path, "export")
+    need_folder(path, "export")
     suffix = Path(os.fsdecode(path)).suffix
     if suffix not in (".pt2", ".onnx"):
         raise ValpError(f"export needs a path that ends in .pt2 or .onnx, got {suffix!r}")

@@ -8,7 +8,6 @@ from itertools import product
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from ..genome import (
     KINDS,
@@ -28,8 +27,8 @@ from ..genome import (
     type_valid,
     types_fit,
 )
-from ..genome.kinds import Made, by_channel, most_channels
-from ..genome.weights import new_generator, paired, read_pair, relu_pair, split
+from ..genome.weights import new_generator, split
+from .carriers import can_carry, divided
 from .operators import operator
 
 Kind = type[SubNetwork]
@@ -197,48 +196,6 @@ def mutDeleteInput(draft: Draft, name: Place) -> None:
 # ---- insertion -----------------------------------------------------------------------------------
 
 
-def _divided(draft: Draft, connection: Connection) -> tuple[Tensor, Tensor]:
-    """Return the weights into and out of a relu layer that together equal a connection's block.
-
-    There are several such layers; this is the one with the fewest units. The weights that are made
-    of the block take over its optimizer state.
-    """
-    provider, receiver = connection.provider, connection.receiver
-    block = draft.block(provider, receiver)
-    rows, width = block.shape
-    if draft.component(provider).nonnegative and width <= 2 * rows:
-        return torch.eye(width), block
-    if rows <= width:
-        entering = relu_pair(block)
-        draft.follow(entering, block, paired(0, rows))
-        return entering, read_pair(torch.eye(rows))
-    leaving = read_pair(block)
-    draft.follow(leaving, block, paired(1, width))
-    return relu_pair(torch.eye(width)), leaving
-
-
-def _divided_maps(draft: Draft, connection: Connection, kind: Kind) -> tuple[Any, Tensor, Tensor]:
-    """Return a sub-network that passes on maps, and the blocks into it and out of it."""
-    provider, block = draft.component(connection.provider), draft.block(*connection.touched)
-    component, entering = kind.passing(provider)
-    if component.rows == provider.maps.channels:
-        return component, entering, block
-    made = by_channel(_read_pair, provider.maps.channels)(block)
-    draft.follow(*made)
-    return component, entering, made.new
-
-
-def _read_pair(tensor: Tensor) -> Made:
-    return Made(read_pair(tensor), tensor, paired(1, tensor.shape[1]))
-
-
-def _carriers(structure: Structure, connection: Connection) -> list[Kind]:
-    """Return the kinds of sub-network that can pass on a connection's signal unchanged."""
-    kinds = kinds_between(structure.graph, connection.provider, connection.receiver)
-    kernels = structure.block(*connection.touched).dim() > 2
-    return [kind for kind in kinds if kind.carries and kernels <= (kind.takes == {MAPS})]
-
-
 def _divisible_connections(individual: VALP, gentle: bool) -> list[Connection]:
     if not _room_for_network(individual):
         return []
@@ -246,29 +203,12 @@ def _divisible_connections(individual: VALP, gentle: bool) -> list[Connection]:
     for provider, receiver in graph.edges:
         place = Connection(provider, receiver)
         if gentle:
-            fits = _carries(individual, place)
+            fits = can_carry(individual, place)
         else:
             fits = bool(kinds_between(graph, provider, receiver))
         if fits:
             places.append(place)
     return places
-
-
-def _carrier_units(individual: VALP, connection: Connection) -> int:
-    """Return the number of units of the relu layer of ``_divided``."""
-    provider = individual.component(connection.provider)
-    signs = 1 if provider.nonnegative else 2
-    return min(signs * provider.width, 2 * individual.rows(connection.receiver))
-
-
-def _carries(individual: VALP, connection: Connection) -> bool:
-    """Return whether a sub-network within the limits can pass on a connection's signal."""
-    kinds = _carriers(individual, connection)
-    if kinds and kinds[0].takes == {MAPS}:
-        provider = individual.component(connection.provider)
-        channels = provider.maps.channels * (1 if provider.nonnegative else 2)
-        return channels <= most_channels(individual.limits)
-    return bool(kinds) and _carrier_units(individual, connection) <= individual.limits.width
 
 
 @operator(
@@ -293,12 +233,7 @@ def mutInsertNetwork(draft: Draft, connection: Connection, gentle: bool) -> None
     """
     provider, receiver = connection.provider, connection.receiver
     if gentle:
-        kind = _carriers(draft, connection)[0]
-        if kind.takes == {MAPS}:
-            component, entering, leaving = _divided_maps(draft, connection, kind)
-        else:
-            entering, leaving = _divided(draft, connection)
-            component = kind.carrier(len(entering))
+        component, entering, leaving = divided(draft, connection)
         tensors = {name: torch.zeros(shape) for name, shape in component.shapes().items()}
         name = draft.add_network(component, tensors)
         draft.connect(provider, name, entering)

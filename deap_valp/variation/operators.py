@@ -15,7 +15,7 @@ from __future__ import annotations
 import inspect
 import random
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import wraps
 from typing import Any, Protocol
@@ -286,6 +286,8 @@ class Move:
         donor: The individual that donates, if the move is a donation.
         gain: The predicted fall of the validation loss, normalised and summed over the outputs;
             None if there is no prediction.
+        features: The numbers by which the policy ``learned`` predicted, so that it can learn from
+            what comes of the move; empty in moves of other policies.
     """
 
     operator: str
@@ -295,6 +297,7 @@ class Move:
     rule: str = ""
     donor: VALP | None = field(default=None, compare=False, repr=False)
     gain: float | None = None
+    features: Mapping[str, float] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def key(self) -> tuple[str, str, str]:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from .arrays import Standard, mapped_tensor, piece_of
 from .splits import SPLITS, Rows
-from .storage import feature_file
+from .storage import feature_file, remember_file
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +74,9 @@ class Source:
             written[start : start + len(piece)] = standard.apply(piece).numpy()
             start += len(piece)
         written.flush()
-        return mapped_tensor(np.load(path, mmap_mode="r"))
+        tensor = mapped_tensor(np.load(path, mmap_mode="r"))
+        remember_file(tensor, path)
+        return tensor
 
 
 def standard_of(pieces: Callable[[], Iterator[np.ndarray]]) -> Standard:

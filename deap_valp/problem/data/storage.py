@@ -12,8 +12,9 @@ import pickle
 import shutil
 import socket
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+import weakref
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ...arguments import got, need_path, need_type
 from ...errors import DataFileError, ProblemError
 
 # --- The cache folder -----------------------------------------------------------------------------
@@ -104,7 +106,8 @@ def open_arrays(folder: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     Raises:
         DataFileError: The folder has no such file, or one is damaged.
     """
-    paths = sorted(Path(folder).glob("*.npy"))
+    need_path(folder, "open_arrays", ProblemError)
+    paths = sorted(Path(os.fsdecode(folder)).glob("*.npy"))
     if not paths:
         raise DataFileError(f"open_arrays needs a folder of .npy files, got {os.fspath(folder)!r}")
     found = {}
@@ -126,12 +129,21 @@ def write_arrays(dataset: Any, folder: str | os.PathLike[str]) -> dict[str, np.n
         folder: The folder, which is made if missing. Files of the same names are replaced.
 
     Raises:
-        ProblemError: An example has other keys or shapes than the first.
+        ProblemError: There is no such data set, or an example has other keys or shapes than the
+            first.
     """
+    need_path(folder, "write_arrays", ProblemError)
+    if not (hasattr(dataset, "__len__") and hasattr(dataset, "__getitem__")):
+        raise ProblemError(
+            "write_arrays needs dataset as what has len(dataset) and dataset[index], "
+            f"got {got(dataset)}"
+        )
     size, files = len(dataset), dict[str, np.memmap]()
     Path(folder).mkdir(parents=True, exist_ok=True)
     for index in range(size):
-        example = {name: np.asarray(value) for name, value in dataset[index].items()}
+        given = dataset[index]
+        need_type(given, Mapping, "write_arrays", "examples as mappings", ProblemError)
+        example = {name: np.asarray(value) for name, value in given.items()}
         if not files:
             for name, value in example.items():
                 path, shape = Path(folder, f"{name}.npy"), (size, *value.shape)
@@ -168,6 +180,33 @@ def feature_file() -> Path:
     return Path(name)
 
 
+_FILES: dict[int, tuple[weakref.ref[Tensor], Path]] = {}
+"""The file of each tensor that is a mapping of a feature file, by the tensor's id."""
+
+
+def remember_file(tensor: Tensor, path: Path) -> None:
+    """Note the file that a tensor maps: a stored problem shares it, and it goes with the tensor."""
+    key, owner = id(tensor), os.getpid()
+
+    def forget(_: Any) -> None:
+        _FILES.pop(key, None)
+        if os.getpid() == owner:  # in a forked child, the file is the parent's
+            with suppress(OSError):
+                path.unlink()
+
+    _FILES[key] = weakref.ref(tensor, forget), path
+
+
+def _write_tensor(tensor: Tensor, target: Path) -> None:
+    """Write a tensor to a ``.npy`` file; one that maps a file is that file under another name."""
+    known = _FILES.get(id(tensor))
+    if known is not None and known[0]() is tensor:
+        with suppress(OSError):  # the file is gone, or the system has no links
+            os.link(known[1], target)
+            return
+    np.save(target, tensor.numpy(), allow_pickle=False)
+
+
 # --- Stored problems ------------------------------------------------------------------------------
 
 
@@ -184,7 +223,7 @@ class _StorePickler(pickle.Pickler):
             return None
         if id(value) not in self._names:
             self._names[id(value)] = f"{len(self._names)}.npy"
-            np.save(self._folder / self._names[id(value)], value.numpy(), allow_pickle=False)
+            _write_tensor(value, self._folder / self._names[id(value)])
         return self._names[id(value)]
 
     def dump(self, value: Any) -> None:

@@ -21,6 +21,9 @@ from .updates import Updates
 BLOCK = 64
 """The largest number of steps in one call of the interpreter."""
 
+HELD = 2**22
+"""The largest number of numbers that a block draws or copies, unless a step needs more."""
+
 
 class CompiledSteps:
     """Takes the steps of a session by the interpreter, a block of them in one call.
@@ -56,7 +59,8 @@ class CompiledSteps:
         self._ops, self._factors, self._patches = self._program.arrays()
         self._coefficients = updates.table()
         self._scratch = self._program.new(3 * self._size)
-        self._noise = torch.empty(BLOCK, sum(model.latents.values()), self._size)
+        self._block = _block(course)
+        self._noise = torch.empty(self._block, sum(model.latents.values()), self._size)
         self._latents = _starts(model)
         self._epochs = epochs_of(data, self._size, course.seed, course.shuffler)
         self._epoch: Epoch | None = None
@@ -93,8 +97,8 @@ class CompiledSteps:
         """
         history.zero_()
         with one_thread():
-            for start in range(0, len(history), BLOCK):
-                self._play(history[start : start + BLOCK], done + start)
+            for start in range(0, len(history), self._block):
+                self._play(history[start : start + self._block], done + start)
 
     def _play(self, history: Tensor, done: int) -> None:
         count = len(history)
@@ -148,6 +152,18 @@ class CompiledSteps:
         if self._noise.numel():
             for index in range(first, last):
                 self._noise[index].normal_(generator=self._course.generator)
+
+
+def _block(course: Course) -> int:
+    """Return the number of steps in a block, whose noise and examples are in memory together."""
+    data, size = course.data, course.tape.batch_size
+    noise = max(1, sum(course.model.latents.values()) * size)
+    copies = BLOCK
+    if course.reshuffle:
+        kinds = (data.inputs, data.targets, data.weights)
+        epoch = sum(tensor.numel() for kind in kinds for tensor in kind.values())
+        copies = data.size // size * max(1, HELD // epoch)
+    return max(1, min(BLOCK, HELD // noise, copies))
 
 
 def _starts(model: Model) -> dict[int, int]:

@@ -56,9 +56,10 @@ class Translation:
         self.slots = program.new(len(tape.parts))
         self.ones = program.new(self.examples).fill_(1)
         self.pulls: dict[int, float] = {}
+        unknown = [type(stage).__name__ for stage in tape.stages if type(stage) not in STAGES]
+        if unknown:
+            raise Unknown(f"the stage {unknown[0]}")
         for stage in tape.stages:
-            if type(stage) not in STAGES:
-                raise Unknown(f"the stage {type(stage).__name__}")
             prepare = STAGES[type(stage)].prepare
             if prepare is not None:
                 prepare(self, stage)
