@@ -211,17 +211,20 @@ def included_for_the_site(app: Sphinx, file: Path, page: str, source: list[str])
 
 SHOWN = {  # scripts in their order, with their titles
     "quickstart": "Quickstart: one model for three tasks",
+    "five_lines": "Five lines, and an estimator",
     "own_data": "A problem on your own tables",
+    "predict_and_export": "Predictions for new data, and one file",
     "images": "Images as images",
     "own_rule": "A rule of your own",
     "own_network": "A kind of sub-network of your own",
     "own_operator": "An operator of your own",
+    "missing_values": "Missing values and targets",
     "nsga2_fashion_mnist": "DEAP's NSGA-II on Fashion-MNIST",
     "hill_climbing_fashion_mnist": "The paper's experiment on Fashion-MNIST",
     "compare_with_classic_neuroevolution": "Beside classic neuroevolution",
     "suite": "The search on many problems",
 }
-RUN = list(SHOWN)[:6]  # those that need no files and a minute at most
+RUN = list(SHOWN)[:8]  # those that need no files and a minute at most
 
 HEADER = """Examples
 ========

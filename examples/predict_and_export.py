@@ -44,6 +44,19 @@ toolbox.register("individual", valp.initVALP, creator.Individual, problem)
 toolbox.register("evaluate", valp.evaluate, problem=problem, first_batches=BATCHES)
 
 
+def numbers_of(frame: pd.DataFrame, about: dict) -> np.ndarray:
+    """Return a frame as numbers: NaN is a hole, -1 a category that training never had."""
+    columns = []
+    for name in about["columns"]:
+        column = frame[name]
+        if name in about["categories"]:
+            codes = {category: code for code, category in enumerate(about["categories"][name])}
+            numbers = [codes.get(value, -1) for value in column]
+            column = np.where(column.isna(), np.nan, numbers)
+        columns.append(np.asarray(column, dtype="float64"))
+    return np.stack(columns, 1)
+
+
 def main() -> None:
     random.seed(1)
     print(problem, end="\n\n")
@@ -63,9 +76,7 @@ def main() -> None:
         extra = {"deap_valp.json": ""}
         alone = torch.export.load(path, extra_files=extra).module()
         about = json.loads(extra["deap_valp.json"])
-    categories = about["inputs"]["measures"]["categories"]["island"]
-    codes = table["island"].map({name: code for code, name in enumerate(categories)})
-    numbers = torch.tensor(np.stack([table["bill"], codes], 1)[:3])  # what is missing stays NaN
+    numbers = torch.from_numpy(numbers_of(table[:3], about["inputs"]["measures"]))
     results = alone({"measures": numbers, "weights": torch.from_numpy(weights[:3])})
     classes = np.array(about["outputs"]["species"]["classes"])
     print("From the file:", classes[results["species"].argmax(1)], results["age"].round().tolist())
