@@ -70,13 +70,13 @@ def report(
             their objectives, or ``samples`` or ``shapes`` is not one.
         OSError: The file cannot be written.
     """
-    needs_bokeh()
     archive = need_many(archive, "report", "archive as a list of entries or individuals")
     need_path(path, "report")
     need_folder(path, "report")
     if problem is not None:
         need_type(problem, Problem, "report", "problem as a Problem")
     _check(samples, shapes or {}, problem)
+    needs_bokeh()
     candidates = candidates_of(archive, individuals, problem)
     page = _page(candidates, title, samples, shapes or {})
     write_atomically(path, page.encode())
