@@ -70,7 +70,8 @@ def report(
             their objectives, or ``samples`` or ``shapes`` is not one.
         OSError: The file cannot be written.
     """
-    archive = need_many(archive, "report", "archive as a list of entries or individuals")
+    wanted = "archive as a list of entries, or a list of individuals, [best]"
+    archive = need_many(archive, "report", wanted)
     need_path(path, "report")
     need_folder(path, "report")
     if problem is not None:
