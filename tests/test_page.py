@@ -242,7 +242,7 @@ def test_without_bokeh_the_error_names_the_extra(tmp_path, monkeypatch):
         ([[zoo.smallest]], {}, "entries"),
         ([[zoo.smallest()]], {}, "were evaluated"),
         ([archive(2) + archive(2, ("a", "b", "c"))], {}, r"\[2, 3\] objectives"),
-        ([zoo.smallest()], {}, r"or a list of individuals, \[best\], got"),
+        ([zoo.smallest()], {}, r"list of individuals, \[best\], got"),
         ([archive(2)], {"individuals": zoo.smallest()}, r"a list of individuals, \[best\], got"),
         ([archive(2)], {"problem": "digits"}, "problem as a Problem, got 'digits'"),
         ([archive(2)], {"samples": 0}, "samples"),

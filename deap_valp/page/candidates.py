@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from ..arguments import need_many
 from ..errors import ValpError
 from ..genome import VALP
 from ..plots.applied import START, UNCHANGED
@@ -17,8 +16,6 @@ from ..plots.pareto import nondominated
 from ..plots.points import label_of, names_of, succeeded
 from ..problem import Problem
 from ..search.genealogy import Entry
-
-LIST = "a list of individuals, [best]"
 
 
 @dataclass(frozen=True)
@@ -143,8 +140,7 @@ def candidates_of(
         ValpError: Nobody is in the archive, an individual was not evaluated, something is neither
             an entry nor an individual, or candidates differ in the number of objectives.
     """
-    archive = need_many(archive, "report", f"the archive that a search filled, or {LIST}")
-    given = need_many(individuals, "report", f"individuals as {LIST}")
+    archive, given = list(archive), list(individuals)
     entries = [_entry_of(member) for member in archive]
     known = {_key(entry): number for number, entry in enumerate(entries)}
     at: dict[int, VALP] = {}

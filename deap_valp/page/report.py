@@ -76,9 +76,10 @@ def report(
     need_folder(path, "report")
     if problem is not None:
         need_type(problem, Problem, "report", "problem as a Problem")
+    given = need_many(individuals, "report", "individuals as a list of individuals, [best]")
     _check(samples, shapes or {}, problem)
     needs_bokeh()
-    candidates = candidates_of(archive, individuals, problem)
+    candidates = candidates_of(archive, given, problem)
     page = _page(candidates, title, samples, shapes or {})
     write_atomically(path, page.encode())
     return Path(path)
