@@ -4,7 +4,7 @@ Random VALPs are trained and diagnosed. Every macro operator of the paper is app
 each, in every version, at some places drawn at random; the clones go on training, and so does one
 that is not changed. The results are in docs/experiments/initial.md.
 
-usage: python paper_initial.py [--valps 16] [--problem fashion_mnist] [--folder paper_initial]
+usage: python paper_initial.py [--valps 30] [--problem fashion_mnist] [--folder paper_initial]
 
 The paper's sizes: --problem mnist --valps 100 --first-batches 20000 --batches 5000 --places 1000
 
@@ -141,7 +141,7 @@ def parsed(argv):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     usual = replace(Settings(), **(SMALLEST if SMALL else {}))
     options_of(usual, parser)
-    parser.add_argument("--valps", type=int, default=2 if SMALL else 16, help="how many")
+    parser.add_argument("--valps", type=int, default=2 if SMALL else 30, help="how many")
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--folder", type=Path, default=Path("paper_initial"))
     arguments = parser.parse_args(argv)
