@@ -4,7 +4,7 @@ Every arm of a pair starts from the same random VALP. The arms of the paper are 
 ``random``, with its training and its acceptance; the others say what the comparison leaves open.
 The results are in docs/experiments/main.md.
 
-usage: python paper_main.py [--pairs 9] [--problem digits] [--folder paper_main]
+usage: python paper_main.py [--pairs 15] [--problem digits] [--folder paper_main]
 
 The paper's sizes: --problem fashion_mnist --pairs 30 --first-batches 5000 --steps 60 --batches 1000
 
@@ -155,7 +155,7 @@ def parsed(argv):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     usual = replace(Settings(), **(SMALLEST if SMALL else {}))
     options_of(usual, parser)
-    parser.add_argument("--pairs", type=int, default=2 if SMALL else 9, help="how many")
+    parser.add_argument("--pairs", type=int, default=2 if SMALL else 15, help="how many")
     parser.add_argument(
         "--arms", nargs="+", choices=ARMS, default=list(ARMS), metavar="ARM", help=", ".join(ARMS)
     )

@@ -196,12 +196,12 @@ splits = {name: slice(*part) for name, part in zip(names, zip(ends, ends[1:]))}
 problem = valp.Problem({"x": x}, {"y": valp.Regression(x[:, :1])}, splits=splits)
 networks = {"n0": zoo.generic(500, 500), "n1": zoo.generic(4)}
 individual = zoo.build(problem, networks, "x->n0 n0->n1 n1->y")
-valp.evaluate(individual, problem, first_batches=1)
+valp.evaluate(individual, problem, first_batches=1, engine="torch")
 with zoo.editing(individual) as draft:
     draft.batch_size = 32_000
 taken = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (taken + int(sys.argv[1]) * 2**20,) * 2)
-print(valp.evaluate(individual, problem, first_batches=2).status)
+print(valp.evaluate(individual, problem, first_batches=2, engine="torch").status)
 """
 
 
@@ -218,7 +218,7 @@ print(valp.evaluate(individual, problem, first_batches=2).status)
     ],
 )
 def test_memory_runs_out_for_real(megabytes, status, warned):
-    """The signals of a whole batch take 400 MB."""
+    """The signals of a whole batch take 400 MB; the compiled player holds some more."""
     command = [sys.executable, "-c", SHORT, str(megabytes)]
     path = os.pathsep.join([str(Path(__file__).parent), str(Path(valp.__file__).parents[1])])
     environment = {**os.environ, "PYTHONPATH": path}
