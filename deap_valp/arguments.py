@@ -67,12 +67,12 @@ def need_many(value: Any, who: str, wanted: str, error: type[ValpError] = ValpEr
 
 def need_path(value: Any, who: str, error: type[ValpError] = ValpError) -> None:
     """Raise unless a value is the path of a file, as ``open`` takes it."""
-    need_type(value, (str, bytes, os.PathLike), who, "path as a path of a file", error)
+    need_type(value, (str, os.PathLike), who, "path as a path of a file", error)
 
 
 def need_folder(path: Any, who: str) -> None:
     """Raise ``FileNotFoundError`` unless the folder of a file that is to be written is there."""
-    folder = Path(os.fsdecode(path)).parent
+    folder = Path(path).parent
     if not folder.is_dir():
         raise FileNotFoundError(f"{who} needs a folder that exists, got a path in {str(folder)!r}")
 

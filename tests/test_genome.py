@@ -484,9 +484,12 @@ def test_a_change_is_a_change_where_random_is_seeded_anew():
     evaluation = valp.evaluate(individual, zoo.plain_problem(), 1, 1)
     individual.fitness.values = evaluation
     random.seed(7)
-    while individual.seed == evaluation.seed:
+    for _ in range(1000):  # until the next draw is the seed that it has
         state = random.getstate()
         if random.getrandbits(63) == evaluation.seed:
-            random.setstate(state)
-            individual.become(individual.inherited())
-    assert individual.evaluation is None
+            break
+    else:
+        pytest.fail("the seed of the evaluation is not among the draws")
+    random.setstate(state)
+    individual.become(individual.inherited())
+    assert individual.seed != evaluation.seed and individual.evaluation is None

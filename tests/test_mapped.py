@@ -133,12 +133,6 @@ def test_training_gives_the_same_bits(folder):
     assert all(torch.equal(our_weights[key], their_weights[key]) for key in our_weights)
 
 
-def test_a_problem_of_files_travels(folder):
-    problem = problem_of(valp.open_arrays(folder), names=("table",))
-    copy = pickle.loads(pickle.dumps(problem))
-    assert torch.equal(copy.split("test").inputs["table"], problem.split("test").inputs["table"])
-
-
 def test_a_problem_that_travels_shares_its_files(folder, monkeypatch, tmp_path):
     monkeypatch.setattr(storage, "_FEATURES", {})
     monkeypatch.setattr(storage.tempfile, "tempdir", str(tmp_path))
@@ -301,3 +295,11 @@ def test_files_of_features_are_in_the_temporary_directory(folder, monkeypatch, t
     problem = problem_of(valp.open_arrays(folder), names=("table",))
     (made,) = tmp_path.iterdir()
     assert len(list(made.glob("*.npy"))) >= 3 and problem.split("train").size == 7200
+
+
+def test_a_data_set_that_fails_leaves_the_files_as_they_were(tmp_path):
+    valp.write_arrays([{"x": index} for index in range(3)], tmp_path)
+    with pytest.raises(valp.ProblemError, match="at 1"):
+        valp.write_arrays([{"x": 7}, {"y": 8}], tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["x.npy"]
+    assert valp.open_arrays(tmp_path)["x"].tolist() == [0, 1, 2]

@@ -397,7 +397,9 @@ def test_the_looks_of_a_session_are_at_targets_that_are_there():
         snapshot = staticmethod(list)
 
     with torch.no_grad():
-        seen = Watch(model, holed(), Still(), parts=3).losses
+        watch = Watch(model, holed(), Still(), parts=3)
+        watch.begin()
+        seen = watch.losses
         for index, name in enumerate(model.outputs):
             rows = holed().outputs[name].present.places["validation"]
             inputs = {port: value[rows] for port, value in data.inputs.items()}

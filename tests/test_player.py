@@ -135,9 +135,14 @@ def test_the_state_of_the_last_session_is_carried_on():
 
 def test_sessions_end_early_alike():
     individual, problem = zoo.fan_out(), zoo.mixed_problem()
-    impatient = Training(look=1, patience=2)
-    optimizers = one_algorithm("sgd")
-    assert_same_steps(individual, problem, training=impatient, batches=60, optimizers=optimizers)
+
+    def steep(outputs):
+        return {output: Optimizer("sgd", 0.3) for output in outputs}
+
+    options = {"training": Training(look=1, patience=2), "batches": 60, "optimizers": steep}
+    session, _ = trained("torch", individual, problem, **options)
+    assert len(session.history) < 60
+    assert_same_steps(individual, problem, **options)
 
 
 def holes():
@@ -264,12 +269,12 @@ def test_a_kind_of_one_s_own_is_compiled_where_its_operations_are_known(monkeypa
     assert_same_steps(*with_own_kind(Residual(1, 5, 3)))
 
 
-def test_other_numbers_and_devices_go_to_torch():
+def test_other_numbers_and_devices_are_refused():
     problem = zoo.plain_problem()
     for options in ({"dtype": torch.float64}, {"device": "meta"}):
         model = valp.decode(zoo.smallest(), **options)
         optimizers = one_algorithm("adam")(model.outputs)
-        with pytest.raises(EngineError), torch.no_grad():
+        with pytest.raises(EngineError, match="has no operation for"), torch.no_grad():
             train(model, problem, 2, 20, optimizers, 7, engine="compiled")
 
 

@@ -141,6 +141,7 @@ def test_without_its_state_an_individual_is_smaller_and_otherwise_the_same():
     individual, problem = large()
     evaluated(individual, problem)
     kept = individual.without_state()
+    assert not vars(kept)["_genome"].optimizer_state  # before anybody looks, too
     assert kept == individual and kept.fitness == individual.fitness
     assert kept.evaluation.diagnosis is individual.evaluation.diagnosis
     assert len(pickle.dumps(kept)) < 1.2 * 4 * individual.weight_count
@@ -208,7 +209,7 @@ def test_a_selection_compares_with_each_peer_a_few_times(monkeypatch):
             valp.selMutation(member, members, policy="principles")
         monkeypatch.setattr(valp.Evaluation, "named", property(named))
         counts.append(len(looks))
-    assert counts[1] <= 2.5 * counts[0]
+    assert 0 < counts[0] < counts[1] <= 2.5 * counts[0]
 
 
 def test_an_archive_is_read_once():

@@ -69,5 +69,5 @@ def functional_gradients(
                 gradient = gradient[chosen]
             # The loss is a mean over the examples; the loss of each example alone is meant.
             gradients[name, output] = gradient * -len(gradient)
-    found_ = {name: result.detach() for name, result in results.items()}
-    return {**found_, **data.inputs}, gradients
+    detached = {name: result.detach() for name, result in results.items()}
+    return {**detached, **data.inputs}, gradients

@@ -181,3 +181,9 @@ def need_ports(problem: Any, who: str) -> None:
     ports = [getattr(problem, role, None) for role in ("inputs", "outputs")]
     if isinstance(problem, type) or not all(isinstance(port, Mapping) for port in ports):
         raise StructureError(f"{who} needs problem as a Problem, got {got(problem)}")
+
+
+def each_feature(port: Input | Output, field: str) -> tuple[float, ...]:
+    """Return the numbers of the units of a port, one for each of its features."""
+    units: tuple[float, ...] = getattr(port, field)
+    return units * port.width if len(units) == 1 else units

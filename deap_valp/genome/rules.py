@@ -17,7 +17,7 @@ from ..errors import StructureError
 from .kinds import SubNetwork
 from .optimizers import OPTIMIZERS
 from .places import Connection
-from .ports import Input, Output, Ports, need_ports
+from .ports import Input, Output, Ports, each_feature, need_ports
 from .structure import Structure, type_valid
 
 
@@ -91,17 +91,11 @@ def _difference(mine: Any, theirs: Any) -> str:
         if ours != other:
             return f"the {field} {ours}, where the problem has {other}"
     for field, meaning in (("shift", "mean"), ("scale", "scale")):
-        pairs = zip(_row(mine, field), _row(theirs, field), strict=True)
+        pairs = zip(each_feature(mine, field), each_feature(theirs, field), strict=True)
         for number, (one, another) in enumerate(pairs):
             if one != another:
                 return f"a {meaning} of {one:.6g} in place {number}, where it has {another:.6g}"
     return f"{mine}, where the problem has {theirs}"
-
-
-def _row(port: Any, field: str) -> tuple[float, ...]:
-    """Return the numbers of the units of a port, one for each of its features."""
-    units: tuple[float, ...] = getattr(port, field)
-    return units * port.width if len(units) == 1 else units
 
 
 def _check_component(graph: nx.DiGraph, name: str, component: Any) -> None:

@@ -30,7 +30,7 @@ from .kinds import (
     SubNetwork,
     new_id,
 )
-from .kinds.filters import FIRST_KERNEL, KERNEL
+from .kinds.filters import FIRST_KERNEL, KERNEL, LARGE
 from .places import Connection
 from .ports import VALUES, Input, Ports
 from .structure import build_graph
@@ -43,9 +43,6 @@ LINEAR_PATH = (Layer(16, "identity"),)
 
 FILTERS = (32, 64)
 """The channels of the first convolution of images and of the further ones."""
-
-SIDE = 8
-"""The convolutions halve images until neither side is longer than this."""
 
 LATENT = 16
 """The number of dimensions of a decoder's latent."""
@@ -123,7 +120,7 @@ def _convolution(images: list[Input]) -> Convolutional:
     """Return a convolutional sub-network for images, whose result is at most 8 x 8."""
     found = Convolutional(id=new_id(), layers=(), size=(1, 1)).settled(images)
     side, channels = max(found.size), [FILTERS[0]]
-    while side > 2 * SIDE:
+    while side > 2 * LARGE:
         side = -(-side // 2)
         channels.append(FILTERS[1])
     kernels = [FIRST_KERNEL] + [KERNEL] * (len(channels) - 1)

@@ -211,6 +211,7 @@ class VALP(Structure):
         else:
             state = {**vars(evaluation), "optimizer_state": {}}
             clone._fitness.evaluation = type(evaluation)(evaluation, **state)
+            clone._take_over()  # the genome held the state, too
         return clone
 
     @property

@@ -41,7 +41,9 @@ def identity_of(problem: Problem) -> dict[str, str]:
             for column, categories in prepared.encoding.columns
         ]
         found[f"columns of {name}"] = ", ".join(columns)
-        found[f"units of {name}"] = _digest([repr(problem.inputs[name]).encode()])
+        port = problem.inputs[name]
+        found[f"units of {name}"] = _digest([repr((port.shift, port.scale)).encode()])
+        found[f"shape of {name}"] = str(port.shape or port.width)
     for name in SPLITS:
         split = problem.split(name)
         tensors = [*split.inputs.values(), *split.targets.values()]
@@ -66,6 +68,7 @@ def _score(kind: OutputKind) -> str:
     own: Any = kind.functions().get("score")
     if own is None:
         return f"{kind.score_name} of {kind.kind}"
+    own = getattr(own, "func", own)  # what a partial calls
     return str(getattr(own, "__qualname__", type(own).__qualname__))
 
 

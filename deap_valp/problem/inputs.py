@@ -210,7 +210,9 @@ class Table(_Standardised):
         shown = [f"{name} ({size})" for name, size in list(sizes.items())[:6]]
         if len(sizes) > 6:
             shown.append("...")
-        return f"{text} ({count - len(sizes)} numbers; categories: {', '.join(shown)})"
+        numbers = count - len(sizes)
+        plural = "s" if numbers != 1 else ""
+        return f"{text} ({numbers} number{plural}; categories: {', '.join(shown)})"
 
 
 class Series(_Standardised):

@@ -120,8 +120,9 @@ def _splits(
     order = dice.permutation(size)
     needed: set[int] = set()
     for column in (column for matrix in labels for column in matrix.T):
-        _, first = np.unique(column[order].astype(str), return_index=True)
-        needed.update(order[first].tolist())
+        there = order[~is_missing(column)[order]]
+        _, first = np.unique(column[there].astype(str), return_index=True)
+        needed.update(there[first].tolist())
     free = [row for row in order.tolist() if row not in needed]
     held = min(max(2, round(fraction * size)), len(free), size - 2)
     if held < 2:

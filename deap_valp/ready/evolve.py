@@ -232,7 +232,7 @@ def _check(problem: Problem, steps: int | None, workers: int) -> None:
         )
     for name, value in (("steps", steps), ("workers", workers)):
         whole = isinstance(value, int) and not isinstance(value, bool)
-        if not (whole and value >= 1) and (value is not None or name == "workers"):  # type: ignore[operator]
+        if not (whole and value >= 1) and (value is not None or name == "workers"):  # type: ignore
             raise ValpError(f"evolve needs {name} as a whole number from 1 on, got {value!r}")
 
 

@@ -31,7 +31,7 @@ import torch
 from ..arguments import is_whole, need_path, need_type
 from ..atomic import write_atomically
 from ..errors import FileFormatError, ValpError
-from ..training import TORCH, Decided, decided
+from ..training import Decided, decided
 
 logger = logging.getLogger("deap_valp")
 
@@ -113,7 +113,7 @@ class Checkpoint:
         random.setstate(state["rndstate"])
         np.random.set_state(state["numpy_rndstate"])
         torch.set_rng_state(torch.from_numpy(state["torch_rndstate"]))
-        self._engine = state.get("engine", TORCH)
+        self._engine = state["engine"]
         self._read_finished()
         return state
 

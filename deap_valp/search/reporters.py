@@ -133,8 +133,9 @@ class CsvFile:
     """Writes the logbook to a file, a row for each step.
 
     A chapter of the logbook becomes columns such as ``label.min``. The file always holds the whole
-    logbook: a search that goes on from a checkpoint replaces it. A search that begins keeps a file
-    that is there under a name with a number, ``run.1.csv``, and the log says so.
+    logbook: a search that goes on from a saved step replaces it. A search that begins (or begins
+    anew, killed before it saved a step) keeps a file that is there under a name with a number,
+    ``run.1.csv``, and the log says so.
 
     Args:
         path: The file. Missing folders are made.
@@ -149,7 +150,8 @@ class CsvFile:
     def __call__(self, progress: Progress) -> None:
         """Write the last record; all records where the file is new or a column is."""
         logbook = progress.logbook
-        if not self._columns and len(logbook) == 1:
+        if len(logbook) == 1:
+            self._columns = []
             _keep_old(self.path)
         if any(name not in self._columns for name in record_of(logbook, len(logbook) - 1)):
             self._rewrite(logbook)

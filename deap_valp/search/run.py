@@ -326,7 +326,7 @@ class Run:
             raise FileFormatError(
                 f"{path} is a checkpoint of {who}, got {self.search}: give each its own path"
             )
-        self._check_problem(saved.get("problem", {}))
+        self._check_problem(saved["problem"])
         advice = f"call {self.search} with the arguments it had then, or give another path"
         lacking = [
             name for name, value in ours.items() if value is not None and saved.get(name) is None

@@ -88,9 +88,13 @@ def taker(engine: str, course: Course) -> Taker:
             not installed.
     """
     check_engine(engine, "train")
-    if engine == TORCH or (engine == AUTO and decided() == TORCH):
-        if engine == AUTO:
-            _say_once("torch, since numba is not installed")
+    if engine == TORCH:
+        return TorchSteps(course)
+    if engine == AUTO and decided() == TORCH:
+        why = "as where its task or checkpoint comes from"
+        if not has_numba():
+            why = "since numba is not installed"
+        _say_once(f"torch, {why}")
         return TorchSteps(course)
     if not has_numba():
         raise MissingExtraError(

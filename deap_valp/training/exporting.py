@@ -179,7 +179,7 @@ def export(individual: VALP, problem: Problem, path: str | os.PathLike[str]) -> 
     need_valp(individual, "export")
     need_path(path, "export")
     need_folder(path, "export")
-    suffix = Path(os.fsdecode(path)).suffix
+    suffix = Path(path).suffix
     if suffix not in (".pt2", ".onnx"):
         raise ValpError(f"export needs a path that ends in .pt2 or .onnx, got {suffix!r}")
     if suffix == ".onnx":

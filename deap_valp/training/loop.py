@@ -168,6 +168,8 @@ def train(
             model, tape, step, watch, data, batches, seed, generator, training.reshuffle, problem
         ),
     )
+    if watch is not None:
+        watch.begin()
     interval = training.interval(data.size, batch_size)
     history = torch.empty(batches, len(model.outputs), device=device)
     done = 0

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
+from functools import cached_property
 from typing import Any
 
 import networkx as nx
@@ -159,7 +160,7 @@ class Model(nn.Module):
             totals[latent.id] = totals.get(latent.id, 0.0) + share
         return tuple((name, share / totals[latent.id]) for name, (latent, share) in drawing.items())
 
-    @property
+    @cached_property
     def _drawing(self) -> dict[str, tuple[Latent, float]]:
         """The sub-networks that draw a latent, each with the latent and its share in the KL."""
         drawing = {}

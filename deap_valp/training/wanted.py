@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from ..arguments import got
+from ..arguments import got, is_whole
 from ..errors import ValpError
+from ..genome.ports import each_feature
 
 if TYPE_CHECKING:
     from .model import Model
@@ -51,11 +52,11 @@ def _classes(model: Model, wanted: Mapping[str, int]) -> dict[str, int]:
             f"index of a class, got {got(wanted)}"
         )
     for name, number in wanted.items():
-        if not isinstance(number, int) or not 0 <= number < known[name]:
+        if not is_whole(number) or not 0 <= number < known[name]:
             raise ValpError(
                 f"generate needs a class of {name} from 0 to {known[name] - 1}, got {number!r}"
             )
-    return dict(wanted)
+    return {name: int(number) for name, number in wanted.items()}
 
 
 def _drawn_as(model: Model, name: str) -> str:
@@ -63,9 +64,11 @@ def _drawn_as(model: Model, name: str) -> str:
     port = model.components[name]
     for output in model.outputs:
         drawn = model.components[output]
-        shapes = (drawn.width, drawn.shift) == (port.width, port.shift)
-        units = zip(port.scale, drawn.scale, strict=False)
-        if drawn.draws_samples and shapes and all(abs(a * b - 1) < 1e-6 for a, b in units):
+        if not drawn.draws_samples or drawn.width != port.width:
+            continue
+        scales = zip(each_feature(port, "scale"), each_feature(drawn, "scale"), strict=True)
+        same = each_feature(port, "shift") == each_feature(drawn, "shift")
+        if same and all(abs(a * b - 1) < 1e-6 for a, b in scales):
             return output
     raise ValpError(
         f"generate needs a generation output that draws what input {name} reads (width "

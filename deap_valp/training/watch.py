@@ -20,7 +20,8 @@ EXAMPLES = 2000
 class Watch:
     """Keeps the weights and the optimizer state with the lowest validation loss of a session.
 
-    It looks at a running average of the weights, and keeps this average.
+    It looks at a running average of the weights, and keeps this average. ``begin`` is the first
+    look, at the weights that the session starts with.
 
     Args:
         model: The model in training. Its parameters are views of the buffer of ``step``.
@@ -50,16 +51,19 @@ class Watch:
         self.data = problem.split("validation", device, limit=EXAMPLES)
         self._sub_losses = sub_losses(model, problem, self.data.weights)
         self.kept, self.looks_since_best = 0, 0
-        self._remembered = step.snapshot()
-        self.look_by(self._measured)
+        self._measure: Callable[[], np.ndarray] = self._measured
 
     def look_by(self, measure: Callable[[], np.ndarray]) -> None:
-        """Take the validation loss of every output from a function, here and in all looks.
+        """Take the validation loss of every output from a function.
 
         It is called when the model has the weights that are looked at.
         """
         self._measure = measure
-        self.losses = measure()
+
+    def begin(self) -> None:
+        """Keep the weights as they are, until a look finds better ones."""
+        self._remembered = self._step.snapshot()
+        self.losses = self._measure()
         self._lowest = _criterion(self.losses)
 
     def follow(self, steps: int) -> None:

@@ -8,12 +8,12 @@ import torch
 from torch import Tensor
 
 from ..genome import MAPS, VALP, Connection, Draft, Structure, SubNetwork, kinds_between
-from ..genome.kinds import Made, by_channel, most_channels
+from ..genome.kinds import by_channel, made_pair, most_channels
 from ..genome.weights import paired, read_pair, relu_pair
 
 
 def _carrier_units(individual: VALP, connection: Connection) -> int:
-    """Return the number of units of the relu layer of ``_divided``."""
+    """Return the number of units of the relu layer of ``_divided_rows``."""
     provider = individual.component(connection.provider)
     signs = 1 if provider.nonnegative else 2
     return min(signs * provider.width, 2 * individual.rows(connection.receiver))
@@ -66,13 +66,9 @@ def _divided_maps(
     component, entering = kind.passing(provider)
     if component.rows == provider.maps.channels:
         return component, entering, block
-    made = by_channel(_read_pair, provider.maps.channels)(block)
+    made = by_channel(made_pair, provider.maps.channels)(block)
     draft.follow(*made)
     return component, entering, made.new
-
-
-def _read_pair(tensor: Tensor) -> Made:
-    return Made(read_pair(tensor), tensor, paired(1, tensor.shape[1]))
 
 
 def _carriers(structure: Structure, connection: Connection) -> list[type[SubNetwork]]:

@@ -14,7 +14,7 @@ from importlib import import_module
 from pkgutil import iter_modules
 
 from .base import KINDS, Calculator, Latent, Made, Part, SubNetwork, Value, new_id
-from .dense import Dense, Wider
+from .dense import Dense, Wider, made_pair
 from .settings import Layout, Limits
 from .shipped import LATENT, Decoder, Discrete, Generic, Refiner
 
@@ -48,6 +48,7 @@ __all__ = [
     "Value",
     "Wider",
     "by_channel",
+    "made_pair",
     "most_channels",
     "new_id",
 ]

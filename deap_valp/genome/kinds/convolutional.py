@@ -17,7 +17,7 @@ from torch import Tensor
 from ..maps import Convolution, Maps
 from ..ports import MAPS, VALUES
 from .base import Calculator, Part, Value, new_id
-from .dense import _renumbered
+from .dense import renumbered
 from .filters import FIRST_KERNEL, KERNEL, LARGE, Filter, Filtered, identity_of
 from .settings import Layout
 
@@ -58,16 +58,18 @@ class Convolutional(Filtered):
             size = self.size
         return Convolution(read, size, layer.width, layer.kernel, layer.stride)
 
-    def _maps_after(self, index: int) -> Maps:
-        maps = Maps(*self.size, 0)
-        for each in range(index + 1):
-            maps = self._by(each, maps).result
-        return maps
+    def _maps(self) -> list[Maps]:
+        """Return the maps of each layer."""
+        found, read = [], Maps(*self.size, 0)
+        for index in range(len(self.layers)):
+            read = self._by(index, read).result
+            found.append(read)
+        return found
 
     @property
     def maps(self) -> Maps:
         """The maps of the last layer."""
-        return self._maps_after(len(self.layers) - 1)
+        return self._maps()[-1]
 
     @property
     def width(self) -> int:
@@ -77,21 +79,22 @@ class Convolutional(Filtered):
     @property
     def entry_width(self) -> int:
         """The number of columns of the maps of the first layer."""
-        return self._maps_after(0).columns
+        return self._maps()[0].columns
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Return the shapes: the first bias, then kernels and bias of each further layer."""
+        maps = self._maps()
         shapes: dict[str, tuple[int, ...]] = {self.entry_bias: (self.rows,)}
         for index in range(1, len(self.layers)):
-            shapes[f"{index}.weight"] = self._by(index, self._maps_after(index - 1)).weights
+            shapes[f"{index}.weight"] = self._by(index, maps[index - 1]).weights
             shapes[f"{index}.bias"] = (self.layers[index].width,)
         return shapes
 
     def compute(self, pre: Value, calculator: Calculator[Value]) -> Value:
         """Apply the first layer's activation, then the other layers."""
-        hidden = calculator.activate(pre, self.layers[0])
+        maps, hidden = self._maps(), calculator.activate(pre, self.layers[0])
         for index in range(1, len(self.layers)):
-            by = self._by(index, self._maps_after(index - 1))
+            by = self._by(index, maps[index - 1])
             hidden = calculator.activate(calculator.convolve(hidden, index, by), self.layers[index])
         return hidden
 
@@ -155,5 +158,5 @@ class Convolutional(Filtered):
         first = shorter.layers[0]
         if (first.width, first.kernel) != (gone.width, gone.kernel):
             entering = dict.fromkeys(entering)
-        tensors = shorter.fitting(_renumbered(tensors, 1, -1))
+        tensors = shorter.fitting(renumbered(tensors, 1, -1))
         return replace(part, component=shorter, tensors=tensors, entering=entering)

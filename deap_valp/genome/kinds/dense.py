@@ -175,8 +175,8 @@ class Dense(SubNetwork):
             new = Layer(width, random.choice(layout.activations))
             weight = initial(width, width, width, new.gain, new_generator())
         if gentle and signs == 2:
-            part = self._with_columns(part, index - 1, _read_pair)
-        tensors = _renumbered(part.tensors, index, 1)
+            part = self._with_columns(part, index - 1, made_pair)
+        tensors = renumbered(part.tensors, index, 1)
         tensors |= {f"{index}.weight": weight, f"{index}.bias": torch.zeros(new.width)}
         layers = (*self.layers[:index], new, *self.layers[index:])
         return replace(part, component=replace(self, layers=layers), tensors=tensors)
@@ -198,7 +198,7 @@ class Dense(SubNetwork):
             return self._without_entry(part, shorter)
         tensors = dict(part.tensors)
         del tensors[f"{index}.weight"], tensors[f"{index}.bias"]
-        tensors = _renumbered(tensors, index + 1, -1)
+        tensors = renumbered(tensors, index + 1, -1)
         before, gone = self.width_before(index), self.layers[index].width
         leaving = part.leaving
         if before != gone and index == len(layers):
@@ -212,7 +212,7 @@ class Dense(SubNetwork):
         """Remove the layer that reads the providers, so that the next one reads them."""
         tensors = dict(part.tensors)
         del tensors["0.bias"], tensors["1.weight"]
-        tensors = _renumbered(tensors, 1, -1)
+        tensors = renumbered(tensors, 1, -1)
         entering = part.entering
         if shorter.rows != self.rows:
             entering = dict.fromkeys(part.entering)
@@ -254,11 +254,12 @@ class Wider:
         return Made(new, tensor, added(1, tensor.shape[1], self.copied, float(self.gentle)))
 
 
-def _read_pair(tensor: Tensor) -> Made:
+def made_pair(tensor: Tensor) -> Made:
+    """Make the columns that read both signs of a signal as the tensor reads the signal."""
     return Made(read_pair(tensor), tensor, paired(1, tensor.shape[1]))
 
 
-def _renumbered(tensors: Mapping[str, Tensor], first: int, by: int) -> dict[str, Tensor]:
+def renumbered(tensors: Mapping[str, Tensor], first: int, by: int) -> dict[str, Tensor]:
     """Return the tensors with ``by`` added to the number of each layer from ``first`` on."""
     moved = {}
     for name, tensor in tensors.items():

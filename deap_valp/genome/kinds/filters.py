@@ -13,7 +13,7 @@ from torch import Tensor
 from ..activations import Layer
 from ..weights import Selection, initial, new_generator
 from .base import Change, Made, Part
-from .dense import Dense, Wider, _read_pair, _renumbered
+from .dense import Dense, Wider, made_pair, renumbered
 from .settings import Layout, Limits
 
 if TYPE_CHECKING:
@@ -106,14 +106,14 @@ class Filtered(Dense):
             weight = identity_of(channels)
             if self._signs(stage) == 2:
                 weight = torch.cat([weight, -weight])
-                part = self._with_columns(part, index - 1, by_channel(_read_pair, channels))
+                part = self._with_columns(part, index - 1, by_channel(made_pair, channels))
             new = Filter(len(weight), "relu")
         else:
             new = Filter(channels, random.choice(layout.activations))
             fan_in = channels * KERNEL**2
             weight = initial(channels, fan_in, fan_in, new.gain, new_generator())
             weight = weight.view(channels, KERNEL, KERNEL, channels)
-        tensors = _renumbered(part.tensors, index, 1)
+        tensors = renumbered(part.tensors, index, 1)
         tensors |= {f"{index}.weight": weight, f"{index}.bias": torch.zeros(new.width)}
         layers = (*self.layers[:index], new, *self.layers[index:])
         return replace(part, component=replace(self, layers=layers), tensors=tensors)
@@ -131,7 +131,7 @@ class Filtered(Dense):
         before, gone = self.layers[index - 1].width, self.layers[index].width
         if index == len(shorter.layers) and before != gone:
             leaving = dict.fromkeys(leaving)
-        tensors = shorter.fitting(_renumbered(tensors, index + 1, -1))
+        tensors = shorter.fitting(renumbered(tensors, index + 1, -1))
         return replace(part, component=shorter, tensors=tensors, leaving=leaving)
 
     def without(self, index: int, heir: int) -> Self:

@@ -107,7 +107,7 @@ def open_arrays(folder: str | os.PathLike[str]) -> dict[str, np.ndarray]:
         DataFileError: The folder has no such file, or one is damaged.
     """
     need_path(folder, "open_arrays", ProblemError)
-    paths = sorted(Path(os.fsdecode(folder)).glob("*.npy"))
+    paths = sorted(Path(folder).glob("*.npy"))
     if not paths:
         raise DataFileError(f"open_arrays needs a folder of .npy files, got {os.fspath(folder)!r}")
     found = {}
@@ -126,7 +126,8 @@ def write_arrays(dataset: Any, folder: str | os.PathLike[str]) -> dict[str, np.n
         dataset: What has ``len(dataset)`` and ``dataset[index]``, such as a map-style ``Dataset``
             of torch's. Each example is a mapping of numbers, arrays or tensors, with the keys,
             shapes and types of the first one.
-        folder: The folder, which is made if missing. Files of the same names are replaced.
+        folder: The folder, which is made if missing. Files of the same names are replaced once all
+            examples are written; where one fails, they stay as they were.
 
     Raises:
         ProblemError: There is no such data set, or an example has other keys or shapes than the
@@ -138,15 +139,24 @@ def write_arrays(dataset: Any, folder: str | os.PathLike[str]) -> dict[str, np.n
             "write_arrays needs dataset as what has len(dataset) and dataset[index], "
             f"got {got(dataset)}"
         )
-    size, files = len(dataset), dict[str, np.memmap]()
     Path(folder).mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".writing-", dir=folder) as partial:
+        _write_examples(dataset, Path(partial))
+        for path in Path(partial).iterdir():
+            path.replace(Path(folder, path.name))
+    return open_arrays(folder)
+
+
+def _write_examples(dataset: Any, folder: Path) -> None:
+    """Write the examples of a data set to ``.npy`` files of a folder."""
+    size, files = len(dataset), dict[str, np.memmap]()
     for index in range(size):
         given = dataset[index]
         need_type(given, Mapping, "write_arrays", "examples as mappings", ProblemError)
         example = {name: np.asarray(value) for name, value in given.items()}
         if not files:
             for name, value in example.items():
-                path, shape = Path(folder, f"{name}.npy"), (size, *value.shape)
+                path, shape = folder / f"{name}.npy", (size, *value.shape)
                 files[name] = np.lib.format.open_memmap(path, "w+", value.dtype, shape)
         if example.keys() != files.keys():
             raise ProblemError(
@@ -161,7 +171,6 @@ def write_arrays(dataset: Any, folder: str | os.PathLike[str]) -> dict[str, np.n
             files[name][index] = value
     for file in files.values():
         file.flush()
-    return open_arrays(folder)
 
 
 _FEATURES: dict[int, Path] = {}
