@@ -66,7 +66,8 @@ def numeric(table, description):
     """What a user does outside the file, as the page says: categories become their numbers."""
     page = Path(__file__).parent.parent / "docs" / "predictions.md"
     (code,) = re.findall(
-        r"```python\n(import numpy\n\n\ndef numbers_of.*?)```", page.read_text(), re.DOTALL
+    block = r"```python\n(import numpy\n\n\ndef numbers_of.*?)```"
+    (code,) = re.findall(block, page.read_text(), re.DOTALL)
     )
     names: dict = {}
     exec(code, names)
