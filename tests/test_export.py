@@ -65,10 +65,8 @@ def by_the_file_alone(path, inputs, folder):
 def numeric(table, description):
     """What a user does outside the file, as the page says: categories become their numbers."""
     page = Path(__file__).parent.parent / "docs" / "predictions.md"
-    (code,) = re.findall(
     block = r"```python\n(import numpy\n\n\ndef numbers_of.*?)```"
     (code,) = re.findall(block, page.read_text(), re.DOTALL)
-    )
     names: dict = {}
     exec(code, names)
     return names["numbers_of"](table, description)
