@@ -145,3 +145,24 @@ def draw_differences(bounds, folder):
     ax.set(xlabel="step", ylabel="difference of hypervolume")
     ax.legend(frameon=False)
     save(figure, folder / "main_hypervolume.png")
+
+
+def draw_effects(effects, what, path):
+    """A number with its interval for each name, from top to bottom; right of 0 is better.
+
+    Args:
+        effects: By name the number and the bounds of its interval.
+        what: What the numbers are.
+        path: The file of the figure.
+    """
+    from matplotlib import pyplot
+
+    figure, ax = pyplot.subplots(figsize=(8, 0.3 * len(effects) + 0.8), layout="constrained")
+    numbers = np.array(list(effects.values()), dtype=float)
+    height = -np.arange(len(effects))
+    ax.hlines(height, numbers[:, 1], numbers[:, 2], color="tab:blue")
+    ax.plot(numbers[:, 0], height, "o", color="tab:blue", markersize=4)
+    ax.axvline(0, color="black", linewidth=0.8)
+    ax.set(xlabel=what)
+    ax.set_yticks(height, list(effects))
+    save(figure, path)

@@ -18,6 +18,7 @@ import os
 import random
 import sys
 from collections import Counter
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -66,10 +67,19 @@ class Arm:
     policy: object
     metrics: tuple = ()
     paper: bool = True  # training and acceptance
+    carry: bool = False  # the paper's training, but the optimizers go on from their state
+    normalize: bool = True  # losses in units of the best constant prediction
+    calibrate: bool = False  # thresholds from random VALPs of this problem
+
+    @property
+    def training(self):
+        """How a session of this arm trains."""
+        return replace(valp.PLAIN, carry=self.carry) if self.paper else valp.Training()
 
 
+GUIDED = ("loss_slope", "module_intervention")  # the metrics that the guidelines need
 ARMS = {
-    "guidelines": Arm(Guidelines(), ("loss_slope", "module_intervention")),
+    "guidelines": Arm(Guidelines(), GUIDED),
     "random": Arm(valp.AtRandom(OPERATORS)),
     "gentle": Arm(valp.AtRandom(OPERATORS, gentle_only=True)),
     "today": Arm("growth", DEFAULT_METRICS, paper=False),
@@ -85,6 +95,27 @@ def individual_class(problem):
     return creator.PaperMain
 
 
+def drawn(problem, decay=0.0):
+    """A random VALP of the sizes of this experiment."""
+    return valp.initVALP(individual_class(problem), problem, (3, 6), start="random", decay=decay)
+
+
+def calibrated(settings, problem, count=12):
+    """Thresholds from random VALPs that were trained like the starts, the same in every run."""
+    random.seed("calibrate")
+    evaluations = [
+        valp.evaluate(
+            drawn(problem),
+            problem,
+            first_batches=settings.first_batches,
+            metrics=GUIDED,
+            training=valp.PLAIN,
+        )
+        for _ in range(count)
+    ]
+    return valp.calibrateThresholds(evaluations)
+
+
 def searched(settings, problem, arm, seed):
     """The start and the end of a run of an arm, and the archive of what it evaluated."""
     toolbox = base.Toolbox()
@@ -95,11 +126,13 @@ def searched(settings, problem, arm, seed):
         first_batches=settings.first_batches,
         metrics=arm.metrics,
     )
-    toolbox.register("evaluate", train, training=valp.PLAIN if arm.paper else valp.Training())
-    toolbox.register("selMutation", valp.selMutation, policy=arm.policy)
-    decay = 0.0 if arm.paper else usual_decay(problem)
+    policy = deepcopy(arm.policy)
+    if arm.calibrate:
+        policy = replace(policy, thresholds=calibrated(settings, problem))
+    toolbox.register("evaluate", train, training=arm.training)
+    toolbox.register("selMutation", valp.selMutation, policy=policy)
     random.seed(f"start {seed}")  # the same VALP for every arm
-    start = valp.initVALP(individual_class(problem), problem, (3, 6), start="random", decay=decay)
+    start = drawn(problem, 0.0 if arm.paper else usual_decay(problem))
     archive = []
     random.seed(f"search {seed}")
     best, _ = valp.hillClimbing(
@@ -115,10 +148,15 @@ def searched(settings, problem, arm, seed):
 
 def run_one(settings, name, seed, folder):
     """One arm of one pair, into its file."""
+    run_arm(settings, name, ARMS[name], seed, folder)
+
+
+def run_arm(settings, name, arm, seed, folder):
+    """One run of an arm, into its file."""
     torch.set_num_threads(1)
-    problem = valp.problems.by_name(settings.problem)
+    problem = valp.problems.by_name(settings.problem, normalize=arm.normalize)
     began = process_time()
-    best, archive = searched(settings, problem, ARMS[name], seed)
+    best, archive = searched(settings, problem, arm, seed)
     seconds = process_time() - began
     if not best.evaluation.ok:
         raise RuntimeError(f"the evaluation failed: {best.evaluation.status}")
@@ -150,28 +188,29 @@ def rule_of(outcome):
 # ---- the command ---------------------------------------------------------------------------------
 
 
-def parsed(argv):
+def parsed(argv, about, name, arms):
     """Command line: which runs where, and the settings of all of them."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=about.splitlines()[0])
     usual = replace(Settings(), **(SMALLEST if SMALL else {}))
     options_of(usual, parser)
     parser.add_argument("--pairs", type=int, default=2 if SMALL else 15, help="how many")
     parser.add_argument(
-        "--arms", nargs="+", choices=ARMS, default=list(ARMS), metavar="ARM", help=", ".join(ARMS)
+        "--arms", nargs="+", choices=arms, default=list(arms), metavar="ARM", help=", ".join(arms)
     )
     parser.add_argument("--workers", type=int, default=1)
-    parser.add_argument("--folder", type=Path, default=Path("paper_main"))
+    parser.add_argument("--folder", type=Path, default=Path(name))
     arguments = parser.parse_args(argv)
     return arguments, settings_from(usual, arguments)
 
 
-def main(argv=None):
-    arguments, settings = parsed(argv)
+def main(argv=None, about=__doc__, name="paper_main", arms=ARMS, run=run_one, tell=report_on):
+    """Do the missing runs of an experiment with these arms, and report."""
+    arguments, settings = parsed(argv, about, name, arms)
     open_folder(arguments.folder, settings)
     os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")  # of the processes to come
     runs = [(arm, seed) for seed in range(1, arguments.pairs + 1) for arm in arguments.arms]
-    failed = run_all(run_one, settings, runs, arguments.folder, arguments.workers)
-    print(report_on(arguments.folder, arguments.folder)[0])
+    failed = run_all(run, settings, runs, arguments.folder, arguments.workers)
+    print(tell(arguments.folder, arguments.folder)[0])
     return 1 if failed else 0
 
 
