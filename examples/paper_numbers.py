@@ -88,22 +88,24 @@ def report_command(about, report_on, name, argv=None):
         argv: The arguments of the command.
     """
     parser = argparse.ArgumentParser(description=about)
-    known = PUBLISHED / f"{name}.json"
-    parser.add_argument("runs", nargs="?", type=Path, default=known)
+    parser.add_argument("runs", nargs="?", type=Path, help="default: the published ones")
     parser.add_argument("--folder", type=Path, default=Path(f"paper_{name}_report"))
+    parser.add_argument("--published", type=Path, default=PUBLISHED, help="the folder of the page")
     parser.add_argument(
-        "--publish", action="store_true", help=f"keep runs, figures and tables in {PUBLISHED}"
+        "--publish", action="store_true", help="keep runs, figures and tables there"
     )
     arguments = parser.parse_args(argv)
+    published = arguments.published
+    known = published / f"{name}.json"
     if not arguments.publish:
-        print(report_on(arguments.runs, arguments.folder)[0])
+        print(report_on(arguments.runs or known, arguments.folder)[0])
         return
-    if arguments.runs != known:
+    if arguments.runs:
         publish(arguments.runs, known)
     text, tables = report_on(known, arguments.folder)
     for figure in arguments.folder.glob(f"{name}_*.png"):
-        shutil.copy(figure, PUBLISHED)
-    fill(PUBLISHED / f"{name}.md", tables)
+        shutil.copy(figure, published)
+    fill(published / f"{name}.md", tables)
     print(text)
 
 

@@ -28,6 +28,7 @@ try:
     import paper_main
     import paper_main_report
     import paper_numbers
+    import paper_open_report
 finally:
     sys.path.remove(str(EXAMPLES))
 
@@ -409,10 +410,19 @@ def test_only_pairs_with_both_rivals_count():
 # ---- what is published ---------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("report", [paper_initial_report, paper_main_report])
-def test_the_pages_have_the_tables_of_the_published_runs(report):
-    name = report.__name__.split("_")[1]
-    _, runs = paper_numbers.read_runs(paper_numbers.PUBLISHED / f"{name}.json")
-    page = (paper_numbers.PUBLISHED / f"{name}.md").read_text()
-    for title, content in report.tables(report.analyse(runs)).items():
-        assert f"<!-- {title} -->\n{content}\n<!-- end of {title} -->" in page
+@pytest.mark.parametrize(
+    ("report", "page"),
+    [
+        (paper_initial_report, "initial.md"),
+        (paper_main_report, "main.md"),
+        (paper_main_report, "digits/main.md"),
+        (paper_open_report, "open.md"),
+    ],
+)
+def test_the_pages_have_the_tables_of_the_published_runs(report, page, tmp_path):
+    path = paper_numbers.PUBLISHED / page
+    text = path.read_text()
+    _, tables = report.report_on(path.with_suffix(".json"), tmp_path)
+    assert tables
+    for title, content in tables.items():
+        assert f"<!-- {title} -->\n{content}\n<!-- end of {title} -->" in text
