@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import zoo
 from deap import algorithms, base, tools
+from validity import assert_valid
 
 import deap_valp as valp
 from deap_valp.genome.fitness import PENALTY
@@ -242,7 +243,7 @@ def test_deap_s_algorithms_run_unmodified(algorithm, mapping, toolbox):
     population, logbook = algorithm(toolbox.population(4), toolbox, stats=stats, halloffame=front)
     assert len(population) == 4 and len(front) >= 1
     for individual in population:
-        zoo.assert_valid(individual, problem)
+        assert_valid(individual, problem)
         assert len(individual.fitness.values) == 4 and all(np.isfinite(individual.fitness.values))
         assert individual.evaluation is not None
     for name in problem.objectives:

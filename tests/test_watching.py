@@ -11,6 +11,7 @@ import zoo
 from deap import base, tools
 from digests import digest, random_state
 from test_populations import PROBLEM, quick
+from validity import assert_valid
 
 import deap_valp as valp
 from deap_valp.search import reporters as reporters_module
@@ -288,7 +289,7 @@ def check_usable(name, found, logbook, front, archive):
     members = [found] if name == "hillClimbing" else found
     assert all(member.fitness.valid for member in members) and logbook.stopped == "Ctrl-C"
     assert len(front) > 0 and len(archive) >= len(logbook) > 0
-    zoo.assert_valid(members[0], PROBLEM)
+    assert_valid(members[0], PROBLEM)
 
 
 @each_search
