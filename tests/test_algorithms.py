@@ -273,3 +273,9 @@ def test_statistics_leave_failures_out():
     compiled = valp.statistics(problem).compile(population)
     assert compiled["label"] == {"min": 0.5, "avg": 0.5, "max": 0.5, "std": 0.0}
     assert compiled["operators"]["applied"] == "init 2"
+
+
+def test_the_length_of_an_individual_is_the_number_of_its_sub_networks():
+    individual = zoo.fan_out()
+    assert len(individual) == len(individual.networks) > 0
+    assert tools.Statistics(len).compile([individual]) == {}

@@ -62,13 +62,6 @@ def test_without_statistics_the_csv_file_has_the_objectives(name, toolbox, tmp_p
     assert set(PROBLEM.objectives) <= set(str(logbook).splitlines()[0].split())
 
 
-@each_search
-def test_verbose_lines_have_the_objectives(name, toolbox, capsys):
-    search(name, toolbox, 2, verbose=True)
-    header = capsys.readouterr().out.splitlines()[0]
-    assert header.split()[:6] == ["gen", "nevals", *PROBLEM.objectives]
-
-
 def test_the_csv_file_of_another_search_is_kept(toolbox, tmp_path, caplog):
     path, texts = tmp_path / "run.csv", []
     for steps in (2, 3, 4):
