@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from quick_searches import PROBLEM, SEARCHES, each_search, quick, toolbox
+import numpy as np
+from quick_searches import PROBLEM, SEARCHES, each_search, failing, quick, toolbox
 
 import deap_valp as valp
 
@@ -22,3 +23,40 @@ def test_verbose_lines_have_the_objectives(name, capsys):
     SEARCHES[name](box=toolbox(quick), verbose=True)
     header = capsys.readouterr().out.splitlines()[0]
     assert header.split()[:6] == ["gen", "nevals", *PROBLEM.objectives]
+
+
+def failing_at_first(count):
+    """Evaluations of which so many fail, each for a reason of its own."""
+    reasons = iter(["no room", "no loss", "no gradient", "no end"][:count])
+
+    def evaluate(individual):
+        reason = next(reasons, None)
+        return quick(individual) if reason is None else failing(individual, reason)
+
+    return evaluate
+
+
+@each_search
+def test_a_start_that_failed_as_a_whole_has_all_columns(name, capsys):
+    size = 1 if name == "hillClimbing" else 4
+    _, logbook = SEARCHES[name](box=toolbox(failing_at_first(size)), verbose=True)
+    header, *lines = capsys.readouterr().out.splitlines()
+    assert header.split()[:6] == ["gen", "nevals", *PROBLEM.objectives]
+    assert len(lines) == len(logbook)
+    starts = [header.index(objective) for objective in PROBLEM.objectives]
+    for line in lines:
+        assert all(line[start - 1] == " " != line[start] for start in starts), line
+    if name != "hillClimbing":  # which shows the penalty of the candidate
+        assert lines[0].split()[2:] == ["nan"] * 4 and "nan" not in lines[-1]
+        assert np.isnan([logbook[0][objective] for objective in PROBLEM.objectives]).all()
+
+
+@each_search
+def test_a_search_that_goes_on_prints_its_header_again(name, capsys, tmp_path):
+    headers = []
+    for last in (1, 3):
+        until = lambda progress, last=last: progress.step == last  # noqa: E731
+        options = {"checkpoint": tmp_path / "c", "until": until, "verbose": True}
+        SEARCHES[name](box=toolbox(quick), **options)
+        headers.append(capsys.readouterr().out.splitlines()[0])
+    assert headers[0] == headers[1] and "gen" in headers[0]

@@ -85,8 +85,9 @@ def eaGuided(
     Returns:
         The population, and a logbook with one record a generation: ``gen``, ``nevals`` and the
         columns of ``stats``; without ``stats``, the lowest value of each objective in the
-        population. ``logbook.stopped`` says what ended the search early. Ctrl-C does
-        too, unless nothing was evaluated yet; in step 0 some members then have no valid fitness.
+        population, NaN where all members failed. ``logbook.stopped`` says what ended the search
+        early. Ctrl-C does too, unless nothing was evaluated yet; in step 0 some members then have
+        no valid fitness.
 
     Raises:
         ValpError: An argument has the wrong type or size, the toolbox lacks a function, a fitness

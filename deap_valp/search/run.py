@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -22,7 +23,7 @@ from .genealogy import Entry
 from .logbook import Logbook
 from .needs import check_records, explain_pickling, problem_of
 from .printing import printed
-from .progress import Progress, lowest_of
+from .progress import Progress, lowest_of, objective_names
 from .watch import AGAIN, Watch, takes_interrupt
 
 logger = logging.getLogger("deap_valp")
@@ -63,6 +64,7 @@ class Run:
     _failures: Failures = field(default_factory=Failures)
     _identity: dict[str, str] = field(default_factory=dict)
     _bar: Any = None
+    _header: str = ""
 
     def __post_init__(self) -> None:
         check_records(self.search, self.stats, self.halloffame, self.archive)
@@ -236,10 +238,11 @@ class Run:
             evaluated: The candidates that were evaluated in this step.
             columns: Further columns of the logbook. It is a mapping and no keywords, so that an
                 objective may have any name. If there are none and no ``stats``, they are the lowest
-                value of each objective in the population.
+                value of each objective in the population, NaN where all members failed.
         """
         if columns is None and self.stats is None:
-            columns = lowest_of(population)
+            columns = dict.fromkeys(objective_names(population[0]), math.nan)
+            columns |= lowest_of(population)
             self.logbook.header = list(dict.fromkeys([*self.logbook.header, *columns]))
         columns = columns or {}
         compiled = self.stats.compile(population) if self.stats is not None else {}
@@ -257,8 +260,9 @@ class Run:
             self._archive(individuals, {id(individual) for individual in population})
         if self.verbose:
             header, line = printed({**head, **columns}, compiled)
-            if len(self.logbook) == 1:
+            if header != self._header:
                 print(header)
+            self._header = header
             print(line)
         self.watch.count(self.step, population, len(evaluated))
         progress = self._seen(self.step, population)
