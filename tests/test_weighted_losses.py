@@ -44,12 +44,12 @@ def batch_of(problem, model, size=SIZE, dtype=torch.float64):
     )
 
 
-def by_tape(individual, problem, batch, weights, player=Tape, **options):
+def by_tape(individual, problem, batch, weights, kind=Tape, **options):
     """Losses and gradients of a batch."""
     model = valp.decode(individual, dtype=torch.float64, device=zoo.DEVICE)
     with torch.no_grad():
         size = len(next(iter(batch[0].values())))
-        tape = player(model, problem, size, weighted=weights, **options)
+        tape = kind(model, problem, size, weighted=weights, **options)
         for _ in range(2):  # memory is used again
             losses = tape.forward(*batch, weights)
             tape.backward()
