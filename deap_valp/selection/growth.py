@@ -17,8 +17,8 @@ from ..diagnosis import GROWTH_METRICS
 from ..errors import EvaluationError, RegistrationError
 from ..genome import VALP, Connection, Diagnosis, Evaluation, Gain, Place, Route
 from ..variation.operators import Move, operators
+from .donation import donations
 from .policies import POLICIES, Situation, random_move
-from .rule_sets.donation import donations
 from .view import Thresholds, View
 
 NEGLIGIBLE = 0.001

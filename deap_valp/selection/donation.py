@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ...genome import VALP
-from ...variation.crossover import NAME as DONATION
-from ...variation.crossover import can_receive
-from ...variation.operators import Move
-from ..view import View
+from ..genome import VALP
+from ..variation.crossover import NAME as DONATION
+from ..variation.crossover import can_receive
+from ..variation.operators import Move
+from .view import View
 
 
 def donations(view: View, name: str) -> Iterator[Move]:
