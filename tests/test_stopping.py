@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import zoo
 from searching import SEARCHES
 from test_populations import PROBLEM, quick
 from watched import Killed, clock, counts, each_search, killed_after, left, search, toolbox
@@ -104,6 +105,20 @@ def test_a_predicate_sees_the_logbook_and_the_step(name, toolbox):
     assert len(logbook) == 5 == len(seen) and "enough" in logbook.stopped
 
 
+@each_search
+def test_patience_waits_for_an_objective_of_ones_own(name, toolbox):
+    def evaluate(individual, problem):
+        evaluation = quick(individual)
+        return evaluation.with_values({**evaluation.named, "size": float(len(individual))})
+
+    five = zoo.individual_class((-1.0,) * 5)
+    toolbox.register("individual", valp.initVALP, five, PROBLEM, start="random")
+    toolbox.register("evaluate", evaluate, problem=PROBLEM)
+    patience = valp.Patience(3, of="size")
+    _, logbook = search(name, toolbox, None, until=patience)
+    assert logbook.stopped == repr(patience)
+
+
 @pytest.mark.parametrize(
     "until",
     [2, "2 minutes", valp.Minutes, [valp.Patience(2), 3], valp.Patience(1, of="nobody")],
@@ -125,6 +140,7 @@ def test_what_is_no_stop_is_refused(name, until, toolbox):
         lambda: valp.Patience(0),
         lambda: valp.Patience(2.5),
         lambda: valp.Patience(2, least=1),
+        lambda: valp.Patience(2, least="1 %"),
         lambda: valp.Target(),
         lambda: valp.Target(label="low"),
         lambda: valp.Target(label=float("nan")),
