@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import zoo
 from deap import algorithms, base, tools
+from validity import assert_valid
 
 import deap_valp as valp
 from deap_valp.genome.fitness import PENALTY
@@ -242,7 +243,7 @@ def test_deap_s_algorithms_run_unmodified(algorithm, mapping, toolbox):
     population, logbook = algorithm(toolbox.population(4), toolbox, stats=stats, halloffame=front)
     assert len(population) == 4 and len(front) >= 1
     for individual in population:
-        zoo.assert_valid(individual, problem)
+        assert_valid(individual, problem)
         assert len(individual.fitness.values) == 4 and all(np.isfinite(individual.fitness.values))
         assert individual.evaluation is not None
     for name in problem.objectives:
@@ -272,3 +273,9 @@ def test_statistics_leave_failures_out():
     compiled = valp.statistics(problem).compile(population)
     assert compiled["label"] == {"min": 0.5, "avg": 0.5, "max": 0.5, "std": 0.0}
     assert compiled["operators"]["applied"] == "init 2"
+
+
+def test_the_length_of_an_individual_is_the_number_of_its_sub_networks():
+    individual = zoo.fan_out()
+    assert len(individual) == len(individual.networks) > 0
+    assert tools.Statistics(len).compile([individual]) == {}

@@ -1,7 +1,7 @@
 """Every public function, called with the wrong type, value, order or state, says what it needs.
 
-Data and problems are in ``test_bad_input``, searches and fitnesses in ``test_bad_searches``, plots
-in ``test_bad_plots``.
+Data and problems are in ``test_bad_input``, operators and selection in ``test_bad_moves``, searches
+and fitnesses in ``test_bad_searches``, plots in ``test_bad_plots``.
 """
 
 from __future__ import annotations
@@ -12,8 +12,10 @@ import numpy as np
 import pytest
 import torch
 import zoo
-from deap import base, creator, tools
+from deap import base, creator
 from plotting import evaluated
+from test_bad_moves import BAD as BAD_MOVES
+from test_bad_moves import fresh
 
 import deap_valp as valp
 
@@ -25,11 +27,6 @@ class Listed(list):
     """What ``creator.create("Individual", list, ...)`` makes."""
 
     fitness = base.Fitness
-
-
-def fresh():
-    """An individual that was never evaluated."""
-    return zoo.fan_out()
 
 
 def changed():
@@ -136,6 +133,10 @@ BAD = {
     "evaluate: training=False": (
         lambda: valp.evaluate(fresh(), PROBLEM, training=False),
         "evaluate needs training as a Training, got False",
+    ),
+    "Training: average='0.9'": (
+        lambda: valp.Training(average="0.9"),
+        "Training needs average from 0 on and below 1, got '0.9'",
     ),
     "score: an unknown split": (
         lambda: valp.score(evaluated(), PROBLEM, split="val"),
@@ -281,160 +282,6 @@ BAD = {
         lambda: evaluated().evaluation.with_values(0.5),
         r"with_values needs 4 values, .*got 0.5",
     ),
-    # operators, selection
-    **{
-        f"{op.apply.__name__}: a list": (
-            lambda op=op: op.apply([1, 2, 3]),
-            f"{op.apply.__name__} needs individual as a VALP.*got list",
-        )
-        for op in valp.operators().values()
-        if op.scope != "crossover"
-    },
-    "mutAddLayer: no such place": (
-        lambda: valp.mutAddLayer(fresh(), "n99"),
-        r"mutAddLayer \(gentle\) needs a legal .*got 'n99'",
-    ),
-    "mutAddLayer: a problem": (
-        lambda: valp.mutAddLayer(PROBLEM),
-        "mutAddLayer needs individual as a VALP.*got Problem",
-    ),
-    "mutRandom: a scope that is none": (
-        lambda: valp.mutRandom(fresh(), "big"),
-        r"scope among .*got 'big'",
-    ),
-    "mutRandom: operators=3": (
-        lambda: valp.mutRandom(fresh(), 3),
-        "operators are chosen by a scope, 'all' or names, got 3",
-    ),
-    "mutRandom: functions for names": (
-        lambda: valp.mutRandom(fresh(), [valp.mutAddLayer]),  # type: ignore[list-item]
-        r"operators are chosen among .*mutAddLayer",
-    ),
-    "mutGuided: a list": (
-        lambda: valp.mutGuided([1]),
-        "selMutation needs individual as a VALP.*got list",
-    ),
-    "mutGuided: the name of a policy": (
-        lambda: valp.mutGuided(fresh(), "growth"),
-        "mutGuided needs select as a function from an individual to a Move or None, got 'growth'",
-    ),
-    "mutGuided: a selection of individuals": (
-        lambda: valp.mutGuided(fresh(), lambda individual: [individual]),  # type: ignore[return-value]
-        "mutGuided needs select to return a Move or None, got list",
-    ),
-    "selMutation: as a selection of individuals": (
-        lambda: valp.selMutation([evaluated()] * 3, 2),
-        "selMutation needs individual as a VALP.*got list",
-    ),
-    "selMutation: an unknown policy": (
-        lambda: valp.selMutation(evaluated(), policy="greedy"),
-        "selMutation needs a policy among .*got 'greedy'",
-    ),
-    "selMutation: policy=3": (
-        lambda: valp.selMutation(evaluated(), policy=3),
-        "selMutation needs a policy among .*got 3",
-    ),
-    "selMutation: the class of a policy": (
-        lambda: valp.selMutation(evaluated(), policy=valp.ByGain),
-        r"selMutation needs a policy among .*got the class ByGain: ByGain\(\) makes one",
-    ),
-    "selMutation: a population of one list": (
-        lambda: valp.selMutation(evaluated(), 3),
-        "selMutation needs population as a sequence of individuals or None, got 3",
-    ),
-    "Move: an unknown operator": (
-        lambda: valp.Move("add_layers", "gentle", "n0").apply(fresh()),
-        "operators are .*got 'add_layers'",
-    ),
-    "Move: an unknown version": (
-        lambda: valp.Move("add_layer", "soft", "n0").apply(fresh()),
-        r"add_layer has the versions \['gentle', 'aggressive'\], got 'soft'",
-    ),
-    "cxExclusiveSubgraph: lists": (
-        lambda: valp.cxExclusiveSubgraph([1], [2]),
-        "cxExclusiveSubgraph needs host as a VALP.*got list",
-    ),
-    "cxExclusiveSubgraph: of two problems": (
-        lambda: valp.cxExclusiveSubgraph(fresh(), zoo.smallest()),
-        "needs two VALPs of one problem",
-    ),
-    "cxExclusiveSubgraph: no such output": (
-        lambda: valp.cxExclusiveSubgraph(fresh(), fresh(), "labels"),
-        "needs an output of the individuals .*got 'labels'",
-    ),
-    "rank: not evaluated": (lambda: valp.rank([fresh()]), "rank needs individuals with an eval"),
-    "rank: an individual": (
-        lambda: valp.rank(evaluated()),
-        "rank needs population as a sequence of individuals, got Zoo4",
-    ),
-    "calibrateThresholds: individuals": (
-        lambda: valp.calibrateThresholds([evaluated()] * 10),
-        "calibrateThresholds needs evaluations, got Zoo4",
-    ),
-    "calibrateThresholds: too few": (
-        lambda: valp.calibrateThresholds([evaluated().evaluation]),
-        "at least 10 successful evaluations, got 1",
-    ),
-    "rule: without its set": (
-        lambda: valp.rule(lambda view: []),
-        "rule needs the name of a rule set, as in @rule",
-    ),
-    "metric: a string": (lambda: valp.metric("slope"), "metric needs a function, got 'slope'"),
-    "operators: an unknown scope": (lambda: valp.operators("all"), "scope among .*got 'all'"),
-    # archives and statistics
-    "decisions: a logbook": (
-        lambda: valp.decisions(tools.Logbook()),
-        "decisions needs the archive of a search",
-    ),
-    "decisions: individuals": (
-        lambda: valp.decisions([evaluated()]),
-        "needs the entries of an archive .*got Zoo4",
-    ),
-    "payoff: an unknown part": (
-        lambda: valp.payoff([], by=["who"]),
-        r"payoff groups by some of .*got \['who'\]",
-    ),
-    "payoff: by='rules'": (lambda: valp.payoff([], by="rules"), "payoff groups by .*got 'rules'"),
-    "genealogy: individuals": (
-        lambda: valp.genealogy([evaluated()]),
-        "needs the entries of an archive .*got Zoo4",
-    ),
-    "statistics: individuals": (
-        lambda: valp.statistics([evaluated()]),
-        "statistics needs problem as a Problem, got list",
-    ),
-    "ObjectiveKey: not evaluated": (
-        lambda: valp.ObjectiveKey(0)(fresh()),
-        "needs an evaluated individual with an objective 0, got",
-    ),
-    "majority: not evaluated": (
-        lambda: valp.majority(fresh(), evaluated()),
-        "majority needs two evaluated individuals, got",
-    ),
-    "graded: not evaluated": (
-        lambda: valp.graded(evaluated(), fresh()),
-        "Graded needs two evaluated individuals, got",
-    ),
-    "Graded: margin='small'": (
-        lambda: valp.Graded(margin="small"),
-        "Graded needs margin from 0 on, got 'small'",
-    ),
-    "Training: average='0.9'": (
-        lambda: valp.Training(average="0.9"),
-        "Training needs average from 0 on and below 1, got '0.9'",
-    ),
-    "ByGain: deletions='often'": (
-        lambda: valp.ByGain(deletions="often"),
-        "ByGain needs deletions between 0 and 1, got 'often'",
-    ),
-    "Checkpoint: every=1.5": (
-        lambda: valp.Checkpoint("x", every=1.5),
-        "a Checkpoint needs every to be 1 or more, got 1.5",
-    ),
-    "Checkpoint: path=None": (
-        lambda: valp.Checkpoint(None),
-        "a Checkpoint needs path as a path of a file, got None",
-    ),
     # problems
     "problems.by_name: unknown": (
         lambda: valp.problems.by_name("mnist2"),
@@ -495,9 +342,10 @@ def test_every_public_function_was_tried():
         if inspect.isroutine(getattr(valp, name)) and not inspect.isclass(getattr(valp, name))
     }
     elsewhere = {"hillClimbing", "eaGuided", "eaAging", "eaSteadyState"}  # test_bad_searches
-    elsewhere |= {"evolve", "reporter", "report"}  # test_ready, test_watching, test_page
-    harmless = {"move_key", "operator"}  # test_call
-    tried = {name.partition(":")[0] for name in BAD}
+    elsewhere |= {"evolve", "reporter", "report"}  # test_ready, test_reporters, test_page
+    elsewhere |= {"operator"}  # test_operators
+    harmless = {"move_key"}
+    tried = {name.partition(":")[0] for name in {**BAD, **BAD_MOVES}}
     assert functions - elsewhere - harmless <= tried
 
 

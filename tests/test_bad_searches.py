@@ -2,112 +2,38 @@
 
 from __future__ import annotations
 
-import logging
-import random
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 
 import numpy as np
 import pytest
 import zoo
-from deap import base, creator, tools
-from plotting import closed_figures
+from deap import creator, tools
+from quick_searches import (
+    PROBLEM,
+    SEARCHES,
+    aging,
+    climb,
+    each_search,
+    failing,
+    guided,
+    population,
+    quick,
+    steady,
+    toolbox,
+    trained_by,
+)
+from small_data import size_of
 
 import deap_valp as valp
-from deap_valp import plots
-from deap_valp.genome import fitness as fitnesses
-from deap_valp.genome import valp as genomes
 from deap_valp.genome.fitness import RESERVED
 from deap_valp.search.failures import FIRST
 
-__all__ = ["closed_figures"]
-
-PROBLEM = zoo.mixed_problem()
-
-
-def never(individual):
-    raise AssertionError("this was trained, although an argument is wrong")
-
-
-def quick(individual, problem=PROBLEM):
-    """An evaluation without training: the values follow from the individual alone."""
-    dice = random.Random(individual.seed)
-    return valp.Evaluation(
-        [dice.random() for _ in problem.objectives],
-        objectives=problem.objectives,
-        seed=individual.seed,
-        weights=individual.weights,
-    )
-
-
-def failing(individual, reason="ValueError: no room"):
-    return valp.Evaluation(
-        [valp.PENALTY] * len(PROBLEM.objectives),
-        objectives=PROBLEM.objectives,
-        seed=individual.seed,
-        weights=individual.weights,
-        status=reason,
-    )
-
-
-def toolbox(evaluate=never, without=(), problem=PROBLEM):
-    made = base.Toolbox()
-    functions = {
-        "evaluate": evaluate,
-        "selMutation": partial(valp.selMutation, policy="gentle"),
-        "mate": valp.cxExclusiveSubgraph,
-        "select": tools.selNSGA2,
-        "map": map,
-    }
-    for alias, function in functions.items():
-        if alias not in without:
-            made.register(alias, function)
-    for alias in {"map", "clone"} & set(without):
-        made.unregister(alias)
-    return made
-
-
-def population(count=4, problem=PROBLEM):
-    return [zoo.random_valp(problem) for _ in range(count)]
-
-
-def climb(start=None, box=None, nsteps=8, **options):
-    start = zoo.random_valp(PROBLEM) if start is None else start
-    options = {"progress": False, **options}
-    return valp.hillClimbing(start, toolbox() if box is None else box, nsteps, **options)
-
-
-def guided(start=None, box=None, **options):
-    sizes = {"mu": 4, "lambda_": 4, "cxpb": 0.3, "mutpb": 0.6, "ngen": 3, "verbose": False}
-    start = population() if start is None else start
-    return valp.eaGuided(start, toolbox() if box is None else box, **{**sizes, **options})
-
-
-def aging(start=None, box=None, **options):
-    options = {"ngen": 4, "verbose": False, **options}
-    start = population() if start is None else start
-    return valp.eaAging(start, toolbox() if box is None else box, **options)
-
-
-def steady(start=None, box=None, **options):
-    options = {"nevals": 8, "verbose": False, **options}
-    start = population() if start is None else start
-    return valp.eaSteadyState(start, toolbox() if box is None else box, **options)
-
-
-SEARCHES = {
-    "hillClimbing": climb,
-    "eaGuided": guided,
-    "eaAging": aging,
-    "eaSteadyState": steady,
-}
 NEEDED = {
     "hillClimbing": ("evaluate", "clone", "selMutation"),
     "eaGuided": ("evaluate", "clone", "map", "select", "selMutation", "mate"),
     "eaAging": ("evaluate", "clone", "map", "select", "selMutation"),
     "eaSteadyState": ("evaluate", "clone", "select", "selMutation", "mate"),
 }
-each_search = pytest.mark.parametrize("name", SEARCHES)
 
 
 class Unfit(valp.VALP):
@@ -131,10 +57,10 @@ def starts_of(name, individual):
     return individual if name == "hillClimbing" else [individual] * 4
 
 
-def trained_by(problem=PROBLEM):
-    box = toolbox()
-    box.register("evaluate", valp.evaluate, problem=problem, batches=2, first_batches=2)
-    return box
+def named_problem(output="y", cost="size"):
+    x = np.random.default_rng(1).normal(size=(60, 3))
+    outputs = {output: valp.Regression(x[:, :1])}
+    return valp.Problem({"x": x}, outputs, costs={cost: size_of})
 
 
 def each(what, attempt, message):
@@ -290,64 +216,6 @@ def test_a_wrong_argument_is_named_before_anything_is_trained(attempt, message):
         attempt()
 
 
-# ---- names of objectives -------------------------------------------------------------------------
-
-
-def size_of(individual):
-    return float(len(individual))
-
-
-def named_problem(output="y", cost="size"):
-    x = np.random.default_rng(1).normal(size=(60, 3))
-    outputs = {output: valp.Regression(x[:, :1])}
-    return valp.Problem({"x": x}, outputs, costs={cost: size_of})
-
-
-NAMES = """
-    step seed graph values decision accepted_ objectives status loss weight_count place reason
-    version operator gain before after parents population candidates evaluated columns search
-    archive stats min avg max std applied failed objective0 start no
-"""
-
-
-def problem_of_names(role):
-    """A problem with an objective of each name."""
-    x = np.random.default_rng(1).normal(size=(60, 3))
-    names = NAMES.split()
-    if role == "cost":
-        return valp.Problem(
-            {"x": x}, {"y": valp.Regression(x)}, costs=dict.fromkeys(names, size_of)
-        )
-    return valp.Problem({"x": x}, {name: valp.Regression(x[:, :1]) for name in names})
-
-
-@each_search
-@pytest.mark.parametrize("role", ["output", "cost"])
-def test_a_name_that_is_allowed_hides_nothing_and_is_drawn(name, role):
-    problem = problem_of_names(role)
-    archive, box = [], toolbox(partial(quick, problem=problem))
-    start = population(4, problem)
-    start = start[0] if name == "hillClimbing" else start
-    _, logbook = SEARCHES[name](start, box, stats=valp.statistics(problem), archive=archive)
-    assert {tuple(entry.named) for entry in archive} == {problem.objectives}
-    if name == "hillClimbing":
-        for record, entry in zip(logbook, archive, strict=True):
-            assert {objective: record[objective] for objective in problem.objectives} == entry.named
-            assert record["accepted"] == entry.accepted
-    for objective in problem.objectives:
-        assert np.isfinite(logbook.chapters[objective].select("min")).all()
-    assert len(plots.plot_search(logbook, ["values", "step"], problem=problem).axes) == 2
-    assert plots.plot_pareto(archive, problem=problem).axes
-    assert all(objective in str(valp.payoff(archive)) for objective in problem.objectives)
-
-
-@each_search
-def test_every_column_that_a_search_writes_is_reserved(name):
-    _, logbook = SEARCHES[name](box=toolbox(quick), stats=valp.statistics(PROBLEM))
-    written = {key for record in logbook for key in record} | set(logbook.chapters)
-    assert written - set(PROBLEM.objectives) <= set(RESERVED)
-
-
 # ---- runs that cannot succeed --------------------------------------------------------------------
 
 
@@ -406,105 +274,3 @@ def test_an_evaluation_that_does_not_pickle_is_named_under_a_pool():
         box.register("map", pool_map)
         with pytest.raises(valp.ValpError, match=r"needs toolbox.evaluate to pickle, .*lambda"):
             search(box=box)
-
-
-# ---- weights that get lost -----------------------------------------------------------------------
-
-
-@pytest.fixture
-def said(caplog):
-    """What is said once in a process is said again in this test."""
-    caplog.set_level(logging.WARNING, logger="deap_valp")
-    fitnesses._say_bare_tuple.cache_clear()
-    genomes._say_plain_fitness.cache_clear()
-    genomes._say_weights.cache_clear()
-    genomes._say_untrained.cache_clear()
-    genomes._say_lost_weights.cache_clear()
-    return lambda: [record.getMessage() for record in caplog.records]
-
-
-def trained(individual=None):
-    individual = individual or zoo.random_valp(PROBLEM)
-    return individual, valp.evaluate(individual, PROBLEM, batches=2, first_batches=2)
-
-
-def test_a_bare_tuple_is_said_once(said, tmp_path):
-    individual, evaluation = trained()
-    for _ in range(2):
-        individual.fitness.values = tuple(evaluation)
-    [text] = said()
-    assert "with_values" in text and "lost" in text
-    valp.score(individual, PROBLEM)
-    valp.decode(individual)
-    valp.save(individual, tmp_path / "lost.valp")
-    assert [line.split(":")[0] for line in said()[1:]] == ["score", "decode", "save"]
-    assert all("not the weights that they were measured with" in line for line in said()[1:])
-
-
-def test_an_untrained_valp_is_said_by_score_decode_and_save(said, tmp_path):
-    for individual in (zoo.random_valp(PROBLEM), zoo.random_valp(PROBLEM)):  # each is said once
-        valp.score(individual, PROBLEM)
-        valp.decode(individual)
-        valp.save(individual, tmp_path / "fresh.valp")
-    assert len(said()) == 3 and all("was never trained" in line for line in said())
-
-
-def test_what_was_trained_says_nothing(said, tmp_path):
-    individual, evaluation = trained()
-    individual.fitness.values = evaluation
-    assert individual.trained
-    valp.score(individual, PROBLEM)
-    valp.save(individual, tmp_path / "best.valp")
-    valp.decode(valp.load(tmp_path / "best.valp", type(individual)))
-    valp.mutAddLayer(individual)
-    valp.decode(individual)
-    valp.diagnose(trained_individual(), PROBLEM)
-    climb(box=trained_by(), nsteps=1)
-    assert said() == []
-
-
-def trained_individual():
-    individual, evaluation = trained()
-    individual.fitness.values = evaluation
-    return individual
-
-
-def test_a_plain_fitness_and_other_weights_are_said_once(said):
-    creator.create("BadPlain", base.Fitness, weights=PROBLEM.weights)
-    creator.create("BadPlainValp", valp.VALP, fitness=creator.BadPlain)
-    for _ in range(2):
-        one(creator.BadPlainValp)
-        one(zoo.individual_class((-1.0,)))
-    plain, weights = said()
-    assert "deap.base.Fitness" in plain and "(-1.0,)" in weights and "'label'" in weights
-
-
-def test_values_of_ones_own_keep_the_weights():
-    individual = zoo.individual_class((-1.0,) * 5)(zoo.random_valp(PROBLEM).genome)
-    _, evaluation = trained(individual)
-    named = {**evaluation.named, "size": float(len(individual))}
-    individual.fitness.values = evaluation.with_values(named)
-    kept = individual.evaluation
-    assert kept.named == named and individual.fitness.values == tuple(named.values())
-    assert individual.trained and individual.weights is kept.weights
-    assert all(kept.weights[key] is evaluation.weights[key] for key in evaluation.weights)
-    for field in ("history", "diagnosis", "losses", "seed", "sessions", "status", "resolution"):
-        assert getattr(kept, field) == getattr(evaluation, field)
-    doubled = evaluation.with_values([2 * value for value in evaluation])
-    assert doubled.objectives == evaluation.objectives and doubled.resolution == {}
-
-
-def test_the_length_of_an_individual_is_the_number_of_its_sub_networks():
-    individual = zoo.fan_out()
-    assert len(individual) == len(individual.networks) > 0
-    assert tools.Statistics(len).compile([individual]) == {}
-
-
-@each_search
-def test_verbose_prints_lines_that_fit_with_the_objectives_first(name, capsys):
-    SEARCHES[name](box=toolbox(quick), stats=valp.statistics(PROBLEM), verbose=True)
-    header, *lines = capsys.readouterr().out.splitlines()
-    _, logbook = SEARCHES[name](box=toolbox(quick), stats=valp.statistics(PROBLEM))
-    assert len(lines) == len(logbook) and max(map(len, [header, *lines])) <= 100
-    first = "label" if name == "hillClimbing" else "label min"
-    assert header.startswith(f"gen  nevals  {first}") and "texture" in header

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 import zoo
 from deap import base
-from test_bad_searches import quick
+from quick_searches import quick
 
 import deap_valp as valp
 from deap_valp.errors import FileFormatError

@@ -18,6 +18,7 @@ import safetensors.torch
 import torch
 import zoo
 from parts import assembled, contents, laid_out, saved_and_loaded
+from validity import assert_valid
 
 import deap_valp as valp
 from deap_valp.errors import FileFormatError
@@ -64,7 +65,7 @@ def test_loaded_predicts_the_same_bits(zoo_member, problem, path):
 
 def test_loaded_is_valid_and_owns_its_weights(zoo_member, problem, path):
     loaded = saved_and_loaded(zoo_member, path)
-    zoo.assert_valid(loaded, problem)
+    assert_valid(loaded, problem)
     valp.check(loaded, problem)
     for tensor in loaded.weights.values():
         assert tensor.untyped_storage().nbytes() == 4 * tensor.numel()
@@ -189,7 +190,7 @@ def test_round_trip_after_evolution(zoo_name, problem, path, seed):
     loaded = saved_and_loaded(individual, path)
     assert loaded == individual and loaded.trained == individual.trained
     assert_same_predictions(individual, loaded, problem)
-    zoo.assert_valid(loaded, problem)
+    assert_valid(loaded, problem)
 
 
 def test_an_evaluated_individual_comes_back_trained(zoo_member, problem, path):

@@ -12,6 +12,7 @@ import zoo
 from gated import Gated
 from residual import Residual
 from test_training import assert_same
+from validity import TAKES, assert_valid
 
 import deap_valp as valp
 from deap_valp import plots
@@ -54,7 +55,7 @@ def built(kind):
     for name in ("n3", "n4", "n5"):
         networks[name] = drawn(kind)
         edges += [f"{one}->{name}" for one, read in providers.items() if read.given & taken]
-        edges += [f"{name}->{output}" for output, of in receivers.items() if given in zoo.TAKES[of]]
+        edges += [f"{name}->{output}" for output, of in receivers.items() if given in TAKES[of]]
     if EVERY[kind].given & taken:
         edges.append("n3->n4")
     return zoo.build(problem, networks, " ".join(edges))
@@ -95,18 +96,18 @@ def test_they_are_drawn(problem):
     images = {"convolutional", "painter"} if problem is zoo.image_problem() else set()
     assert kinds == set(KINDS) - {"convolutional", "painter"} | images
     for one in drawn:
-        zoo.assert_valid(one, problem)
+        assert_valid(one, problem)
 
 
 @every_kind
 def test_every_operator_at_every_place_keeps_it_valid(kind):
     individual, count = built(kind), 0
-    zoo.assert_valid(individual, problem_of(kind))
+    assert_valid(individual, problem_of(kind))
     for name, gentle, place in places(individual):
         changed = copy.deepcopy(individual)
         valp.Move(name, "gentle" if gentle else "aggressive", place).apply(changed)
         check(changed, problem_of(kind))
-        zoo.assert_valid(changed, problem_of(kind))
+        assert_valid(changed, problem_of(kind))
         assert changed.move.place == place
         count += 1
     assert count > 60

@@ -8,6 +8,7 @@ import random
 import pytest
 import torch
 import zoo
+from validity import assert_valid
 
 import deap_valp as valp
 from deap_valp.genome import Made, check
@@ -67,7 +68,7 @@ def test_it_narrows_every_layer_that_a_kind_offers_and_no_other(zoo_member, prob
         assert after.units_of(place.stage) == (before.units_of(place.stage) + 1) // 2
         for other in set(before.unit_places()) - {place.stage}:
             assert after.units_of(other) == before.units_of(other)
-        zoo.assert_valid(changed, problem)
+        assert_valid(changed, problem)
         check(changed, problem)
         assert changed.move.place == place
 

@@ -14,6 +14,7 @@ import torch
 import zoo
 from deap import base
 from test_training import SIZE, assert_same, by_tape
+from validity import assert_valid
 
 import deap_valp as valp
 from deap_valp.errors import RegistrationError
@@ -62,10 +63,10 @@ def evaluated(individual, problem, metrics=valp.ALL_METRICS):
 def test_a_drawn_individual_and_its_mutants_are_valid(count, seed):
     problem = problem_of(count)
     individual = drawn(problem, seed)
-    zoo.assert_valid(individual, problem)
+    assert_valid(individual, problem)
     for _ in range(10):
         valp.mutRandom(individual, operators="all")
-        zoo.assert_valid(individual, problem)
+        assert_valid(individual, problem)
 
 
 @each_count

@@ -21,6 +21,7 @@ from parts import (
     saved_and_loaded,
     taken_apart,
 )
+from validity import assert_valid
 
 import deap_valp as valp
 from deap_valp.errors import FileFormatError, ValpError
@@ -207,7 +208,7 @@ def outcome(path, data):
 
 
 def hold_to_the_rules(loaded, path):
-    zoo.assert_valid(loaded, SimpleNamespace(inputs=loaded.inputs, outputs=loaded.outputs))
+    assert_valid(loaded, SimpleNamespace(inputs=loaded.inputs, outputs=loaded.outputs))
     valp.check(loaded)
     inputs = {name: torch.zeros(2, loaded.component(name).width) for name in loaded.inputs}
     with torch.no_grad():

@@ -12,6 +12,7 @@ import pytest
 import torch
 import zoo
 from deap import base, creator, tools
+from validity import assert_valid
 
 import deap_valp as valp
 from deap_valp.errors import StructureError
@@ -191,7 +192,7 @@ def test_editing_a_draft_changes_no_genome_before_or_after_it(zoo_member):
 def test_every_member_is_valid(zoo_name):
     individual, problem = zoo.member(zoo_name), zoo.problem_of(zoo_name)
     check(individual, problem)
-    zoo.assert_valid(individual, problem)
+    assert_valid(individual, problem)
 
 
 def with_edges(individual, add=(), remove=()):
@@ -346,7 +347,7 @@ def test_random_valps_are_valid_and_keep_the_bounds(bounds):
     for seed in range(40):
         random.seed(seed)
         individual = zoo.random_valp(problem, bounds)
-        zoo.assert_valid(individual, problem)
+        assert_valid(individual, problem)
         assert bounds[0] <= len(individual.networks) <= bounds[1]
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 import zoo
+from validity import gives, takes
 
 import deap_valp as valp
 from deap_valp.diagnosis import Subject, measure
@@ -196,8 +197,8 @@ def may_join(individual, provider, receiver):
     reads_input = provider in individual.inputs
     if (reads_input and receiver in individual.outputs) or provider == receiver:
         return False
-    given = "features" if reads_input else zoo.gives(individual.component(provider))
-    taken = zoo.takes(individual.component(receiver))
+    given = "features" if reads_input else gives(individual.component(provider))
+    taken = takes(individual.component(receiver))
     if taken == {"maps"} and individual.component(provider).maps:
         given = "maps"
     return given in taken and not nx.has_path(graph, receiver, provider)

@@ -11,6 +11,7 @@ import pytest
 import torch
 import zoo
 from deap import base, tools
+from validity import assert_valid
 
 import deap_valp as valp
 from deap_valp.errors import EvaluationError, RegistrationError
@@ -91,7 +92,7 @@ def test_each_gain_has_its_operator_and_says_so_in_numbers(given, operator):
     assert f"explains 31% of what {output} gets wrong" in str(move)
     assert move.gain == pytest.approx((0.31 - 8 / EXAMPLES) * 0.4)
     (changed,) = move.apply(copy.deepcopy(individual))
-    zoo.assert_valid(changed, zoo.mixed_problem())
+    assert_valid(changed, zoo.mixed_problem())
     assert changed.decision.move.gain == move.gain
 
 
@@ -303,7 +304,7 @@ def test_every_zoo_member_gets_a_legal_move(zoo_name, training):
         clone = copy.deepcopy(individual)
         move = named_policy("growth")(valp.Situation(clone))
         move.apply(clone)
-        zoo.assert_valid(clone, problem)
+        assert_valid(clone, problem)
 
 
 # ---- in the searches -----------------------------------------------------------------------------

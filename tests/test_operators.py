@@ -15,6 +15,7 @@ import torch
 import zoo
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from validity import assert_valid
 
 import deap_valp as valp
 from deap_valp.errors import PlaceError, RegistrationError
@@ -91,7 +92,7 @@ def test_every_place_gives_a_valid_valp_in_place(name, version, zoo_member, prob
         seed, graph_before = individual.seed, copy.deepcopy(individual)
         (returned,) = apply(name, version, individual, place)
         assert returned is individual
-        zoo.assert_valid(individual, problem)
+        assert_valid(individual, problem)
         assert individual.seed != seed
         assert individual != graph_before
         assert individual.move.key == (name, version, place)
@@ -284,7 +285,7 @@ def test_any_sequence_of_operators_keeps_every_rule(seed, name, steps):
     individual, problem = zoo.member(name), zoo.problem_of(name)
     for _ in range(steps):
         valp.mutRandom(individual, operators="all")
-        zoo.assert_valid(individual, problem)
+        assert_valid(individual, problem)
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -336,7 +337,7 @@ def run_applications(valps: range, applications: int) -> None:
         for _ in range(applications // len(valps)):
             before = copy.deepcopy(individual)
             valp.mutRandom(individual, operators="all")
-            zoo.assert_valid(individual, problem)
+            assert_valid(individual, problem)
             if individual.seed != before.seed:
                 for key in untouched_keys(individual.move.operator, individual.move.place, before):
                     after = individual.weights.get(key)

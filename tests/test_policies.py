@@ -17,6 +17,7 @@ from diagnosed import (
     slopes_of,
     two_outputs,
 )
+from validity import assert_valid
 
 import deap_valp as valp
 from deap_valp.diagnosis import Diagnosis
@@ -53,7 +54,7 @@ def test_every_policy_chooses_a_legal_move_by_random_alone(policy, member):
     for move in filter(None, chosen[0]):
         child = copy.deepcopy(individual)
         move.apply(child)
-        zoo.assert_valid(child, problem)
+        assert_valid(child, problem)
         assert move.reason and move.rule
 
 
@@ -72,7 +73,7 @@ def test_every_policy_chooses_among_peers(policy):
     move = valp.selMutation(individual, [individual, *peers], policy=policy)
     if move is not None:
         move.apply(individual)
-        zoo.assert_valid(individual, problem)
+        assert_valid(individual, problem)
 
 
 # ---- parameters of the rule sets, and the other policies -----------------------------------------

@@ -11,6 +11,7 @@ import pytest
 import zoo
 from deap import algorithms, base, tools
 from digests import digest, random_state
+from validity import assert_valid
 
 import deap_valp as valp
 from deap_valp.genome.fitness import PENALTY
@@ -75,7 +76,7 @@ def test_they_return_a_population_and_a_logbook(search, toolbox):
     assert population is start and len(population) == 6
     best.update(population)
     for individual in population:
-        zoo.assert_valid(individual, PROBLEM)
+        assert_valid(individual, PROBLEM)
         assert individual.fitness.valid and all(np.isfinite(individual.fitness.values))
     assert sum(logbook.select("nevals")) == len(archive) >= 6
     assert logbook.select("gen") == list(range(len(logbook)))

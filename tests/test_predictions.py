@@ -14,6 +14,7 @@ import torch
 import zoo
 
 import deap_valp as valp
+from deap_valp.problem import Meaning
 from deap_valp.training import labels_of
 
 SIZE = 120
@@ -185,6 +186,20 @@ def test_no_gradients_and_no_changes(model):
     model.predict(some())
     assert all(tensor.grad is None for tensor in model.parameters())
     assert all(torch.equal(model.tensors[name], tensor) for name, tensor in before.items())
+
+
+@pytest.mark.parametrize(
+    "meaning, numbers, result",
+    [
+        (Meaning("generation", (4, 5)), (20,), (4, 5)),
+        (Meaning("regression"), (1,), ()),
+        (Meaning("quantiles", (2,)), (6,), (6,)),
+        (Meaning("classification", classes=("only",)), (1,), (1,)),
+    ],
+    ids=lambda value: getattr(value, "kind", str(value)),
+)
+def test_a_result_has_the_shape_of_the_target_where_the_numbers_fill_it(meaning, numbers, result):
+    assert meaning.shape_for(numbers) == result
 
 
 def test_samples_are_new_examples_in_the_shape_of_the_target(model):

@@ -10,7 +10,7 @@ import torch
 import zoo
 
 import deap_valp as valp
-from deap_valp.genome import check
+from deap_valp.genome import check, init
 from deap_valp.genome.start import LINEAR_PATH, TRUNK
 
 
@@ -25,6 +25,14 @@ def table_problem(rows=300, noise=0.0):
     target = x @ rng.normal(size=(4, 2)) + noise * rng.normal(size=(rows, 2))
     outputs = {"a": valp.Regression(target), "b": valp.Classification(y[:, 0] > 0)}
     return valp.Problem({"x": x, "y": y}, outputs)
+
+
+@pytest.mark.parametrize("start", ["shared", "random"])
+def test_a_random_graph_has_all_the_sub_networks_that_the_outputs_need(start, monkeypatch):
+    monkeypatch.setattr(init, "least_networks", lambda problem: 8)
+    monkeypatch.setattr(init, "shared_start", lambda *arguments: None)  # as where no kind fits
+    individual = shared(zoo.mixed_problem(), start=start)
+    assert len(individual.networks) == 8
 
 
 @pytest.fixture(params=["mixed", "plain", "tables"])

@@ -34,6 +34,8 @@ It is finite, since DEAP's selections and archives give wrong results with NaN o
 OK = "ok"
 """The status of an evaluation that succeeded."""
 
+_LEAST = 1e-9  # smaller objectives and losses are raised to this, so no logarithm is of 0
+
 RESERVED = ("gen", "nevals", "move", "rule", "accepted", "operators", "self")
 """Names that no objective may have.
 
@@ -196,6 +198,33 @@ class Evaluation(tuple[float, ...]):
     def __repr__(self) -> str:
         values = ", ".join(f"{value:.6g}" for value in self)
         return f"Evaluation(({values}), status={self.status!r})"
+
+
+def log_change(
+    name: str, after: float, before: float, evaluation: Evaluation, losses: Mapping[str, float]
+) -> float:
+    """Return the logarithm of an objective divided by its value before; below 0 is better.
+
+    Where the objective can only take few values, as an error rate can, half of the change is that
+    of the output's validation loss, which also sees changes that are too small for the objective.
+
+    Args:
+        name: The objective.
+        after: Its value now.
+        before: Its value before.
+        evaluation: The evaluation that gave the value now.
+        losses: The validation losses before, by output.
+    """
+    step = evaluation.resolution.get(name, 0.0)
+    change = log_ratio(after + step / 2, before + step / 2)
+    if step and name in evaluation.losses and name in losses:
+        change = (change + log_ratio(evaluation.losses[name], losses[name])) / 2
+    return change
+
+
+def log_ratio(after: float, before: float) -> float:
+    """Return the logarithm of a number divided by another; both are raised to ``_LEAST``."""
+    return math.log(max(after, _LEAST)) - math.log(max(before, _LEAST))
 
 
 def _check_names(evaluation: Evaluation) -> None:

@@ -93,15 +93,14 @@ def initVALP(
     layout = Layout(layers, width, latent, _names_of(activations))
     if start not in STARTS:
         raise StructureError(f"initVALP needs a start among {list(STARTS)}, got {start!r}")
-    count = None
     if networks is None and start == "random":
-        networks = (max(_RANDOM_NETWORKS[0], least_networks(problem)), _RANDOM_NETWORKS[1])
+        networks = _usual_networks(problem)
     _check_bounds(problem, networks, layout, limits)
-    if networks is not None:
-        count = random.randint(*networks)
+    count = None if networks is None else random.randint(*networks)
     drawn = shared_start(problem, count, layout) if start == "shared" else None
     if drawn is None:
-        graph = random_graph(problem, count or random.randint(*_RANDOM_NETWORKS), layout)
+        count = count or random.randint(*_usual_networks(problem))
+        graph = random_graph(problem, count, layout)
         weights = initial_weights(graph)
     else:
         graph, weights = drawn
@@ -119,6 +118,13 @@ def initVALP(
     individual = icls(genome)
     say_weights(individual, problem)
     return individual
+
+
+def _usual_networks(problem: Ports) -> tuple[int, int]:
+    """Return the least and largest number of sub-networks of a random start."""
+    low, high = _RANDOM_NETWORKS
+    low = max(low, least_networks(problem))
+    return low, max(low, high)
 
 
 def _names_of(activations: object) -> tuple[str, ...]:
@@ -180,4 +186,4 @@ def _is_range(pair: object, top: int) -> bool:
     if not isinstance(pair, tuple | list) or len(pair) != 2:
         return False
     low, high = pair
-    return isinstance(low, int) and isinstance(high, int) and 1 <= low <= high <= top
+    return is_whole(low) and is_whole(high) and 1 <= low <= high <= top

@@ -7,6 +7,7 @@ example. So it is small, and pickles into other processes without the problem.
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -120,6 +121,16 @@ class Meaning:
     shape: tuple[int, ...] = ()
     classes: tuple[Hashable, ...] = ()
     columns: tuple[Hashable, ...] = ()
+
+    def shape_for(self, numbers: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the shape of the result of one example, given that of its numbers.
+
+        It is the shape of the target. Probabilities keep theirs, and so do the numbers of an output
+        that predicts another count of them than its target has.
+        """
+        if self.classes or math.prod(self.shape) != math.prod(numbers):
+            return numbers
+        return self.shape
 
 
 @dataclass(frozen=True)

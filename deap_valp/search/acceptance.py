@@ -13,9 +13,8 @@ from typing import Any
 from ..arguments import is_number
 from ..errors import EvaluationError, ValpError
 from ..genome import VALP
+from ..genome.fitness import log_change, log_ratio
 from ..genome.valp import need_valp
-
-_LEAST = 1e-9  # smaller objectives and losses are raised to this, so no logarithm is of 0
 
 
 def majority(candidate: VALP, incumbent: VALP) -> bool:
@@ -94,15 +93,11 @@ class Graded:
         pairs = zip(candidate.fitness.values, incumbent.fitness.values, strict=True)
         ours, theirs = candidate.evaluation, incumbent.evaluation
         if ours is None or theirs is None:
-            return [_log_ratio(after, before) for after, before in pairs]
-        changes = []
-        for name, (after, before) in zip(ours.objectives, pairs, strict=True):
-            step = ours.resolution.get(name, 0.0)
-            change = _log_ratio(after + step / 2, before + step / 2)
-            if step and name in ours.losses and name in theirs.losses:
-                change = (change + _log_ratio(ours.losses[name], theirs.losses[name])) / 2
-            changes.append(change)
-        return changes
+            return [log_ratio(after, before) for after, before in pairs]
+        return [
+            log_change(name, after, before, ours, theirs.losses)
+            for name, (after, before) in zip(ours.objectives, pairs, strict=True)
+        ]
 
 
 graded = Graded()
@@ -121,7 +116,3 @@ def _need_evaluated(who: str, *individuals: Any) -> None:
         raise EvaluationError(
             f"{who} needs two evaluated individuals, got fitnesses of {found} values"
         )
-
-
-def _log_ratio(after: float, before: float) -> float:
-    return math.log(max(after, _LEAST)) - math.log(max(before, _LEAST))

@@ -38,6 +38,7 @@ class Outcome:
             evaluation, or a failed one.
         after: The objectives of the candidate by name.
         status: ``"ok"``, or the reason why the evaluation of the candidate failed.
+        achieved: How much the summed validation loss fell; NaN where it is not known.
     """
 
     step: int

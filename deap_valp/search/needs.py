@@ -58,10 +58,9 @@ def check_individual(search: str, individual: Any, toolbox: Any) -> None:
             f"{search} needs individuals with a fitness, got {type(individual).__name__} without: "
             "creator.create('Individual', deap_valp.VALP, fitness=creator.FitnessMulti)"
         )
-    problem = _problem_of(toolbox)
-    if problem is None:
+    weights, objectives = fitness.weights, known_objectives(toolbox)
+    if objectives is None:
         return
-    weights, objectives = fitness.weights, problem.objectives
     if len(weights) != len(objectives):
         raise ValpError(
             f"{search} needs a fitness with a weight for each of the {len(objectives)} objectives "
@@ -74,17 +73,15 @@ def check_individual(search: str, individual: Any, toolbox: Any) -> None:
         )
 
 
-def _problem_of(toolbox: Any) -> Problem | None:
-    """Return the problem where the toolbox evaluates by ``evaluate`` itself.
+def known_objectives(toolbox: Any) -> tuple[str, ...] | None:
+    """Return the names of the objectives where the toolbox evaluates by ``evaluate`` itself.
 
     An ``evaluate`` of one's own may have other objectives, which nobody knows before it ran.
     """
-    registered = toolbox.evaluate
-    if getattr(registered, "func", None) is not evaluate:
+    problem = problem_of(toolbox)
+    if problem is None or getattr(toolbox.evaluate, "func", None) is not evaluate:
         return None
-    arguments = registered.args
-    problem = registered.keywords.get("problem", arguments[1] if len(arguments) > 1 else None)
-    return problem if isinstance(problem, Problem) else None
+    return problem.objectives
 
 
 def problem_of(toolbox: Any) -> Problem | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -20,9 +21,9 @@ from .checkpoint import checkpoint_of, restore
 from .failures import Failures
 from .genealogy import Entry
 from .logbook import Logbook
-from .needs import check_records, explain_pickling, problem_of
+from .needs import check_records, explain_pickling, known_objectives, problem_of
 from .printing import printed
-from .progress import Progress, lowest_of
+from .progress import Progress, lowest_of, objective_names
 from .watch import AGAIN, Watch, takes_interrupt
 
 logger = logging.getLogger("deap_valp")
@@ -63,6 +64,7 @@ class Run:
     _failures: Failures = field(default_factory=Failures)
     _identity: dict[str, str] = field(default_factory=dict)
     _bar: Any = None
+    _header: str = ""
 
     def __post_init__(self) -> None:
         check_records(self.search, self.stats, self.halloffame, self.archive)
@@ -94,7 +96,7 @@ class Run:
         first, every = self._resumed(state), span
         if self.checkpoint is not None:
             every *= self.checkpoint.every
-        self.watch.begin(self._objectives())
+        self.watch.begin(known_objectives(self.toolbox))
         finished = None
         for step in self._to_do(first):
             self.step = step
@@ -136,11 +138,6 @@ class Run:
             population=population,
             logbook=self.logbook,
         )
-
-    def _objectives(self) -> tuple[str, ...] | None:
-        """Return the names of the objectives, where the toolbox's ``evaluate`` has a problem."""
-        problem = problem_of(self.toolbox)
-        return None if problem is None else problem.objectives
 
     def __enter__(self) -> Run:
         return self
@@ -236,30 +233,14 @@ class Run:
             evaluated: The candidates that were evaluated in this step.
             columns: Further columns of the logbook. It is a mapping and no keywords, so that an
                 objective may have any name. If there are none and no ``stats``, they are the lowest
-                value of each objective in the population.
+                value of each objective in the population, NaN where all members failed.
         """
-        if columns is None and self.stats is None:
-            columns = lowest_of(population)
-            self.logbook.header = list(dict.fromkeys([*self.logbook.header, *columns]))
-        columns = columns or {}
-        compiled = self.stats.compile(population) if self.stats is not None else {}
-        head = {"gen": self.step, "nevals": len(evaluated)}
-        self.logbook.record(**head, **{**compiled, **columns})
-        for name, chapter in compiled.items():
-            # A column hides the chapter of the same name: the objective of the candidate hides
-            # the statistics of that objective. So the chapter is recorded apart.
-            if name in columns and isinstance(chapter, dict):
-                self.logbook.chapters[name].record(**head, **chapter)
+        self._log(population, len(evaluated), columns)
         if self.halloffame is not None:
             self.halloffame.update(candidates)
         if self.archive is not None:
             individuals = candidates if self.step == 0 else evaluated
             self._archive(individuals, {id(individual) for individual in population})
-        if self.verbose:
-            header, line = printed({**head, **columns}, compiled)
-            if len(self.logbook) == 1:
-                print(header)
-            print(line)
         self.watch.count(self.step, population, len(evaluated))
         progress = self._seen(self.step, population)
         self.watch.ask(progress)
@@ -267,6 +248,30 @@ class Run:
         if self._bar is not None:
             lowest = [f"{name} {value:.4g}" for name, value in progress.lowest.items()]
             self._bar.set_postfix_str(", ".join(lowest), refresh=False)
+
+    def _log(
+        self, population: Sequence[Any], evaluations: int, columns: Mapping[str, Any] | None
+    ) -> None:
+        """Add a record to the logbook, and print it if the search is verbose."""
+        if columns is None and self.stats is None:
+            columns = dict.fromkeys(objective_names(population[0]), math.nan)
+            columns |= lowest_of(population)
+            self.logbook.header = list(dict.fromkeys([*self.logbook.header, *columns]))
+        columns = columns or {}
+        compiled = self.stats.compile(population) if self.stats is not None else {}
+        head = {"gen": self.step, "nevals": evaluations}
+        self.logbook.record(**head, **{**compiled, **columns})
+        for name, chapter in compiled.items():
+            # A column hides the chapter of the same name: the objective of the candidate hides
+            # the statistics of that objective. So the chapter is recorded apart.
+            if name in columns and isinstance(chapter, dict):
+                self.logbook.chapters[name].record(**head, **chapter)
+        if self.verbose:
+            header, line = printed({**head, **columns}, compiled)
+            if header != self._header:
+                print(header)
+            self._header = header
+            print(line)
 
     def _archive(self, individuals: Sequence[Any], accepted: set[int]) -> None:
         """Append an entry for each individual; ``accepted`` holds the ``id`` of those accepted."""

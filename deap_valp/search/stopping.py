@@ -6,10 +6,12 @@ and keeps nothing to itself, so a search that goes on from a checkpoint stops wh
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from ..arguments import is_number, need_whole
 from ..errors import ValpError
 from .progress import Progress, objectives_of
 
@@ -90,9 +92,8 @@ class Patience:
     least: float = 0.0
 
     def __post_init__(self) -> None:
-        if not isinstance(self.steps, int) or isinstance(self.steps, bool) or self.steps < 1:
-            raise ValpError(f"Patience needs steps as a whole number from 1 on, got {self.steps!r}")
-        if not 0 <= self.least < 1:
+        need_whole(self.steps, 1, "Patience", "steps")
+        if not is_number(self.least) or not 0 <= self.least < 1:
             raise ValpError(f"Patience needs least from 0 on and below 1, got {self.least!r}")
 
     @property
@@ -129,7 +130,7 @@ class Target:
         if not objectives:
             raise ValpError("Target needs an objective to reach, as in Target(label=0.05)")
         for name, value in objectives.items():
-            if not isinstance(value, int | float) or isinstance(value, bool) or value != value:
+            if not is_number(value) or math.isnan(value):
                 raise ValpError(f"Target needs {name} as a number, got {value!r}")
         self.values = objectives
 
@@ -178,5 +179,5 @@ def check_objectives(stops: Iterable[Stop], known: Iterable[str]) -> None:
 
 
 def _need_positive(who: str, value: Any) -> None:
-    if not isinstance(value, int | float) or isinstance(value, bool) or not value > 0:
+    if not is_number(value) or not value > 0:
         raise ValpError(f"{who} needs a number above 0, got {value!r}")

@@ -11,11 +11,9 @@ import math
 from collections.abc import Iterator
 from dataclasses import replace
 
-from ..diagnosis import GROWTH_METRICS
-from ..errors import EvaluationError
 from ..genome import Connection, Diagnosis, Evaluation, Gain, Place, Route
 from ..variation.operators import Move, operators
-from .growth import losses_of
+from .growth import losses_of, need_growth_metrics
 from .policies import Situation
 from .view import Thresholds, View
 
@@ -41,12 +39,7 @@ class Features:
     """
 
     def __init__(self, situation: Situation, evaluation: Evaluation, diagnosis: Diagnosis) -> None:
-        lacking = [name for name in GROWTH_METRICS if name not in diagnosis.measured]
-        if lacking:
-            raise EvaluationError(
-                f"the policy learned needs the metrics {lacking} too, and the evaluation measured "
-                f"{list(diagnosis.measured)}: evaluate(..., metrics=deap_valp.GROWTH_METRICS)"
-            )
+        need_growth_metrics(diagnosis, "learned")
         self.individual = situation.individual
         self.diagnosis = diagnosis
         self.view = View(self.individual, diagnosis, Thresholds())

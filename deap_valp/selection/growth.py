@@ -17,8 +17,8 @@ from ..diagnosis import GROWTH_METRICS
 from ..errors import EvaluationError, RegistrationError
 from ..genome import VALP, Connection, Diagnosis, Evaluation, Gain, Place, Route
 from ..variation.operators import Move, operators
-from .policies import POLICIES, Situation, random_move
-from .rule_sets.donation import donations
+from .donation import donations
+from .policies import POLICIES, UNDIAGNOSED, Situation, explored
 from .view import Thresholds, View
 
 NEGLIGIBLE = 0.001
@@ -91,7 +91,7 @@ class ByGain:
         individual = situation.individual
         evaluation = individual.evaluation
         if evaluation is None or evaluation.diagnosis is None:
-            return self._explored(individual, "no diagnosis of this structure")
+            return self._explored(individual, UNDIAGNOSED)
         lack = Lack(situation, evaluation, evaluation.diagnosis, self)
         growing = _open(lack.growing(), situation.barred)
         useless = _open(lack.useless_inputs(), situation.barred)
@@ -113,10 +113,7 @@ class ByGain:
         return random.choices(moves, weights)[0]
 
     def _explored(self, individual: VALP, why: str) -> Move | None:
-        if not self.explore:
-            return None
-        move = random_move(individual, gentle_only=True) or random_move(individual)
-        return move and Move(*move.key, f"{why}: gentle and random", "fallback")
+        return explored(individual, why) if self.explore else None
 
 
 def _open(moves: Iterable[Move], barred: Collection[tuple[str, str, str]]) -> list[Move]:
@@ -145,12 +142,7 @@ class Lack:
     def __init__(
         self, situation: Situation, evaluation: Evaluation, diagnosis: Diagnosis, policy: ByGain
     ) -> None:
-        lacking = [name for name in GROWTH_METRICS if name not in diagnosis.measured]
-        if lacking:
-            raise EvaluationError(
-                f"the policy growth needs the metrics {lacking} too, and the evaluation measured "
-                f"{list(diagnosis.measured)}: evaluate(..., metrics=deap_valp.GROWTH_METRICS)"
-            )
+        need_growth_metrics(diagnosis, "growth")
         self.individual = situation.individual
         self.diagnosis = diagnosis
         self.policy = policy
@@ -334,6 +326,20 @@ class Lack:
 def _providers(place: str) -> tuple[str, ...]:
     """Return the components that a new part at this place would read."""
     return Place.named(place).touched[:-1]
+
+
+def need_growth_metrics(diagnosis: Diagnosis, policy: str) -> None:
+    """Raise unless a diagnosis has the metrics that a policy needs.
+
+    Raises:
+        EvaluationError: It lacks one of ``GROWTH_METRICS``.
+    """
+    lacking = [name for name in GROWTH_METRICS if name not in diagnosis.measured]
+    if lacking:
+        raise EvaluationError(
+            f"the policy {policy} needs the metrics {lacking} too, and the evaluation measured "
+            f"{list(diagnosis.measured)}: evaluate(..., metrics=deap_valp.GROWTH_METRICS)"
+        )
 
 
 def losses_of(evaluation: Evaluation) -> dict[str, float]:

@@ -14,18 +14,17 @@ from pathlib import Path
 from ..arguments import is_number, need_type
 from ..errors import RegistrationError
 from ..genome import VALP, Decision, Evaluation
+from ..genome.fitness import log_change
 from ..variation.operators import Move, moves, version_name
 from .beliefs import Beliefs
 from .features import WORST, Features
-from .policies import POLICIES, Policy, Situation, random_move
+from .policies import POLICIES, UNDIAGNOSED, Policy, Situation, explored
 
 SHIPPED = Path(__file__).with_name("learned.json")
 """What was learned from searches on other problems; ``examples/learn_policy.py`` makes it."""
 
 MOST = 1.0
 """The largest gain that counts, so that no single move outweighs the others."""
-
-_LEAST = 1e-9
 
 
 class Learned:
@@ -68,12 +67,9 @@ class Learned:
         Raises:
             EvaluationError: The evaluation did not measure what the policy needs.
         """
-        individual = situation.individual
         features = features_of(situation)
         if features is None:
-            move = random_move(individual, gentle_only=True) or random_move(individual)
-            why = "no diagnosis of this structure: gentle and random"
-            return move and Move(*move.key, why, "fallback")
+            return explored(situation.individual, UNDIAGNOSED)
         found = [features.noted(move) for move in proposals(situation)]
         if not found:
             return None
@@ -145,8 +141,7 @@ def proposals(situation: Situation) -> Iterator[Move]:
 def gain_of(decision: Decision, evaluation: Evaluation) -> float | None:
     """Return what came of a move: the mean fall of the logarithms of the outputs' objectives.
 
-    Where an objective can only take few values, as an error rate can, half of its change is that of
-    the output's validation loss. So the acceptance ``Graded`` counts changes, too.
+    The changes are those that the acceptance ``Graded`` counts (``log_change``).
 
     The gain is from 0 to ``MOST``. It is 0 where the candidate is not better, failed, or lost more
     than ``WORST`` in one output: a search leaves such a candidate, and it costs no more than one
@@ -160,16 +155,7 @@ def gain_of(decision: Decision, evaluation: Evaluation) -> float | None:
     for name, after in evaluation.named.items():
         if name not in before or name not in evaluation.history:
             continue  # a cost, or an objective of one's own
-        step = evaluation.resolution.get(name, 0.0)
-        change = _log_ratio(after + step / 2, before[name] + step / 2)
-        if step and name in decision.losses and name in evaluation.losses:
-            losses = _log_ratio(evaluation.losses[name], decision.losses[name])
-            change = (change + losses) / 2
-        changes.append(change)
+        changes.append(log_change(name, after, before[name], evaluation, decision.losses))
     if not changes or max(changes) > math.log1p(WORST):
         return 0.0
     return min(max(0.0, -sum(changes) / len(changes)), MOST)
-
-
-def _log_ratio(after: float, before: float) -> float:
-    return math.log(max(after, _LEAST)) - math.log(max(before, _LEAST))

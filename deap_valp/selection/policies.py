@@ -96,7 +96,7 @@ def propose(view: View, rule_set: str = "guidelines") -> list[Move]:
             _need_move(move, function)
             kind = move.operator, move.version
             if kind not in legal:
-                legal[kind] = _legal(view.individual, *kind)
+                legal[kind] = frozenset(view.places(*kind))
             if move.donor is not None or move.place in legal[kind]:
                 proposals.setdefault(move.key, move)
             else:
@@ -131,14 +131,6 @@ def _say_illegal(function: Rule, move: Move, legal: frozenset[str]) -> None:
         move.place,
         shortened(", ".join(sorted(legal)) or "there is none"),
     )
-
-
-def _legal(individual: VALP, operator: str, version: str) -> frozenset[str]:
-    """Return the legal places of an operator and version."""
-    op = operators()[operator]
-    if version not in op.versions:
-        return frozenset()
-    return frozenset(op.places(individual, version == "gentle"))
 
 
 @dataclass(frozen=True)
@@ -203,11 +195,8 @@ class ByRules:
         """Return a random gentle operator at a random place (paper VII-D)."""
         evaluation = situation.individual.evaluation
         diagnosed = evaluation is not None and evaluation.diagnosis is not None
-        why = "no proposal left" if diagnosed else "no diagnosis of this structure"
-        move = random_move(situation.individual, gentle_only=True) or random_move(
-            situation.individual
-        )
-        return move and Move(*move.key, f"{why}: gentle and random", "fallback")
+        why = "no proposal left" if diagnosed else UNDIAGNOSED
+        return explored(situation.individual, why)
 
 
 @dataclass(frozen=True)
@@ -281,6 +270,23 @@ def random_move(
     return Move(op.name, version_name(gentle), random.choice(places), "drawn at random", "random")
 
 
+UNDIAGNOSED = "no diagnosis of this structure"
+"""The reason of a random move where there is no diagnosis of exactly this individual."""
+
+
+def explored(individual: VALP, why: str) -> Move | None:
+    """Return a random macro move: a gentle one, or an aggressive one where none is gentle.
+
+    Args:
+        individual: The individual to draw a move for.
+        why: The reason why nothing better is known.
+    """
+    move, how = random_move(individual, gentle_only=True), "gentle and random"
+    if move is None:
+        move, how = random_move(individual), "random"
+    return move and Move(*move.key, f"{why}: {how}", "fallback")
+
+
 @dataclass(frozen=True)
 class AtRandom:
     """Draw uniformly over every (operator, version) with a legal place, then over its places.
@@ -341,14 +347,21 @@ class FixedProbabilities:
 def _weighted(
     individual: VALP, weights: Mapping[tuple[str, str], float], reason: str, rule: str
 ) -> Move | None:
-    available = {
-        (op.name, version_name(gentle)): places for op, gentle, places in moves(individual)
-    }
+    available = _places_by_arm(individual)
     arms = [arm for arm in weights if arm in available and weights[arm] > 0]
     if not arms:
         return None
     arm = random.choices(arms, [weights[arm] for arm in arms])[0]
     return Move(*arm, random.choice(available[arm]), reason, rule)
+
+
+def _places_by_arm(
+    individual: VALP, which: str | Iterable[str] = "all"
+) -> dict[tuple[str, str], Sequence[Place]]:
+    """Return the legal places of every (operator, version) that has one."""
+    return {
+        (op.name, version_name(gentle)): places for op, gentle, places in moves(individual, which)
+    }
 
 
 class Bandit:
@@ -374,10 +387,7 @@ class Bandit:
 
     def __call__(self, situation: Situation) -> Move | None:
         """Return the chosen move."""
-        available = {
-            (op.name, version_name(gentle)): places
-            for op, gentle, places in moves(situation.individual, self.scope)
-        }
+        available = _places_by_arm(situation.individual, self.scope)
         if not available:
             return None
         bounds = {arm: self._bound(arm) for arm in available}

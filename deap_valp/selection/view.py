@@ -180,9 +180,10 @@ class View:
         """Return the legal places of an operator and version; none where it lacks the version."""
         key = operator, version
         if key not in self._places:
-            op = operators()[operator]
-            found = op.places(self.individual, version == "gentle")
-            self._places[key] = tuple(found) if version in op.versions else ()
+            op, found = operators()[operator], list[Place]()
+            if version in op.versions:
+                found = op.places(self.individual, version == "gentle")
+            self._places[key] = tuple(found)
         return self._places[key]
 
     @cached_property

@@ -1,4 +1,4 @@
-"""What the steps of a session are taken with, and the player that takes them by torch."""
+"""What the steps of a session are taken with, and the object that takes them by torch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Engines: which player takes the steps of a session, torch's or the compiled one."""
+"""Engines: what takes the steps of a session, torch or the compiled player."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class Decided:
 
 
 def taker(engine: str, course: Course) -> Taker:
-    """Return the player of a session.
+    """Return the object that takes the steps of a session.
 
     The compiled player takes a session as a whole or not at all. It can if everything is on the
     CPU in 32 bits and it has an operation for every stage, loss, activation and SGD algorithm.

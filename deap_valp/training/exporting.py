@@ -27,7 +27,7 @@ from ..device import one_thread
 from ..errors import MissingExtraError, ValpError
 from ..genome import VALP
 from ..genome.valp import need_valp
-from ..problem import InputPreparation, Meaning, Problem
+from ..problem import InputPreparation, Problem
 from .predictor import BATCH, Predictor, decode
 
 METADATA = "deap_valp.json"
@@ -130,7 +130,7 @@ class Whole(nn.Module):
 
     def _result(self, name: str, head: Tensor) -> Tensor:
         values: Tensor = self.network.components[name].predict(head)
-        shape = shape_of(self.meanings[name], values.shape[1])
+        shape = self.meanings[name].shape_for(values.shape[1:])
         return values.reshape(values.shape[0], *shape)
 
 
@@ -140,13 +140,6 @@ def dtype_of(prepared: InputPreparation) -> torch.dtype:
     Tables and series have columns like a time in seconds, of which float32 would lose too much.
     """
     return torch.float32 if prepared.kind.kind == "image" else torch.float64
-
-
-def shape_of(meaning: Meaning, width: int) -> tuple[int, ...]:
-    """Return the shape of the result of one example."""
-    if meaning.classes or math.prod(meaning.shape) != width:
-        return (width,)
-    return meaning.shape
 
 
 # --- Files ----------------------------------------------------------------------------------------
@@ -218,7 +211,7 @@ def metadata_of(predictor: Predictor) -> dict[str, Any]:
         width = predictor.components[name].width
         outputs[name] = {
             "kind": meaning.kind,
-            "shape": ["examples", *shape_of(meaning, width)],
+            "shape": ["examples", *meaning.shape_for((width,))],
             "classes": [_plain(label) for label in meaning.classes],
             "columns": [_plain(column) for column in meaning.columns],
         }

@@ -156,7 +156,7 @@ def train(
     batch_size = min(batch_size, data.size)
     generator = devices.generator(device, seed)
     groups = groups_of({name: optimizers[name] for name in model.outputs})
-    tape = _player(model, problem, batch_size, micro_batches, groups)
+    tape = _tape(model, problem, batch_size, micro_batches, groups)
     decay = {name: optimizer.decay for name, optimizer in optimizers.items()}
     step = Steps(model, tape, groups, state or {}, decay, training.warmup)
     watch = None
@@ -189,10 +189,10 @@ def train(
     return Session(history[:done], watch.state(), watch.kept, watch.losses, take.engine)
 
 
-def _player(
+def _tape(
     model: Model, problem: Problem, batch_size: int, micro_batches: int, groups: Sequence[Group]
 ) -> Tape | InParts:
-    """Return the object that computes the losses and gradients of a batch, whole or in parts."""
+    """Return the tape of a batch, whole or in parts."""
     pulls = [group.pulls for group in groups]
     weighted = tuple(problem.split("train").weights)
     if micro_batches == 1:

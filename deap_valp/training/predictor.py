@@ -180,9 +180,8 @@ class Predictor(Model):
         return numbers
 
     def _shaped(self, name: str, values: np.ndarray) -> np.ndarray:
-        shape = self.known("predict").outputs[name].shape
-        whole = values.ndim == 2 and int(np.prod(shape)) == values.shape[1]
-        return values.reshape(len(values), *shape) if whole else values
+        shape = self.known("predict").outputs[name].shape_for(values.shape[1:])
+        return values.reshape(len(values), *shape)
 
     def __repr__(self) -> str:
         lines = super().__repr__().splitlines()

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -18,22 +18,8 @@ from ..genome import Optimizer
 from ..genome.optimizers import OPTIMIZERS, Algorithm, BlockState, State, Stretch
 from .flat import Flat
 from .model import Model
-
-
-class Player(Protocol):
-    """The object that computes the losses and gradients of a batch: ``Tape`` or ``InParts``."""
-
-    flat: Flat
-
-    def forward(
-        self,
-        features: Mapping[str, Tensor],
-        targets: Mapping[str, Tensor],
-        noise: Mapping[int, Tensor],
-        weights: Mapping[str, Tensor] | None = None,
-    ) -> Tensor: ...
-
-    def backward(self, index: int = 0) -> None: ...
+from .parts import InParts
+from .tape import Tape
 
 
 @dataclass(frozen=True)
@@ -111,7 +97,7 @@ class Steps:
 
     Args:
         model: The model to train.
-        player: The object that computes the gradient of each group, in the order of the groups.
+        tape: What computes the gradient of each group, in the order of the groups.
         groups: The groups of outputs, from ``groups_of``.
         state: The optimizer state of earlier sessions. A state of another algorithm is dropped.
         decay: The weight decay by output. At each step a weight shrinks by rate times decay, in
@@ -123,13 +109,13 @@ class Steps:
     def __init__(
         self,
         model: Model,
-        player: Player,
+        tape: Tape | InParts,
         groups: Sequence[Group],
         state: State,
         decay: Mapping[str, float],
         warmup: int,
     ) -> None:
-        self._player, self.flat = player, player.flat
+        self._tape, self.flat = tape, tape.flat
         self._reached = _outputs_by_key(model)
         self._rates = {output: rate for group in groups for output, rate in group.rates.items()}
         self.shrink = self._shrinking(decay)
@@ -171,7 +157,7 @@ class Steps:
     def __call__(self) -> None:
         """Compute the gradients of the last batch, and move the weights."""
         for index, group in enumerate(self.groups):
-            self._player.backward(index)
+            self._tape.backward(index)
             group.take_gradient()
         if self.shrink is not None:
             self.flat.parameter.data.mul_(self.shrink)

@@ -13,7 +13,7 @@ from .operators import operator
 _SMALLEST_FACTOR, _LARGEST_FACTOR = 1.5, 4.0
 
 
-def _rate_range(individual: VALP | Draft, output: str) -> list[tuple[float, float]]:
+def _rate_ranges(individual: VALP | Draft, output: str) -> list[tuple[float, float]]:
     optimizer = individual.optimizers[output]
     return _log_ranges(optimizer.learning_rate, individual.limits.learning_rate)
 
@@ -32,7 +32,7 @@ def _log_ranges(value: float, limits: tuple[float, float]) -> list[tuple[float, 
 
 
 def _outputs_with_rate(individual: VALP, gentle: bool) -> list[Place]:
-    return [Place(output) for output in individual.outputs if _rate_range(individual, output)]
+    return [Place(output) for output in individual.outputs if _rate_ranges(individual, output)]
 
 
 @operator(scope="hyperparameter", effect="neutral", versions=("gentle",), places=_outputs_with_rate)
@@ -44,18 +44,9 @@ def mutChangeLR(draft: Draft, output: Place) -> None:
     References:
         Paper V-C, change_lr.
     """
-    start, end = random.choice(_rate_range(draft, output))
+    start, end = random.choice(_rate_ranges(draft, output))
     rate = math.exp(random.uniform(start, end))
     draft.optimizers[output] = replace(draft.optimizers[output], learning_rate=rate)
-
-
-def _decay_range(individual: VALP | Draft, output: str) -> list[tuple[float, float]]:
-    optimizer = individual.optimizers[output]
-    return _log_ranges(optimizer.decay, individual.limits.decay)
-
-
-def _outputs_with_decay(individual: VALP, gentle: bool) -> list[Place]:
-    return [Place(output) for output in individual.outputs if _decay_range(individual, output)]
 
 
 def _all_outputs(individual: VALP, gentle: bool) -> list[Place]:
@@ -89,17 +80,13 @@ def _within(value: float, limits: tuple[float, float]) -> float:
     return min(max(value, low), high)
 
 
-def _batch_sizes(individual: VALP | Draft) -> list[int]:
-    low, high = individual.limits.batch_size
-    return [
-        size
-        for size in (individual.batch_size // 2, individual.batch_size * 2)
-        if low <= size <= high
-    ]
+def _decay_ranges(individual: VALP | Draft, output: str) -> list[tuple[float, float]]:
+    optimizer = individual.optimizers[output]
+    return _log_ranges(optimizer.decay, individual.limits.decay)
 
 
-def _batch_size_place(individual: VALP, gentle: bool) -> list[Place]:
-    return [Place("batch_size")] if _batch_sizes(individual) else []
+def _outputs_with_decay(individual: VALP, gentle: bool) -> list[Place]:
+    return [Place(output) for output in individual.outputs if _decay_ranges(individual, output)]
 
 
 @operator(
@@ -111,9 +98,22 @@ def mutChangeDecay(draft: Draft, output: Place) -> None:
     An output with a weight decay of 0 is not offered, so an individual without weight decay never
     gets one.
     """
-    start, end = random.choice(_decay_range(draft, output))
+    start, end = random.choice(_decay_ranges(draft, output))
     decay = math.exp(random.uniform(start, end))
     draft.optimizers[output] = replace(draft.optimizers[output], decay=decay)
+
+
+def _batch_sizes(individual: VALP | Draft) -> list[int]:
+    low, high = individual.limits.batch_size
+    return [
+        size
+        for size in (individual.batch_size // 2, individual.batch_size * 2)
+        if low <= size <= high
+    ]
+
+
+def _batch_size_place(individual: VALP, gentle: bool) -> list[Place]:
+    return [Place("batch_size")] if _batch_sizes(individual) else []
 
 
 @operator(scope="hyperparameter", effect="neutral", versions=("gentle",), places=_batch_size_place)

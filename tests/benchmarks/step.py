@@ -136,8 +136,8 @@ def drawn_valp(problem: valp.Problem, width: int, seed: int) -> valp.VALP:
 # ---- contestants: each gives a function of the number of steps to take ---------------------------
 
 
-def player(engine: str) -> Contestant:
-    """``train`` with one of the players, what it does before the first step included."""
+def by_engine(engine: str) -> Contestant:
+    """``train`` by one of the engines, what it does before the first step included."""
 
     def of(individual: valp.VALP, problem: valp.Problem, device: str) -> Callable[[int], object]:
         model, size = valp.decode(individual, device=device), individual.batch_size
@@ -329,8 +329,8 @@ def products(individual: valp.VALP, problem: valp.Problem, device: str) -> Calla
 # ---- timing --------------------------------------------------------------------------------------
 
 CONTESTANTS: dict[str, Contestant] = {
-    "compiled": player("compiled"),
-    "torch": player("torch"),
+    "compiled": by_engine("compiled"),
+    "torch": by_engine("torch"),
     "plain": plain,
     "products": products,
 }

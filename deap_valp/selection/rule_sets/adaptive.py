@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 from ...genome import Connection, Place
 from ...variation.operators import Move, operators
+from ..donation import donations
+from ..reasons import slope_reason
 from ..rules import rule
 from ..view import View
-from .donation import donations
-from .wording import slope_reason
 
 
 @rule("adaptive")

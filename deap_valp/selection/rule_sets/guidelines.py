@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 from ...genome import Connection
 from ...variation.operators import Move, operators
+from ..reasons import relevance_reason, slope_reason
 from ..rules import rule
 from ..view import View
-from .wording import relevance_reason, slope_reason
 
 
 @rule("guidelines")

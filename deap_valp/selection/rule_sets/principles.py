@@ -6,10 +6,10 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from ...genome import Connection
 from ...variation.operators import Move
+from ..donation import donations
+from ..reasons import relevance_reason, slope_reason
 from ..rules import rule
 from ..view import View
-from .donation import donations
-from .wording import relevance_reason, slope_reason
 
 
 @rule("principles")

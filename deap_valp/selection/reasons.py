@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..view import View
+from .view import View
 
 
 def slope_reason(view: View, output: str) -> str:

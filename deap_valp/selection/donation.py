@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ...genome import VALP
-from ...variation.crossover import NAME as DONATION
-from ...variation.crossover import can_receive
-from ...variation.operators import Move
-from ..view import View
+from ..variation.crossover import NAME as DONATION
+from ..variation.crossover import can_receive
+from ..variation.operators import Move
+from .view import View, values_of
 
 
 def donations(view: View, name: str) -> Iterator[Move]:
@@ -22,17 +21,10 @@ def donations(view: View, name: str) -> Iterator[Move]:
     if len(low) != 1:
         return
     (output,) = low
-    own = objective(view.individual, output)
-    better = [peer for peer in view.peers if objective(peer, output) < own]
-    for donor in sorted(better, key=lambda peer: objective(peer, output)):
+    own = values_of(view.individual)[output]
+    better = [peer for peer in view.peers if values_of(peer)[output] < own]
+    for donor in sorted(better, key=lambda peer: values_of(peer)[output]):
         if donor.exclusive(output) and can_receive(view.individual, donor, output):
             reason = f"rank {view.ranks[output]} for {output}, in the upper half for all others"
             yield Move(DONATION, "aggressive", output, reason, name, donor=donor)
             return
-
-
-def objective(individual: VALP, output: str) -> float:
-    """Return the objective of one output from the evaluation of an individual."""
-    evaluation = individual.evaluation
-    assert evaluation is not None
-    return evaluation[evaluation.objectives.index(output)]
