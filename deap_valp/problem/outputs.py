@@ -422,7 +422,7 @@ class OutputKind:
         return self.targets[split_name]
 
     def _in_users_units(self, target: Tensor) -> Tensor:
-        return target
+        return target.clone()  # a score of the user's own may write to it
 
 
 def _form(found: Any) -> str:
