@@ -30,6 +30,12 @@ class RegistrationError(ValpError, TypeError):
     """
 
 
+class OutputError(ValpError, KeyError):
+    """An output was asked for what only outputs of another kind have."""
+
+    __str__ = Exception.__str__  # a KeyError would show the message in quotes
+
+
 class EvaluationError(ValpError, RuntimeError):
     """An evaluation is missing, failed, lacks what was asked of it, or cannot be made as asked."""
 

@@ -35,6 +35,7 @@ SMALLEST = {
     "nevals": 3,
     "ngen": 1,
     "nsteps": 2,
+    "steps": 2,
 }
 
 

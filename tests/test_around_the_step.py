@@ -128,6 +128,17 @@ def test_a_score_that_writes_to_its_arguments_harms_no_data(standardize):
     assert first == second and torch.equal(problem.split("validation").targets["y"], before)
 
 
+def test_a_score_that_writes_to_class_indices_harms_no_data():
+    def overwritten(prediction, target):
+        target.zero_()
+        return 0.5
+
+    labels = np.arange(60) % 3
+    target = valp.Classification(labels, score=overwritten)
+    problem = valp.Problem({"x": np.random.default_rng(0).normal(size=(60, 3))}, {"y": target})
+    assert problem.split("validation").targets["y"].any()
+
+
 def test_samples_in_the_users_units_are_not_converted():
     problem = valp.problems.digits()
     output, rows = problem.outputs["sample"], torch.rand(5, 64)

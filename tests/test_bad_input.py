@@ -366,12 +366,20 @@ BAD = {
         "differentiable scalar",
     ),
     "score that raises": (
-        lambda: (
-            output(Classification(labels(), score=labels_alone))
-            .outputs["y"]
-            .score(torch.full((18, 3), 1 / 3), "validation")
-        ),
+        lambda: output(Classification(labels(), score=labels_alone)),
         r"score .*, here probabilities and class indices of shapes \(18, 3\) and \(18,\); .*raised",
+    ),
+    "score that gives nothing": (
+        lambda: output(Regression(table(), score=lambda *_: None)),
+        "output 'y' needs a score that gives one number to minimise, got None",
+    ),
+    "score per example": (
+        lambda: output(Regression(table(), score=torch.sub)),
+        r"score that gives one number to minimise, got a tensor of shape \(18, 4\): take its mean",
+    ),
+    "score of another package that raises": (
+        lambda: output(Regression(table(), score=lambda *_: {}["x"])),
+        r"its score raised KeyError",
     ),
     "loss below zero": (
         lambda: output(Regression(table(), loss=lambda h, t: -weighted_error(h, t))),

@@ -158,7 +158,10 @@ def failures_of_pages(tmp_path_factory):
 
 @pytest.mark.parametrize("page", RUN_PAGES, ids=lambda page: page.stem)
 def test_the_code_of_a_page_runs(page, failures_of_pages):
-    assert page.stem not in failures_of_pages, failures_of_pages[page.stem]
+    failure = failures_of_pages.get(page.stem, "")
+    if "MissingExtraError" in failure:
+        pytest.skip(f"{page.name} shows an extra that is not installed")
+    assert not failure
 
 
 @pytest.mark.parametrize("page", RUN_PAGES, ids=lambda page: page.stem)

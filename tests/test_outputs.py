@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 import pickle
+import warnings
 from dataclasses import asdict
 
 import numpy as np
 import pytest
 import torch
+from sklearn.metrics import roc_auc_score
 from small_data import (
     KINDS,
     OWN_LOSS,
@@ -27,6 +29,7 @@ from small_data import (
 from deap_valp.errors import ProblemError
 from deap_valp.problem import (
     OUTPUT_KINDS,
+    Classification,
     Generation,
     Input,
     Output,
@@ -238,6 +241,31 @@ def test_own_loss_and_score_replace_those_of_the_kind(kind):
     assert output.score(output.port.predict(head), "train") == OWN_SCORE[kind](
         output.port.predict(head), users
     )
+
+
+@each_kind
+def test_a_score_is_tried_on_the_validation_targets_in_the_users_units(kind):
+    seen = []
+    problem = problem_of(kind, score=lambda *pair: seen.append(pair) or math.nan)
+    [(prediction, target)] = seen
+    output = problem.outputs["y"]
+    assert prediction.shape == (len(target), output.port.width)
+    assert prediction.isfinite().all() and prediction.unique(dim=0).shape == prediction.shape
+    targets = output.targets["validation"]
+    assert torch.equal(target, targets if targets.ndim == 1 else output.port.predict(targets))
+
+
+def test_scores_that_are_undefined_for_few_rows_or_warn_pass_the_trial():
+    def area(prediction, target):
+        warnings.warn("a score may warn", stacklevel=2)
+        return 1 - roc_auc_score(target, prediction[:, 1])
+
+    rare = np.arange(200) % 25 == 0  # one row of 25
+    splits = {"train": range(100), "validation": range(101, 150), "test": range(150, 200)}
+    problem = Problem(
+        {"x": rng().normal(size=(200, 3))}, {"y": Classification(rare, score=area)}, splits=splits
+    )
+    assert problem.outputs["y"].score_name == "area"
 
 
 @each_kind

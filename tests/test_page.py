@@ -202,6 +202,14 @@ def test_what_a_user_wrote_stays_text(tmp_path):
     assert details_in(page)["objectives"] == list(EVIL)
 
 
+def test_every_table_scrolls_in_a_box_of_its_own(tmp_path):
+    page = written(tmp_path, archive())
+    assert page.count("<table>") == page.count('<div class="wide"><table>') == 2
+    # The others are made by one function of the script, in a box too.
+    assert page.count('element("table"') == page.count('element("div", { class: "wide" }, made)')
+    assert re.search(r"^\.wide[^{]*\{ overflow: auto; max-width: 100%", page, flags=re.MULTILINE)
+
+
 def test_the_page_makes_no_request(tmp_path):
     page = written(tmp_path, archive(3))
     assert "default-src 'none'" in page

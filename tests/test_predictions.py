@@ -137,6 +137,17 @@ def test_probabilities_are_in_the_order_of_the_classes(model):
         assert labels[name].tolist() == likeliest
 
 
+def test_an_output_without_probabilities_is_named_with_those_that_have_some(model):
+    found = model.predict_proba(some())
+    with pytest.raises(
+        valp.OutputError, match=r"here \['species', 'mark'\], got 'price'"
+    ) as caught:
+        found["price"]
+    assert isinstance(caught.value, KeyError) and str(caught.value).startswith("predict_proba")
+    assert "price" not in found and found.get("price") is None
+    assert pickle.loads(pickle.dumps(found)).keys() == found.keys()
+
+
 def test_predictions_are_those_that_are_scored(model):
     """Of rows of the splits: the features, the accuracy and the squared error are the problem's."""
     for split, rows in SPLITS.items():

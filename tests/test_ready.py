@@ -251,8 +251,11 @@ def test_a_frame_of_outputs_of_different_kinds():
     predicted = estimator.predict(table)
     assert list(predicted) == ["sign", "sum"] and predicted.index.equals(table.index)
     assert estimator.score(table, targets) > 0.8
-    chances = estimator.predict_proba(table)["sign"]
+    probabilities = estimator.predict_proba(table)
+    chances = probabilities["sign"]
     assert chances.shape == (len(table), 2) and np.allclose(chances.sum(1), 1)
+    with pytest.raises(valp.OutputError, match=r"here \['sign'\], got 'sum'"):
+        probabilities["sum"]
 
 
 def test_a_dictionary_of_outputs_and_of_inputs():

@@ -59,7 +59,11 @@ def metric(function: Metric) -> Metric:
 
     Args:
         function: Takes a ``Subject`` and returns a dictionary by output or by (component, output).
-            The component may be a connection, ``"u->v"``.
+            The component may be a connection, ``"u->v"``. A subject has the trained ``model``, the
+            ``problem``, about 1,000 validation examples (``data``), the result of every component
+            on them (``intact``, shapes (examples, width)), the loss of every output
+            (``intact_losses``), the training losses of the last session (``history``) and a
+            ``seed`` for draws.
 
     Raises:
         RegistrationError: The argument is not a function, or its name is taken by a function of

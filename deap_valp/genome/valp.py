@@ -34,9 +34,12 @@ logger = logging.getLogger("deap_valp")
 class VALP(Structure):
     """A heterogeneous multi-network model as a DEAP individual (paper III).
 
-    It has the attributes and methods of a ``Structure`` (components, connections, tensors). The
-    genome itself never changes. To change an individual, apply an operator, or edit a ``Draft`` of
-    ``individual.inherited()`` and let the individual ``become`` the result.
+    ``initVALP`` and ``load`` make one. ``inputs``, ``networks``, ``outputs`` and ``connections``
+    name its parts, ``component(name)`` describes one, ``weights`` are its tensors by name, and
+    ``print`` shows all of it. ``evaluation`` is what ``evaluate`` found, ``move`` the last change.
+
+    The genome itself never changes. To change an individual, apply an operator, or edit a
+    ``Draft`` of ``individual.inherited()`` and let the individual ``become`` the result.
 
     Args:
         genome: The graph, weights and hyperparameters. The individual and its clones share it.

@@ -39,8 +39,9 @@
     const body = rows.map((cells) =>
       element("tr", {}, ...cells.map((cell) => (cell instanceof HTMLTableCellElement
         ? cell : element("td", {}, cell)))));
-    return element("table", { class: name }, element("thead", {}, header),
+    const made = element("table", { class: name }, element("thead", {}, header),
       element("tbody", {}, ...body));
+    return element("div", { class: "wide" }, made);  // it scrolls where it has no room
   }
 
   function link(candidate, text) {
@@ -250,7 +251,7 @@
       const [name, ...cells] = cut(line);
       return [name.replaceAll("_", " "), ...cells.map((cell) => coloured(name, cell))];
     });
-    return element("div", { class: "wide" }, table(cut(head), rows, "diagnosis"));
+    return table(cut(head), rows, "diagnosis");
   }
 
   function coloured(name, cell) {
@@ -274,8 +275,7 @@
     const rows = steps.map((at) => [link(at), String(all[at].step),
       all[at].applied + (all[at].move ? ` (${all[at].move.place})` : ""),
       ...all[at].values.map((value) => number(value))]);
-    const body = element("div", { class: "wide" },
-      table(["", "step", "made by", ...PAGE.objectives], rows, "way"));
+    const body = table(["", "step", "made by", ...PAGE.objectives], rows, "way");
     return element("details", {}, element("summary", {}, `${steps.length} candidates`), body);
   }
 
@@ -325,7 +325,7 @@
       each.move ? each.move.place : "", ...each.values.map((value) => number(value)),
       each.weights.toLocaleString("en"),
       each.status !== "ok" ? "failed" : each.front ? "front" : each.accepted ? "accepted" : ""]);
-    const made = table(head, rows);
+    const made = table(head, rows).firstChild;
     [...made.tBodies[0].rows].forEach((row, at) => {
       row.dataset.candidate = at;
       row.tabIndex = 0;

@@ -163,7 +163,12 @@ def _summary(candidates: Candidates) -> str:
     if candidates.problem is not None:
         text = escape(str(candidates.problem))
         about = f"<details><summary>The problem</summary><pre>{text}</pre></details>"
-    return f"<p>{escape(', '.join(words))}.</p>{html_table(rows)}{about}"
+    return f"<p>{escape(', '.join(words))}.</p>{_boxed(html_table(rows))}{about}"
+
+
+def _boxed(table: str) -> str:
+    """Return a table in a box of its own, which scrolls where the table has no room."""
+    return f'<div class="wide">{table}</div>'
 
 
 def _legend(candidates: Candidates) -> str:
@@ -220,7 +225,7 @@ def _decisions(candidates: Candidates, figures: Figures, row: Any) -> str:
         content += f"<h3>What moves promised, and what came of it</h3>{row('promise')}"
     if figures["improved"]:
         content += f"<h3>What each kind of decision improved (bar: mean)</h3>{row('improved')}"
-    content += f'<h3>Whether decisions paid</h3><div class="wide">{paid._repr_html_()}</div>'
+    content += f"<h3>Whether decisions paid</h3>{_boxed(paid._repr_html_())}"
     return _section("decisions", "The decisions", text, content)
 
 

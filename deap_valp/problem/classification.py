@@ -23,14 +23,22 @@ class Classification(OutputKind):
 
     Args:
         target: One label per example.
-        loss: As for every kind.
-        score: As for every kind.
-        loss_weight: As for every kind.
-        example_weights: As for every kind.
+        loss: A loss in place of the cross-entropy: a function of the logits (batch, classes) and
+            the class indices (batch,) that returns a differentiable scalar, the mean over the
+            batch.
+        score: A score in place of the error rate: a function of the probabilities (examples,
+            classes) and the class indices (examples,) of a split, on the CPU, that returns a number
+            to minimise.
+        loss_weight: Factor of this output's loss in the sum of all losses.
+        example_weights: One number from 0 on for each example, by which it counts in the loss. Only
+            their ratios matter; an example of weight 0 is left out of the score too.
         class_weights: Factors by which the examples of each class count in the loss: a mapping of
             positive numbers by label, 1 for those it does not name, or ``"balanced"`` for factors
             that let all classes count the same over the training split. Like weights of examples,
             they do not change the score.
+
+    Raises:
+        ProblemError: An argument breaks a rule. Labels and weights are checked by ``Problem``.
     """
 
     kind = "classification"

@@ -34,12 +34,18 @@ class Generation(Numbers):
             ``(examples, k)``. Without labels and features, the features are the coordinates along
             the principal components of the training split.
         standardize: True, False, or None for what the problem says.
-        loss: As for every kind.
-        score: As for every kind.
-        loss_weight: As for every kind.
+        loss: A reconstruction loss in place of the squared error, as for ``Regression``; the KL
+            part is added to it.
+        score: A score in place of the Fréchet distance: a function of generated rows and all real
+            rows of a split, (examples, width), on the CPU in the user's units, that returns a
+            number to minimise.
+        loss_weight: Factor of this output's loss, KL part included, in the sum of all losses.
         kl_weight: Factor of the KL part of the loss. Below 1, targets of little variance keep their
             latents, which the KL part would otherwise switch off.
-        example_weights: As for every kind. They weigh the KL part too.
+        example_weights: As for ``Regression``. They weigh the KL part too.
+
+    Raises:
+        ProblemError: An argument breaks a rule. Targets and labels are checked by ``Problem``.
 
     References:
         Paper III (loss), VI-A (sampling images like the data's).

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+import warnings
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
@@ -69,7 +70,7 @@ class OutputKind:
             units, and returns a scalar tensor.
         score: A score in place of the kind's. It gets the predictions and targets of a split, as
             tensors on the CPU in the user's units (class indices for classes), and returns a number
-            to minimise.
+            to minimise. ``Problem`` tries it once, on the targets of the validation split.
         loss_weight: Factor of this output's loss in the sum of all losses.
         example_weights: One number from 0 on for each example, by which it counts in the loss. Only
             their ratios matter. They do not change scores, except that an example of weight 0 is
@@ -194,6 +195,8 @@ class OutputKind:
         bound._target = bound._example_weights = None
         bound.weights = {name: bound._weights_of(name, weights) for name in SPLITS}
         bound.baseline = bound._constant_loss()
+        if bound._score is not None:
+            bound._try_score()
         return bound
 
     def named_rows(self, width: int) -> tuple[Hashable, ...]:
@@ -259,6 +262,21 @@ class OutputKind:
                 f"got {_form(loss)}"
             )
         return loss.item()
+
+    def _try_score(self) -> None:
+        """Score one made-up prediction, so that a score that cannot work is refused at once.
+
+        It gets all targets of the validation split, as in an evaluation: of a few rows a score such
+        as the area under a ROC curve may be undefined. The prediction varies for the same reason.
+        """
+        target = self.targets["validation"]
+        noise = torch.randn(
+            len(target), self.port.width, generator=torch.Generator().manual_seed(0)
+        )
+        prediction = self.predict(self.port, self.constant_head() + noise)
+        with one_thread(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            self._users_score(prediction, self._real(prediction, "validation"), Exception)
 
     # -- training
 
@@ -326,16 +344,29 @@ class OutputKind:
             return self._users_score(prediction, self._real(prediction, split_name))
         return self.default_score(prediction, split_name)
 
-    def _users_score(self, prediction: Tensor, target: Tensor) -> float:
+    def _users_score(
+        self,
+        prediction: Tensor,
+        target: Tensor,
+        # Not memory that runs out: ``evaluate`` then tries again with less.
+        refused: type[Exception] | tuple[type[Exception], ...] = (TypeError, ValueError),
+    ) -> float:
         assert self._score is not None
         try:
-            return float(self._score(prediction, target))
-        except (TypeError, ValueError) as error:
+            found = self._score(prediction, target)
+        except refused as error:
             what = "probabilities and class indices" if self.classes else "numbers"
             raise ProblemError(
                 f"output {self._name!r} needs a score of (prediction, target), here {what} of "
                 f"shapes {tuple(prediction.shape)} and {tuple(target.shape)}; its score raised "
                 f"{error!r}"
+            ) from error
+        try:
+            return float(found)
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise ProblemError(
+                f"output {self._name!r} needs a score that gives one number to minimise, got "
+                f"{_form(found)}"
             ) from error
 
     def _with_targets(self, prediction: Tensor, split_name: str) -> Tensor:
@@ -391,16 +422,17 @@ class OutputKind:
         return self.targets[split_name]
 
     def _in_users_units(self, target: Tensor) -> Tensor:
-        return target
+        return target.clone()  # a score of the user's own may write to it
 
 
-def _form(loss: Any) -> str:
-    """Return what is no loss, in words."""
-    if not isinstance(loss, Tensor):
-        return repr(loss)
-    if loss.ndim:
-        return f"a tensor of shape {tuple(loss.shape)}: take its mean"
-    return f"{loss!r}, which does not depend on the head by torch's operations"
+def _form(found: Any) -> str:
+    """Return what is no number, or no loss, in words."""
+    if not isinstance(found, Tensor | np.ndarray):
+        return repr(found)
+    if found.ndim:
+        what = "a tensor" if isinstance(found, Tensor) else "an array"
+        return f"{what} of shape {tuple(found.shape)}: take its mean"
+    return f"{found!r}, which does not depend on the head by torch's operations"
 
 
 def _finite(numbers: Tensor) -> bool:

@@ -112,12 +112,21 @@ class Regression(Numbers):
     one by one, give each an output of its own.
 
     Args:
-        target: One row per example.
+        target: One row of numbers per example, or one number: an array, a frame, or a ``Table``,
+            ``Series`` or ``Image`` around one.
         standardize: True, False, or None for what the problem says.
-        loss: As for every kind.
-        score: As for every kind.
-        loss_weight: As for every kind.
-        example_weights: As for every kind.
+        loss: A loss in place of the mean squared error: a function of the head (batch, width) and
+            the targets (batch, width), in training units, that returns a differentiable scalar, the
+            mean over the batch.
+        score: A score in place of the mean squared error: a function of the predictions and the
+            targets of a split, (examples, width), on the CPU in the user's units, that returns a
+            number to minimise.
+        loss_weight: Factor of this output's loss in the sum of all losses.
+        example_weights: One number from 0 on for each example, by which it counts in the loss. Only
+            their ratios matter; an example of weight 0 is left out of the score too.
+
+    Raises:
+        ProblemError: An argument breaks a rule. Targets and weights are checked by ``Problem``.
     """
 
     kind = "regression"

@@ -25,6 +25,7 @@ from ..problem.checks import common_length
 from ..problem.data.missing import is_missing
 from ..problem.outputs import OutputKind
 from ..training import Predictor, decode, labels_of
+from ..training.predictor import Probabilities
 from .evolve import Evolved, evolve
 
 logger = logging.getLogger("deap_valp")
@@ -290,7 +291,7 @@ class VALPEstimator(_Evolving):
         """
         check_is_fitted(self, "predictor_")
         found = self.predictor_.predict_proba(_inputs(X))
-        return {self._columns[name]: values for name, values in found.items()}
+        return Probabilities({self._columns[name]: values for name, values in found.items()})
 
     def score(self, X: Any, y: Any) -> float:
         """Return the mean, over the outputs, of the accuracy or the coefficient R².

@@ -20,9 +20,16 @@ RULES: dict[str, dict[str, Rule]] = {}
 def rule(rule_set: str) -> Callable[[Rule], Rule]:
     """Add the decorated function to a rule set.
 
-    The function takes a ``View`` and yields moves. Moves that are illegal for the individual are
-    left out later, so a rule need not check them. The log names the first of each rule, as it may
-    be a slip.
+    The name of the set is a policy: ``selMutation(policy="my rules")``. The function takes a
+    ``View`` and yields moves, each a ``Move`` with its reason. Moves that are illegal for the
+    individual are left out later, so a rule need not check them. The log names the first of each
+    rule, as it may be a slip.
+
+    A view has the ``individual``, its ``diagnosis`` and its ``population``. ``pairs`` are all
+    (sub-network, output) between which there is a path, ``state(output)`` is ``stuck``,
+    ``moderate`` or ``steep``, ``relevance(network, output)`` is a number and ``relevant(...)``
+    whether it is above the threshold, ``measured(metric)`` is what a metric found, and
+    ``places(operator, version)`` are the legal places.
 
     Args:
         rule_set: The name of the rule set. It is made if it does not exist.

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from .. import device as devices
 from ..arguments import need_type, need_whole
-from ..errors import ValpError
+from ..errors import OutputError, ValpError
 from ..genome import VALP, check
 from ..genome.valp import need_valp, warn_untrained
 from ..problem import Preparation, Problem
@@ -21,6 +21,16 @@ from .model import Latents, Model
 
 BATCH = 2000
 """The number of examples that are computed at the same time by default."""
+
+
+class Probabilities(dict[str, np.ndarray]):
+    """Class probabilities by classification output; any other name raises an ``OutputError``."""
+
+    def __missing__(self, name: str) -> np.ndarray:
+        raise OutputError(
+            f"predict_proba gives probabilities of Classification outputs, here {list(self)}, "
+            f"got {name!r}: predict gives every output"
+        )
 
 
 class Predictor(Model):
@@ -78,15 +88,14 @@ class Predictor(Model):
                 found[name] = self._shaped(name, values)
         return found
 
-    def predict_proba(
-        self, inputs: Mapping[str, Any], *, batch_size: int = BATCH
-    ) -> dict[str, np.ndarray]:
+    def predict_proba(self, inputs: Mapping[str, Any], *, batch_size: int = BATCH) -> Probabilities:
         """Return the probabilities of each classification output, of shape (examples, classes).
 
         The columns are in the order of ``classes``; arguments and errors are those of ``predict``.
+        Other outputs are not in the result: asking it for one raises an ``OutputError``.
         """
         found = self.raw(inputs, batch_size=batch_size)
-        return {name: found[name] for name in self.classes}
+        return Probabilities({name: found[name] for name in self.classes})
 
     def sample(
         self,
