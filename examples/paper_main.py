@@ -74,7 +74,9 @@ class Arm:
     @property
     def training(self):
         """How a session of this arm trains."""
-        return replace(valp.PLAIN, carry=self.carry) if self.paper else valp.Training()
+        if self.paper:
+            return replace(valp.PLAIN, carry=self.carry)
+        return valp.Training(carry=True, warmup=20)  # carrying pays in sessions of 50 batches
 
 
 GUIDED = ("loss_slope", "module_intervention")  # the metrics that the guidelines need

@@ -43,8 +43,7 @@ ARMS = {
         accept=valp.majority,
     ),
     # today's defaults, each without one thing
-    "no_state": trained_by(carry=False),
-    "no_state_no_warmup": trained_by(carry=False, warmup=0),
+    "no_warmup": trained_by(warmup=0),
     "no_decay": Arm(start={"decay": 0.0}),
     "no_kept_weights": trained_by(keep=False, average=0.0, patience=None),
     "no_average": trained_by(average=0.0),
@@ -52,8 +51,10 @@ ARMS = {
     "majority": Arm(accept=valp.majority),
     "random_start": Arm(start={"start": "random"}),
 }
+# and with one thing more
+ARMS["state"] = trained_by(carry=True)
 # the defaults before, each with one thing of today
-ARMS["before_state"] = plain_but(carry=True, warmup=20)
+ARMS["before_warmup"] = plain_but(warmup=10)
 ARMS["before_kept_weights"] = plain_but(keep=True, average=0.98)
 ARMS["before_early_end"] = plain_but(keep=True, average=0.98, patience=40)
 ARMS["before_acceptance"] = replace(ARMS["before"], accept=valp.graded)

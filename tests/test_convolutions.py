@@ -190,7 +190,9 @@ def test_channels_keep_a_quarter_of_the_limit_of_width():
 @pytest.mark.parametrize("stage", ["0", "1"])
 def test_the_optimizer_s_memory_of_a_channel_goes_to_the_channels_made_of_it(stage):
     problem, individual = zoo.image_problem(), zoo.images()
-    individual.fitness.values = valp.evaluate(individual, problem, first_batches=5)
+    individual.fitness.values = valp.evaluate(
+        individual, problem, first_batches=5, training=valp.Training(carry=True)
+    )
     kept = individual.evaluation.optimizer_state
     valp.mutExtendLayer(individual, f"n0.{stage}", gentle=True)
     state = individual.genome.optimizer_state

@@ -97,8 +97,11 @@ def test_without_units_that_nothing_reads_every_output_is_the_same(zoo_member, p
 
 
 def test_it_takes_the_optimizers_state_along(zoo_member, problem):
-    zoo_member.fitness.values = valp.evaluate(zoo_member, problem, 3, 3)
+    zoo_member.fitness.values = valp.evaluate(
+        zoo_member, problem, 3, 3, training=valp.Training(carry=True)
+    )
     state = zoo_member.evaluation.optimizer_state
+    assert state
     for _, changed in narrowed(zoo_member):
         assert set(changed.genome.optimizer_state) == set(state)
 

@@ -71,7 +71,7 @@ def test_a_fork_changes_its_receiver_alone_and_by_what_the_diagnosis_said(zoo_na
 def test_the_folded_bias_keeps_what_its_optimizer_remembers():
     individual, problem = zoo.fan_in(), zoo.mixed_problem()
     individual.fitness.values = valp.evaluate(
-        individual, problem, 5, 5, metrics=valp.GROWTH_METRICS
+        individual, problem, 5, 5, training=valp.Training(carry=True), metrics=valp.GROWTH_METRICS
     )
     place = valp.operators()["delete_connection"].places(individual, False)[0]
     key = individual.entry_bias(place.receiver)

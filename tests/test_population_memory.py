@@ -87,7 +87,12 @@ def _reference(problem, individual):
     return child
 
 
-@pytest.mark.parametrize(("training", "most"), [(valp.PLAIN, 1.2), (valp.Training(), 3.2)])
+CARRYING = valp.Training(carry=True)
+
+
+@pytest.mark.parametrize(
+    ("training", "most"), [(valp.PLAIN, 1.2), (valp.Training(), 1.2), (CARRYING, 3.2)]
+)
 def test_a_population_holds_and_pickles_what_training_needs(training, most):
     """The weights, and where optimizers continue, Adam's two moments of each weight."""
     individual, problem = large()
@@ -104,7 +109,7 @@ def test_a_population_holds_and_pickles_what_training_needs(training, most):
 
 def test_a_pickle_holds_the_tensors_that_are_shared_once_and_so_does_who_reads_it(problem):
     individual, problem = large()
-    evaluated(individual, problem)
+    evaluated(individual, problem, training=CARRYING)
     fame = tools.HallOfFame(1)
     fame.update([individual])
     alone = len(pickle.dumps(individual))
@@ -139,7 +144,7 @@ def test_values_that_nobody_deleted_keep_the_evaluation_that_they_came_from(zoo_
 
 def test_without_its_state_an_individual_is_smaller_and_otherwise_the_same():
     individual, problem = large()
-    evaluated(individual, problem)
+    evaluated(individual, problem, training=CARRYING)
     kept = individual.without_state()
     assert not vars(kept)["_genome"].optimizer_state  # before anybody looks, too
     assert kept == individual and kept.fitness == individual.fitness
@@ -153,7 +158,7 @@ def test_without_its_state_an_individual_is_smaller_and_otherwise_the_same():
 
 
 def test_a_session_that_does_not_continue_leaves_no_state(zoo_member, problem):
-    evaluated(zoo_member, problem, training=valp.Training(carry=False))
+    evaluated(zoo_member, problem, training=valp.Training())
     assert not zoo_member.evaluation.optimizer_state
 
 

@@ -59,7 +59,7 @@ def test_an_evaluation_is_that_of_the_cpu(zoo_member, zoo_name, monkeypatch):
     there, here = zoo_member, zoo_member
     # The mutual information jumps with the last bits, as it asks for nearest neighbours.
     metrics = [name for name in valp.ALL_METRICS if name != "mutual_information"]
-    for training in (Training(look=2), Training(look=3)):
+    for training in (Training(look=2, carry=True), Training(look=3, carry=True)):
         options = {"metrics": metrics, "training": training}
         there = on(GPU, there, zoo.problem_of(zoo_name), monkeypatch, **options)
         here = on("cpu", here, zoo.problem_of(zoo_name), monkeypatch, **options)
@@ -67,7 +67,8 @@ def test_an_evaluation_is_that_of_the_cpu(zoo_member, zoo_name, monkeypatch):
 
 
 def test_what_comes_back_is_on_the_cpu(monkeypatch):
-    individual = on(GPU, zoo.fan_out(), zoo.mixed_problem(), monkeypatch)
+    carrying = Training(carry=True)
+    individual = on(GPU, zoo.fan_out(), zoo.mixed_problem(), monkeypatch, training=carrying)
     evaluation = individual.evaluation
     moments = [
         moment

@@ -1,4 +1,4 @@
-"""Sessions that go on where the one before stopped: the optimizers' state travels with tensors."""
+"""Sessions that go on where the one before stopped, with and without the optimizers' state."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ import deap_valp as valp
 from deap_valp.genome import Draft
 from deap_valp.training import Training
 
-GOING_ON = Training(keep=False, patience=None)
-ANEW = Training(keep=False, patience=None, carry=False, warmup=0)
+GOING_ON = Training(keep=False, patience=None, carry=True)
+ANEW = Training(keep=False, patience=None)
+AT_FULL_RATE = Training(keep=False, patience=None, warmup=0)
 
 
 def numbers_problem():
@@ -52,31 +53,34 @@ def jumps(losses, every=100):
     return np.stack(found)
 
 
+@pytest.mark.parametrize(("training", "later"), [(GOING_ON, 0.1), (ANEW, 0.2)])
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("problem", [numbers_problem, valp.problems.digits])
-def test_ten_sessions_of_100_end_where_one_of_1000_does(problem, seed):
+def test_ten_sessions_of_100_end_where_one_of_1000_does(problem, seed, training, later):
+    """Each warm-up costs some five batches, and the numbers still learn fast."""
     problem = problem()
     individual = started(problem, seed)
-    parts, _ = sessions(individual, problem, [100] * 10, GOING_ON)
-    whole, _ = sessions(individual, problem, [1000], GOING_ON)
+    parts, _ = sessions(individual, problem, [100] * 10, training)
+    whole, _ = sessions(individual, problem, [1000], training)
     ends = parts[:, -100:].mean(1) / whole[:, -100:].mean(1)
-    np.testing.assert_allclose(ends, 1, atol=0.1)
-    # The largest of ten jumps is 1.0 to 1.1, and 1.3 to 1.4 if optimizers start anew.
+    np.testing.assert_allclose(ends, 1, atol=later)
+    # The largest of ten jumps is 1.0 to 1.14, and 1.3 to 1.4 at the full rate from the first step.
     assert jumps(parts).max() < 1.15
 
 
-def test_with_optimizers_that_start_anew_the_loss_jumps():
+def test_with_optimizers_that_start_anew_at_the_full_rate_the_loss_jumps():
     problem = numbers_problem()
-    parts, _ = sessions(started(problem), problem, [100] * 10, ANEW)
+    parts, _ = sessions(started(problem), problem, [100] * 10, AT_FULL_RATE)
     assert jumps(parts).max() > 1.2
 
 
-def test_a_session_without_change_begins_at_the_loss_of_the_one_before():
+@pytest.mark.parametrize("training", [GOING_ON, ANEW])
+def test_a_session_without_change_begins_at_the_loss_of_the_one_before(training):
     problem = numbers_problem()
     found = []
     for seed in range(4):
-        first, individual = sessions(started(problem, seed), problem, [400], GOING_ON)
-        later, _ = sessions(individual, problem, [40], GOING_ON)
+        first, individual = sessions(started(problem, seed), problem, [400], training)
+        later, _ = sessions(individual, problem, [40], training)
         found.append(later[:, :20].mean() / first[:, -40:].mean())
     assert np.mean(found) < 1.05
 
@@ -153,7 +157,8 @@ def test_it_survives_pickling_and_deap_s_loops(trained):
         assert_same_state(again.inherited().optimizer_state[key], state)
     problem, toolbox = zoo.mixed_problem(), base.Toolbox()
     random.seed(3)
-    toolbox.register("evaluate", valp.evaluate, problem=problem, batches=5, first_batches=5)
+    budget = {"batches": 5, "first_batches": 5, "training": GOING_ON}
+    toolbox.register("evaluate", valp.evaluate, problem=problem, **budget)
     toolbox.register("mutate", valp.mutRandom, operators=("clone_network", "add_connection"))
     toolbox.register("mate", valp.cxExclusiveSubgraph)
     toolbox.register("select", tools.selNSGA2)
@@ -184,7 +189,7 @@ def test_a_search_that_is_resumed_gives_the_same_state_bit_for_bit(tmp_path):
             if len(calls) == stop:
                 raise Interrupted
             calls.append(individual.seed)
-            return valp.evaluate(individual, problem, batches=5, first_batches=5)
+            return valp.evaluate(individual, problem, 5, 5, training=GOING_ON)
 
         toolbox = base.Toolbox()
         toolbox.register("evaluate", evaluate)

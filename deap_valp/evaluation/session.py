@@ -42,7 +42,7 @@ def evaluate(
     """Train an individual from the weights it holds and measure it on the validation split.
 
     The individual is not changed. Assign the result to ``individual.fitness.values``; a
-    ``Fitness`` then keeps the trained weights, the optimizer state and the diagnosis with it. The
+    ``Fitness`` then keeps the trained weights and the diagnosis with it. The
     result depends on the arguments only: all random numbers are seeded from the individual, and
     a CPU is used with one thread. So it is the same in every process. Learning rates, weight
     decays, SGD algorithms and the batch size are those of the individual.

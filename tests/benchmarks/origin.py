@@ -72,7 +72,7 @@ def load(options: argparse.Namespace) -> Iterator[str]:
     random.seed(1)
     yield "| training | weights, kB | task, kB | result, kB | child, ms | pack, ms | take in, ms |"
     yield "|---|---|---|---|---|---|---|"
-    for name, training in (("default", valp.Training()), ("PLAIN", valp.PLAIN)):
+    for name, training in (("default", valp.Training()), ("carry", valp.Training(carry=True))):
         evaluate = partial(valp.evaluate, problem=problem, batches=20, training=training)
         parent = valp.initVALP(creator.Individual, problem)
         parent.fitness.values = evaluate(parent, first_batches=20)

@@ -1,14 +1,14 @@
 """What populations cost: memory, pickles and time, printed as Markdown tables.
 
-    python tests/benchmarks/populations.py [memory] [plain] [times] [--problem fashion_mnist]
+    python tests/benchmarks/populations.py [memory] [carried] [times] [--problem fashion_mnist]
     [--individuals 200] [--sizes 1000 10000]
 
 All parts by default, each in a process of its own. ``memory`` evaluates individuals by two batches,
 with all that an evaluation measures by default, and compares what the process then holds of each
 with the bytes of its weights; the same for their children, when the parents are gone (Linux).
-``plain`` does so with the paper's training, whose optimizers start anew in each session. ``times``
-selects, clones and changes populations whose members share a few evaluated genomes, but have seeds
-and values of their own.
+``carried`` does so where the optimizers continue from their state. ``times`` selects, clones and
+changes populations whose members share a few evaluated genomes, but have seeds and values of their
+own.
 """
 
 # ruff: noqa: E402 (the path comes first, so that the script runs from anywhere)
@@ -37,7 +37,7 @@ from deap import creator, tools
 
 import deap_valp as valp
 
-PARTS = ("memory", "plain", "times")
+PARTS = ("memory", "carried", "times")
 BASES = 20
 """Evaluated individuals that the members of a timed population are made from."""
 
@@ -88,14 +88,14 @@ def children(population: Sequence[Any]) -> list[Any]:
 
 
 def memory(options: argparse.Namespace) -> Iterator[str]:
-    """Bytes of individuals whose optimizers continue, and of the parts of one."""
+    """Bytes of individuals with the default training, and of the parts of one."""
     yield from held(options, valp.Training())
     yield from of_one(options)
 
 
-def plain(options: argparse.Namespace) -> Iterator[str]:
-    """Bytes of individuals whose optimizers start anew in each session."""
-    yield from held(options, valp.PLAIN)
+def carried(options: argparse.Namespace) -> Iterator[str]:
+    """Bytes of individuals whose optimizers continue from their state."""
+    yield from held(options, valp.Training(carry=True))
 
 
 def held(options: argparse.Namespace, training: valp.Training) -> Iterator[str]:
@@ -135,7 +135,6 @@ def of_one(options: argparse.Namespace) -> Iterator[str]:
     evaluation, weights = individual.evaluation, weight_bytes([individual])
     parts = {
         "weights": evaluation.weights,
-        "optimizer_state": evaluation.optimizer_state,
         "diagnosis": evaluation.diagnosis,
         "history of 1,000 batches": torch.zeros(1000, len(problem.outputs)).numpy(),
         "graph": individual.graph,
