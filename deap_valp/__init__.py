@@ -16,9 +16,12 @@ from .diagnosis import (
     Diagnosis,
     Gain,
     Growth,
+    PatchIntervention,
     Slope,
     diagnose,
+    image_patches,
     metric,
+    patch_intervention,
 )
 from .distributed import scoopMap, scoopSubmit
 from .errors import (
@@ -212,6 +215,7 @@ __all__ = [
     "Output",
     "Painter",
     "Part",
+    "PatchIntervention",
     "Patience",
     "Payoff",
     "Place",
@@ -253,6 +257,7 @@ __all__ = [
     "genealogy",
     "graded",
     "hillClimbing",
+    "image_patches",
     "initVALP",
     "load",
     "majority",
@@ -279,6 +284,7 @@ __all__ = [
     "open_arrays",
     "operator",
     "operators",
+    "patch_intervention",
     "payoff",
     "plots",
     "problems",
