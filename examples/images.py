@@ -40,8 +40,11 @@ def draw(name: str, best: valp.VALP, problem: valp.Problem, images: np.ndarray) 
     valp.plots.plot_patches(best, problem).savefig(f"images_{name}_patches.png")
     model = valp.decode(best, problem)
     labels = model.classes["label"][:ROW]
-    samples = [model.sample(ROW, wanted={"label": label})["sample"] for label in labels]
-    ends = np.random.default_rng(0).choice(len(images), (ROW, 2, 1), replace=False)
+    samples = [
+        model.sample(ROW, wanted={"label": label}, temperature=0.7)["sample"] for label in labels
+    ]
+    images = np.random.default_rng(0).permutation(images)
+    ends = np.arange(2 * ROW).reshape(ROW, 2, 1)
     ways = [model.interpolate({"image": images[a]}, {"image": images[b]}, ROW) for a, b in ends]
     for title, rows in (("samples", samples), ("ways", [way["sample"] for way in ways])):
         figure = valp.plots.plot_samples(np.concatenate(rows), real=images)
