@@ -16,9 +16,12 @@ from .diagnosis import (
     Diagnosis,
     Gain,
     Growth,
+    PatchIntervention,
     Slope,
     diagnose,
+    image_patches,
     metric,
+    patch_intervention,
 )
 from .distributed import scoopMap, scoopSubmit
 from .errors import (
@@ -214,6 +217,7 @@ __all__ = [
     "OutputError",
     "Painter",
     "Part",
+    "PatchIntervention",
     "Patience",
     "Payoff",
     "Place",
@@ -255,6 +259,7 @@ __all__ = [
     "genealogy",
     "graded",
     "hillClimbing",
+    "image_patches",
     "initVALP",
     "load",
     "majority",
@@ -281,6 +286,7 @@ __all__ = [
     "open_arrays",
     "operator",
     "operators",
+    "patch_intervention",
     "payoff",
     "plots",
     "problems",

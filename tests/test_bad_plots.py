@@ -96,6 +96,10 @@ BAD = {
         lambda: plots.plot_samples([[1, 2], [3]]),
         "samples need images",
     ),
+    "plot_patches: of no image": (
+        lambda: plots.plot_patches(evaluated(), zoo.mixed_problem()),
+        r"needs input as the name of an image among \[\], got None",
+    ),
     "plot_valp: two axes": (
         lambda: plots.plot_valp(fresh(), ax=[None, None]),
         "this plot needs 1 axes, one for each panel, got",

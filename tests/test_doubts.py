@@ -127,6 +127,14 @@ def test_images_that_were_scaled_before_are_logged(bound, caplog):
     assert "only: were they scaled already?" in found
 
 
+def test_a_few_dark_images_are_no_doubt_and_a_single_one_that_was_divided_by_255_is(caplog):
+    pictures = rng().integers(0, 256, (SIZE, 8, 8)).astype(float)
+    prepared = problem_of(valp.Image(pictures)).preparation.inputs["car"]
+    assert not logged(caplog, lambda: prepared.features(pictures[:5] / 12))
+    (found,) = logged(caplog, lambda: prepared.features(pictures[:1] / 255))
+    assert "only: were they scaled already?" in found
+
+
 # ---- the target among the inputs -----------------------------------------------------------------
 
 LEAKS = {

@@ -15,6 +15,7 @@ import torch
 import zoo
 from foreign import Count
 from gated import Gated  # a kind of sub-network with a function of its own
+from photos import drawing, in_order, patches, photo_problem
 from test_predictions import DATA, PROBLEM, individual
 
 import deap_valp as valp
@@ -152,6 +153,23 @@ def test_every_zoo_member_is_exported(zoo_member, problem, tmp_path, monkeypatch
 def test_every_zoo_member_becomes_onnx(zoo_member, problem, tmp_path, monkeypatch):
     found = compared(zoo_member, problem, tmp_path / "it.onnx", monkeypatch)
     assert found == [list(problem.outputs)]
+
+
+@each_format
+def test_a_file_alone_convolves_and_paints(suffix, tmp_path):
+    """In colours, which come first in the arrays."""
+    problem, member = photo_problem(planes=True), drawing(planes=True)
+    path, patch = tmp_path / f"it{suffix}", in_order(patches()[0][::50], planes=True)
+    valp.export(member, problem, path)
+    found, written = by_the_file_alone(path, {"patch": patch.astype(np.float32)}, tmp_path)
+    assert written["inputs"]["patch"]["shape"] == ["examples", *patch.shape[1:]]
+    assert found["sample"].shape == patch.shape
+    model = valp.decode(member, problem)
+    expected = model.predict({"patch": patch}) | model.predict_proba({"patch": patch})
+    assert found.keys() == expected.keys()
+    for name, values in found.items():
+        largest = np.abs(expected[name]).max()
+        np.testing.assert_allclose(values, expected[name], rtol=1e-4, atol=1e-4 * largest)
 
 
 def own_kinds():

@@ -1,7 +1,8 @@
 """What a trained VALP shows about its parts: one function per metric (paper IV-B).
 
 ``subject`` holds what a metric looks at, ``registry`` knows all metrics, ``measure`` runs them.
-Each further file is a metric or a family of metrics. A new file in this folder is found by itself.
+``patches`` hides parts of an image. Each further file is a metric or a family of metrics. A new
+file in this folder is found by itself.
 """
 
 from importlib import import_module
@@ -9,6 +10,7 @@ from pkgutil import iter_modules
 
 from ..genome.diagnosis import Dependency, Diagnosis, Gain, Growth, Slope
 from .measure import diagnose, measure
+from .patches import PatchIntervention, image_patches, patch_intervention
 from .registry import (
     ALL_METRICS,
     DEFAULT_METRICS,
@@ -35,10 +37,13 @@ __all__ = [
     "Gain",
     "Growth",
     "Metric",
+    "PatchIntervention",
     "Slope",
     "Subject",
     "diagnose",
+    "image_patches",
     "known_metrics",
     "measure",
     "metric",
+    "patch_intervention",
 ]

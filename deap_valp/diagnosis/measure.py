@@ -60,21 +60,34 @@ def diagnose(
         ProblemError: ``features`` names an input or a column that the problem does not have.
         RegistrationError: A metric is unknown.
     """
-    need_valp(individual, "diagnose")
+    need_diagnosable(individual, problem, "diagnose")
+    features = features or {}
+    _check_features(problem, features)
+    with devices.one_thread():
+        return measure(subject_of(individual, problem, device, features), metrics)
+
+
+def need_diagnosable(individual: VALP, problem: Problem, who: str) -> None:
+    """Raise unless an individual of this problem has a successful evaluation of its own."""
+    need_valp(individual, who)
     evaluation = individual.evaluation
     if evaluation is None or not evaluation.ok:
         state = "none" if evaluation is None else evaluation.status
         raise EvaluationError(
-            f"diagnose needs an individual with a successful evaluation of its own, got {state}"
+            f"{who} needs an individual with a successful evaluation of its own, got {state}"
         )
     check(individual, problem)
-    features = features or {}
-    _check_features(problem, features)
-    with devices.one_thread():
-        model = Model(individual, torch.float32, devices.choose(device))
-        recent = {name: losses[-evaluation.window :] for name, losses in evaluation.history.items()}
-        subject = Subject(model, problem, recent, individual.seed, features)
-        return measure(subject, metrics)
+
+
+def subject_of(
+    individual: VALP, problem: Problem, device: str, features: Features | None = None
+) -> Subject:
+    """Return what metrics look at, of an individual that can be diagnosed."""
+    evaluation = individual.evaluation
+    assert evaluation is not None
+    model = Model(individual, torch.float32, devices.choose(device))
+    recent = {name: losses[-evaluation.window :] for name, losses in evaluation.history.items()}
+    return Subject(model, problem, recent, individual.seed, features or {})
 
 
 def _check_features(problem: Problem, features: Features) -> None:

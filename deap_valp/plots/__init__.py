@@ -18,6 +18,7 @@ from .graph import plot_valp, valp_data
 from .losses import losses_data, plot_losses
 from .metric import metric_data, plot_metric
 from .pareto import pareto_data, plot_pareto
+from .patches import patches_data, plot_patches
 from .relevance import plot_relevance, relevance_data
 from .samples import plot_samples, samples_data
 from .search import generations_data, plot_search, search_data
@@ -32,6 +33,7 @@ __all__ = [
     "losses_data",
     "metric_data",
     "pareto_data",
+    "patches_data",
     "plot_decisions",
     "plot_dependency",
     "plot_diagnosis",
@@ -39,6 +41,7 @@ __all__ = [
     "plot_losses",
     "plot_metric",
     "plot_pareto",
+    "plot_patches",
     "plot_relevance",
     "plot_samples",
     "plot_search",

@@ -33,6 +33,9 @@ FAR = 100.0
 USUAL_RANGES = (1.0, 255.0)
 """What the values of images usually go up to, from 0 on."""
 
+MANY = 20
+"""So many images do not all lie in the lowest tenth of their range; a few may just be dark."""
+
 LONGEST_SIDE = 4
 """The sides of an image differ at most by this factor where its kind is guessed."""
 
@@ -355,7 +358,8 @@ class Image(InputKind):
                 f"is an Image of values from {low:g} to {low + spread:g}, and has values from "
                 f"{smallest:.6g} to {largest:.6g}: is range=(low, high) right?"
             )
-        if smallest < largest < low + spread / 10:
+        dark = 10 if len(features) >= MANY else 100
+        if smallest < largest < low + spread / dark:
             return (
                 f"is an Image of values from {low:g} to {low + spread:g}, and has values from "
                 f"{smallest:.6g} to {largest:.6g} only: were they scaled already?"

@@ -358,15 +358,24 @@ class Model(nn.Module):
     def _drawn(
         self, size: int, generator: torch.Generator | None, temperature: float
     ) -> dict[str, Tensor]:
-        """Return samples of every generation output."""
+        """Return samples of every generation output from noise."""
         noise = self.draw_noise(size, generator)
         if temperature != 1:
             noise = {latent: rows * temperature for latent, rows in noise.items()}
-        latents, results = Latents("generate", noise), dict[str, Tensor]()
+        return self.drawn(size, Latents("generate", noise))
+
+    def drawn(self, size: int, latents: Latents) -> dict[str, Tensor]:
+        """Return samples of every generation output, in the user's units.
+
+        Args:
+            size: Number of samples.
+            latents: Gives every decoder its latent, which does not depend on what it reads.
+        """
+        results = dict[str, Tensor]()
         order = self.generative_order()
         for name in order:
             if name in self._drawing:
-                # The latent is noise, so what the decoder reads does not matter.
+                # What the decoder reads does not matter.
                 unused = self.tensors[self.entry_bias[name]].expand(size, -1)
                 results[name] = self._compute(name, unused, latents)
             else:

@@ -18,6 +18,7 @@ from ..problem import Preparation, Problem
 from ..problem.checks import common_length
 from ..text import listed
 from .model import Latents, Model
+from .walk import walked
 
 BATCH = 2000
 """The number of examples that are computed at the same time by default."""
@@ -118,16 +119,49 @@ class Predictor(Model):
             ValpError: There is no generation output or no such label, or ``generate`` refuses an
                 argument.
         """
-        outputs = self.known("sample").outputs
-        if not any(self.components[name].draws_samples for name in outputs):
-            raise ValpError(
-                f"sample needs a Generation output, got a model of {list(outputs)}: predict?"
-            )
+        self._need_generation("sample")
         first = next(self.parameters())
         numbers = None if wanted is None else self._numbers(wanted)
         with torch.no_grad(), devices.one_thread():
             generator = devices.generator(first.device, seed)
             found = self.generate(size, generator, wanted=numbers, temperature=temperature)
+        return {name: self._shaped(name, _array(values)) for name, values in found.items()}
+
+    def interpolate(
+        self, first: Mapping[str, Any], second: Mapping[str, Any], steps: int = 8
+    ) -> dict[str, np.ndarray]:
+        """Return what lies between two examples, as each generation output draws it.
+
+        Both examples are encoded, and every latent goes from its mean for the one to its mean for
+        the other: its direction turns evenly and its length changes evenly. So the ends are the
+        reconstructions that ``predict`` gives.
+
+        Args:
+            first: One example, as arrays of one row or frames of one row by input name, in the form
+                that the problem was made from.
+            second: The other example.
+            steps: Number of images, or rows, on the way, both ends included.
+
+        Returns:
+            By generation output, in the user's units, of shape (steps, *shape of an example).
+
+        Raises:
+            ValpError: ``decode`` got no problem, there is no generation output, ``steps`` is below
+                2, or there is more than one example.
+            ProblemError: The data has another form than that of the problem, as for ``predict``.
+        """
+        self._need_generation("interpolate")
+        need_whole(steps, 2, "interpolate", "steps")
+        ends = [self.read(end, "interpolate") for end in (first, second)]
+        for which, end in zip(("first", "second"), ends, strict=True):
+            size = len(next(iter(end.values())))
+            if size != 1:
+                raise ValpError(
+                    f"interpolate needs one example as {which}, got {size}: images[3:4] is one"
+                )
+        with torch.no_grad(), devices.one_thread():
+            both = {name: torch.cat([end[name] for end in ends]) for name in self.inputs}
+            found = walked(self, self._moved(both), steps)
         return {name: self._shaped(name, _array(values)) for name, values in found.items()}
 
     @torch.no_grad()
@@ -148,22 +182,34 @@ class Predictor(Model):
                     found.append(_array(self.components[name].predict(heads[name])))
         return {name: np.concatenate(values) for name, values in parts.items()}
 
-    def read(self, inputs: Mapping[str, Any]) -> dict[str, Tensor]:
+    def read(self, inputs: Mapping[str, Any], who: str = "predict") -> dict[str, Tensor]:
         """Return the features that the network reads, float32 ``(examples, width)`` by input name.
 
-        They are those of the problem's splits bit for bit. Errors are those of ``predict``.
+        They are those of the problem's splits bit for bit. Errors are those of ``predict``, in the
+        name of ``who``.
         """
-        known = self.known("predict")
-        known.check(inputs, "predict")
+        known = self.known(who)
+        known.check(inputs, who)
         common_length(inputs, {})
         return {name: reader.features(inputs[name]) for name, reader in known.inputs.items()}
 
     def heads(self, features: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Return the head of each output from features, with each latent at its mean."""
-        first = next(self.parameters())
-        moved = {name: rows.to(first.device, first.dtype) for name, rows in features.items()}
-        results = self.run(moved, Latents("reconstruct"))
+        results = self.run(self._moved(features), Latents("reconstruct"))
         return {name: results[name] for name in self.outputs}
+
+    def _moved(self, features: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return features on the model's device and in its precision."""
+        first = next(self.parameters())
+        return {name: rows.to(first.device, first.dtype) for name, rows in features.items()}
+
+    def _need_generation(self, who: str) -> None:
+        """Raise unless there is an output that draws samples."""
+        outputs = self.known(who).outputs
+        if not any(self.components[name].draws_samples for name in outputs):
+            raise ValpError(
+                f"{who} needs a Generation output, got a model of {list(outputs)}: predict?"
+            )
 
     def known(self, who: str) -> Preparation:
         """Return the preparation.
