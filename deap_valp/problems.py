@@ -92,6 +92,8 @@ def mnist(
     convolutions: bool = False,
     shift: int = 0,
     flip: bool = False,
+    kl_weight: float = 1.0,
+    mixture: int = 0,
 ) -> Problem:
     """Return 28 x 28 images of digits with three outputs: label, histogram and sample.
 
@@ -105,13 +107,17 @@ def mnist(
             has none.
         shift: Training images are moved at random by up to so many pixels, as for ``Image``.
         flip: Half of the training images are mirrored, as for ``Image``.
+        kl_weight: Factor of the KL part of the sample's loss, as for ``Generation``.
+        mixture: What samples are drawn from, as for ``Generation``; the paper has 0.
 
     Raises:
         DataFileError: The data files are missing or damaged.
     """
     make = functools.partial(_idx_arrays, idx.MNIST)
     change = {"convolutions": convolutions, "shift": shift, "flip": flip}
-    return _three_objectives("mnist", make, change, costs=costs, normalize=normalize)
+    return _three_objectives(
+        "mnist", make, change, kl_weight, mixture, costs=costs, normalize=normalize
+    )
 
 
 @_built_in
@@ -122,6 +128,8 @@ def fashion_mnist(
     convolutions: bool = False,
     shift: int = 0,
     flip: bool = False,
+    kl_weight: float = 1.0,
+    mixture: int = 0,
 ) -> Problem:
     """Return 28 x 28 images of clothes with three outputs: label, histogram and sample.
 
@@ -135,13 +143,17 @@ def fashion_mnist(
             has none.
         shift: Training images are moved at random by up to so many pixels, as for ``Image``.
         flip: Half of the training images are mirrored, as for ``Image``.
+        kl_weight: Factor of the KL part of the sample's loss, as for ``Generation``.
+        mixture: What samples are drawn from, as for ``Generation``; the paper has 0.
 
     Raises:
         DataFileError: The data files are missing or damaged.
     """
     make = functools.partial(_idx_arrays, idx.FASHION)
     change = {"convolutions": convolutions, "shift": shift, "flip": flip}
-    return _three_objectives("fashion-mnist", make, change, costs=costs, normalize=normalize)
+    return _three_objectives(
+        "fashion-mnist", make, change, kl_weight, mixture, costs=costs, normalize=normalize
+    )
 
 
 def _three_objectives(
@@ -149,6 +161,7 @@ def _three_objectives(
     make: Callable[[], Arrays],
     change: Mapping[str, Any] | None = None,
     kl_weight: float = 1.0,
+    mixture: int = 0,
     **options: Any,
 ) -> Problem:
     """Return the problem of the class, the histogram of the pixels, and new images like these."""
@@ -161,7 +174,9 @@ def _three_objectives(
         outputs={
             "label": Classification(arrays["labels"]),
             "histogram": Regression(arrays["histograms"], standardize=False),
-            "sample": Generation(images, labels=arrays["labels"], kl_weight=kl_weight),
+            "sample": Generation(
+                images, labels=arrays["labels"], kl_weight=kl_weight, mixture=mixture
+            ),
         },
         splits=dict(zip(SPLITS, map(slice, starts, ends), strict=True)),
         **options,

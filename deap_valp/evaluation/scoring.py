@@ -14,6 +14,7 @@ from ..genome import VALP, check
 from ..genome.valp import need_valp, warn_untrained
 from ..problem import Problem
 from ..problem.data.splits import refuse_unknown_split
+from ..training.mixture import fit_latents
 from ..training.model import Latents, Model
 
 GENERATED = 5000
@@ -28,7 +29,8 @@ def score_model(model: Model, problem: Problem, split: str, chunk: int = CHUNK) 
     """Return the score of every output of a decoded VALP on a split; lower is better.
 
     Predictions are made with each latent at its mean. A generation output is scored by samples
-    that are generated from noise. An output is scored on the examples that have a target of it.
+    that are generated from noise, or from the mixture that the problem asks for, which the model
+    then keeps. An output is scored on the examples that have a target of it.
 
     Args:
         model: The decoded individual.
@@ -38,6 +40,7 @@ def score_model(model: Model, problem: Problem, split: str, chunk: int = CHUNK) 
     """
     device = next(model.parameters()).device
     data = problem.split(split, device)
+    model.mixture = fit_latents(model, problem, chunk)
     generated = model.generate(min(data.size, GENERATED), devices.generator(device, 0))
     predicted: dict[str, list[Tensor]] = {
         name: [] for name in model.outputs if name not in generated

@@ -140,7 +140,7 @@ def _samples(
     problem = candidates.problem
     if problem is None or not generations_of(problem):
         return {}
-    rows = generated_rows(individual, number)
+    rows = generated_rows(individual, problem, number)
     found = {}
     for output in generations_of(problem):
         real = real_rows(problem, output, number)

@@ -48,11 +48,11 @@ def real_rows(problem: Problem, output: str, number: int) -> Tensor:
     return rows[rows.isfinite().all(1)][:number]
 
 
-def generated_rows(individual: VALP, number: int) -> dict[str, Tensor]:
+def generated_rows(individual: VALP, problem: Problem, number: int) -> dict[str, Tensor]:
     """Return samples by output; those of every individual come from the same noise."""
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
-        return decode(individual, device="cpu").generate(number, generator)
+        return decode(individual, problem, device="cpu").generate(number, generator)
 
 
 def shown(rows: Tensor, shape: tuple[int, ...] | None, real: Tensor) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
+from ..arguments import is_whole
 from ..errors import ProblemError
 from ..genome.ports import SAMPLES, Output
 from .data.arrays import class_indices
@@ -42,6 +43,10 @@ class Generation(Numbers):
         loss_weight: Factor of this output's loss, KL part included, in the sum of all losses.
         kl_weight: Factor of the KL part of the loss. Below 1, targets of little variance keep their
             latents, which the KL part would otherwise switch off.
+        mixture: The number of normal distributions that latents of samples are drawn from. After
+            training they are fitted to the latents of training examples, at most 5,000. The
+            samples are far more like the data's, and a ``kl_weight`` below 1 makes them sharper.
+            0 draws from N(0, I), as the paper does.
         example_weights: As for ``Regression``. They weigh the KL part too.
 
     Raises:
@@ -67,6 +72,7 @@ class Generation(Numbers):
         score: ScoreFunction | None = None,
         loss_weight: float = 1.0,
         kl_weight: float = 1.0,
+        mixture: int = 0,
         example_weights: Any = None,
     ):
         super().__init__(
@@ -79,7 +85,9 @@ class Generation(Numbers):
         )
         if not 0 <= kl_weight < math.inf:
             raise ProblemError(f"Generation needs a finite kl_weight from 0 on, got {kl_weight}")
-        self.kl_weight = kl_weight
+        if not is_whole(mixture) or mixture < 0:
+            raise ProblemError(f"Generation needs mixture as a number from 0 on, got {mixture!r}")
+        self.kl_weight, self.mixture = kl_weight, mixture
         self._refuse_uncallable(features=features)
         if labels is not None and features is not None:
             raise ProblemError("Generation needs labels or features of its own, got both")

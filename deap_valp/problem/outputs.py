@@ -81,6 +81,7 @@ class OutputKind:
         takes: Types of result that a provider of this output may give.
         draws_samples: Whether the score looks at rows that the model draws from noise. If not, it
             looks at predictions from the inputs, with latents at their mean.
+        mixture: The number of normal distributions that samples are drawn from; 0 is N(0, I).
         higher_is_better: Whether a higher ``performance`` is the better one.
         default_loss: The kind's loss: a method, or an object of ``problem.losses`` that knows its
             gradient in closed form.
@@ -106,6 +107,7 @@ class OutputKind:
     kind: ClassVar[str]
     takes: ClassVar[frozenset[str]]
     draws_samples: ClassVar[bool] = False
+    mixture: int = 0
     higher_is_better: ClassVar[bool] = False
 
     default_loss: LossFunction

@@ -5,6 +5,7 @@ from .engine import AUTO, TORCH, Decided, check_engine, decided, deciding
 from .exporting import export
 from .loop import PLAIN, Session, Training, train
 from .losses import sub_losses
+from .mixture import fit_latents
 from .model import Latents, Model
 from .predictor import Predictor, decode, labels_of
 
@@ -24,6 +25,7 @@ __all__ = [
     "deciding",
     "decode",
     "export",
+    "fit_latents",
     "labels_of",
     "sub_losses",
     "train",

@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import networkx as nx
 import torch
@@ -24,6 +24,9 @@ from ..errors import ValpError
 from ..genome import MAPS, VALP, Connection, Convolution, Input, Latent, Layer, Output, SubNetwork
 from . import posterior
 from .wanted import keep_wanted
+
+if TYPE_CHECKING:
+    from .mixture import Mixture
 
 MODES = ("train", "reconstruct", "generate")
 
@@ -39,14 +42,21 @@ class Latents:
             ``generate`` gives the noise itself.
         noise: The noise by latent id, each of shape (batch, at least dim). It is not needed to
             reconstruct.
+        given: Latent variables that are not drawn, by the name of the sub-network.
 
     Attributes:
         moments: The mean and the log-variance that each decoder computed in this pass.
     """
 
-    def __init__(self, mode: str, noise: Mapping[int, Tensor] | None = None) -> None:
+    def __init__(
+        self,
+        mode: str,
+        noise: Mapping[int, Tensor] | None = None,
+        given: Mapping[str, Tensor] | None = None,
+    ) -> None:
         self.mode = mode
         self.noise = noise or {}
+        self.given = given or {}
         self.moments: dict[str, tuple[Tensor, Tensor]] = {}
 
     def __call__(self, name: str, latent: Latent, heads: Tensor) -> Tensor:
@@ -60,6 +70,8 @@ class Latents:
         mean, log_variance = heads.chunk(2, 1)
         log_variance = posterior.log_variance_of(log_variance)
         self.moments[name] = mean, log_variance
+        if name in self.given:
+            return self.given[name]
         if self.mode == "reconstruct":
             return mean
         noise = self.noise[latent.id][:, : latent.dim]
@@ -90,10 +102,12 @@ class Model(nn.Module):
         latents: The dimension of each latent by its id: the largest that a decoder gives it.
         tensors: The parameters, under the names of ``VALP.weights``.
         entry_bias: The name of the bias that each sub-network and output adds to what it reads.
+        mixture: What ``generate`` draws latents from; None stands for N(0, I).
     """
 
     def __init__(self, individual: VALP, dtype: torch.dtype, device: torch.device) -> None:
         super().__init__()
+        self.mixture: Mixture | None = None
         self.components: dict[str, Any] = {
             name: individual.component(name) for name in individual.order
         }
@@ -180,6 +194,10 @@ class Model(nn.Module):
             if name in needed and name not in self._drawing:
                 needed.update(self.providers[name])
         return tuple(name for name in self.order if name in needed)
+
+    def drawn_first(self) -> tuple[str, ...]:
+        """Return the sub-networks whose latents generating draws, in order."""
+        return tuple(name for name in self.generative_order() if name in self._drawing)
 
     # ---- computing -------------------------------------------------------------------------------
 
@@ -336,8 +354,9 @@ class Model(nn.Module):
             wanted: The index of a class by the name of a classification, for samples of these
                 classes. The model draws ``tries`` times as many samples, classifies them itself,
                 and the ``size`` surest ones are returned. It must draw what its inputs are.
-            temperature: The standard deviation of the noise. Below 1, samples vary less and are
-                nearer to what the model has seen most.
+            temperature: The standard deviation of the noise, or its factor where latents are drawn
+                from a ``mixture``. Below 1, samples vary less and are nearer to what the model has
+                seen most.
             tries: The number of samples drawn for each that is returned, if some are ``wanted``.
 
         Returns:
@@ -358,11 +377,8 @@ class Model(nn.Module):
     def _drawn(
         self, size: int, generator: torch.Generator | None, temperature: float
     ) -> dict[str, Tensor]:
-        """Return samples of every generation output from noise."""
-        noise = self.draw_noise(size, generator)
-        if temperature != 1:
-            noise = {latent: rows * temperature for latent, rows in noise.items()}
-        return self.drawn(size, Latents("generate", noise))
+        """Return samples of every generation output from new latents."""
+        return self.drawn(size, self._drawn_latents(size, generator, temperature))
 
     def drawn(self, size: int, latents: Latents) -> dict[str, Tensor]:
         """Return samples of every generation output, in the user's units.
@@ -385,6 +401,21 @@ class Model(nn.Module):
             for name in order
             if name in self.outputs
         }
+
+    def _drawn_latents(
+        self, size: int, generator: torch.Generator | None, temperature: float
+    ) -> Latents:
+        """Return the latents of new samples."""
+        if self.mixture is None:
+            noise = self.draw_noise(size, generator)
+            if temperature != 1:
+                noise = {latent: rows * temperature for latent, rows in noise.items()}
+            return Latents("generate", noise)
+        first, names = next(iter(self.tensors.values())), self.drawn_first()
+        rows = self.mixture.drawn(size, generator, temperature, first)
+        dims = [self._drawing[name][0].dim for name in names]
+        given = dict(zip(names, rows.split(dims, 1), strict=True))
+        return Latents("generate", given=given)
 
     # ---- back to the genome ----------------------------------------------------------------------
 

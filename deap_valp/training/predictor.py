@@ -17,6 +17,7 @@ from ..genome.valp import need_valp, warn_untrained
 from ..problem import Preparation, Problem
 from ..problem.checks import common_length
 from ..text import listed
+from .mixture import fit_latents
 from .model import Latents, Model
 from .walk import walked
 
@@ -285,7 +286,8 @@ def decode(
 
     Args:
         individual: The individual.
-        problem: Its problem, which ``predict`` needs to read data and to name labels. An individual
+        problem: Its problem, which ``predict`` needs to read data and to name labels, and whose
+            examples ``sample`` needs if it draws from a mixture (``Generation``). An individual
             holds none of this, nor does its file: after ``load`` give the problem again.
         dtype: The type of the weights.
         device: Where they lie.
@@ -307,4 +309,8 @@ def decode(
     place = devices.choose(device)
     warn_untrained(individual, "decode")
     preparation = None if problem is None else problem.preparation
-    return Predictor(individual, dtype, place, preparation)
+    model = Predictor(individual, dtype, place, preparation)
+    if problem is not None:
+        with torch.no_grad(), devices.one_thread():
+            model.mixture = fit_latents(model, problem, BATCH)
+    return model
