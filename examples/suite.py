@@ -21,11 +21,12 @@ import networkx as nx
 import numpy as np
 import torch
 from comparison_runs import named, open_folder, path_of, run_all, write
-from deap import base, creator
-from suite_arms import ARMS, arm_of
+from deap import base
+from suite_arms import ARMS, arm_of, individual_class
+from suite_budgets import BUDGETED
 from suite_problems import GROUPS, PROBLEMS, problem_of
 from suite_report import report_on
-from suite_rivals import RIVALS, TUNED, tuned
+from suite_rivals import RIVALS
 
 import deap_valp as valp
 
@@ -51,15 +52,6 @@ SMALLEST = {"steps": 2, "small": True, "training": {"batches": 5, "first_batches
 
 
 # ---- a run ---------------------------------------------------------------------------------------
-
-
-def individual_class(problem):
-    """The class of individuals with this problem's objectives."""
-    name = f"Suite{len(problem.weights)}"
-    if not hasattr(creator, name):
-        creator.create(f"{name}Fitness", valp.Fitness, weights=problem.weights)
-        creator.create(name, valp.VALP, fitness=getattr(creator, f"{name}Fitness"))
-    return getattr(creator, name)
 
 
 def toolbox_of(problem, arm):
@@ -92,9 +84,15 @@ def searched(settings, problem, name, label):
         "reads": reads(best),
         "moves": [row for row in map(told, valp.decisions(archive)) if row] if steps else [],
         "seconds": seconds,
+        "examples": sum(entry.batches for entry in archive) * examples_of(start, problem),
         "accepted": sum(record["accepted"] for record in logbook[1:]),
         "weights": best.weight_count,
     }
+
+
+def examples_of(individual, problem):
+    """The number of examples in a batch."""
+    return min(individual.batch_size, problem.split("train").size)
 
 
 def reads(individual):
@@ -122,13 +120,15 @@ def run_one(settings, problem_name, arm, seed, folder):
     problem = problem_of(problem_name, seed, settings.small)
     np.random.seed(seed)
     torch.manual_seed(seed)
-    if arm in RIVALS or arm == TUNED:
+    if arm in RIVALS or arm in BUDGETED:
         began = process_time()
-        if arm == TUNED:
-            scores = tuned(problem, seed, seconds_of(folder, problem_name, seed))
+        if arm in RIVALS:
+            tried = RIVALS[arm](problem, seed, settings.small)
         else:
-            scores = RIVALS[arm](problem, seed, settings.small)
-        found = {"test": scores, "seconds": (process_time() - began) / len(scores)}
+            spent = spent_by_search(arm, folder, problem_name, seed)
+            tried = BUDGETED[arm](problem, seed, spent, settings)
+        seconds = (process_time() - began) / len(tried.draws)
+        found = {"test": tried.draws, "seconds": seconds, "examples": tried.examples}
     else:
         found = searched(settings, problem, arm, f"{problem_name} {seed}")
     kinds = {name: kind.kind for name, kind in problem.outputs.items()}
@@ -137,12 +137,12 @@ def run_one(settings, problem_name, arm, seed, folder):
     write(path_of(folder, problem_name, arm, seed), json.dumps({**about, **found}) + "\n")
 
 
-def seconds_of(folder, problem_name, seed):
-    """What our search took on this problem and seed: the tuned network gets as much."""
+def spent_by_search(arm, folder, problem_name, seed):
+    """The run of our search on this problem and seed, whose budget an arm gets."""
     path = path_of(folder, problem_name, "search", seed)
     if not path.exists():
-        raise RuntimeError(f"{TUNED} gets the seconds of the arm search, which has no run here")
-    return json.loads(path.read_text())["seconds"]
+        raise RuntimeError(f"{arm} gets the budget of the arm search, which has no run here")
+    return json.loads(path.read_text())
 
 
 # ---- the command ---------------------------------------------------------------------------------
@@ -165,9 +165,9 @@ def parsed(argv):
     parser.add_argument(
         "--rivals",
         nargs="*",
-        choices=[*RIVALS, TUNED],
+        choices=[*RIVALS, *BUDGETED],
         default=list(RIVALS),
-        help=f"{TUNED} needs optuna and the arm search",
+        help=f"{', '.join(BUDGETED)} need the arm search, and optuna or gromo",
     )
     parser.add_argument("--seeds", type=int, default=1 if SMALL else 5, help="how many, from 1 on")
     parser.add_argument("--steps", type=int, help="of a search")
@@ -197,8 +197,8 @@ def main(argv=None):
     seeds, arms = range(1, arguments.seeds + 1), [*arguments.rivals, *arguments.arms]
     runs = [(name, arm, seed) for name in dict.fromkeys(chosen) for seed in seeds for arm in arms]
     failed = {}
-    for waits in (False, True):  # the tuned network waits for the seconds of our searches
-        some = [run for run in runs if (run[1] == TUNED) == waits]
+    for waits in (False, True):  # for what our searches spend
+        some = [run for run in runs if (run[1] in BUDGETED) == waits]
         failed |= run_all(run_one, settings, some, arguments.folder, arguments.workers)
     print(
         report_on(

@@ -5,6 +5,8 @@ An arm that is not named here is the name of a policy.
 
 from dataclasses import dataclass, field, replace
 
+from deap import creator
+
 import deap_valp as valp
 
 BEFORE = {"batches": 1000, "first_batches": 5000}  # what evaluate's defaults were
@@ -72,3 +74,12 @@ def arm_of(name, settings):
         training={**arm.training, **settings.training},
         selection={**settings.selection, **arm.selection},
     )
+
+
+def individual_class(problem):
+    """The class of individuals with as many objectives."""
+    name = f"Suite{len(problem.weights)}"
+    if not hasattr(creator, name):
+        creator.create(f"{name}Fitness", valp.Fitness, weights=problem.weights)
+        creator.create(name, valp.VALP, fitness=getattr(creator, f"{name}Fitness"))
+    return getattr(creator, name)

@@ -91,7 +91,8 @@ def analyse(found):
         "paired": paired(logs),
         "hypervolumes": hypervolumes(found),
         "promises": promises(found),
-        "seconds": {arm: median_seconds(runs) for arm, runs in found.items()},
+        "seconds": {arm: medians(runs, "seconds") for arm, runs in found.items()},
+        "examples": {arm: medians(runs, "examples") for arm, runs in found.items()},
         "seeds": {arm: len({seed for _, seed in runs}) for arm, runs in found.items()},
     }
 
@@ -122,11 +123,12 @@ def by_output(logs):
     return dict(sorted(table.items()))
 
 
-def median_seconds(runs):
-    """By problem the median over the seeds."""
+def medians(runs, what):
+    """By problem the median over the seeds of what was spent, where it is known."""
     some = defaultdict(list)
     for (problem, _), run in runs.items():
-        some[problem].append(run["seconds"])
+        if run.get(what) is not None:
+            some[problem].append(run[what])
     return {problem: float(np.median(values)) for problem, values in some.items()}
 
 
@@ -222,17 +224,24 @@ def table(analysis, notes):
     scores = [["output", *arms]]
     for name, row in analysis["outputs"].items():
         scores.append([name, *(number(row.get(arm)) for arm in arms)])
-    timed = [arm for arm in arms if arm in analysis["seconds"]]
-    problems = [name for name in known() if any(name in analysis["seconds"][arm] for arm in timed)]
-    seconds = [["problem", *timed]]
-    for name in problems:
-        seconds.append([name, *(number(analysis["seconds"][arm].get(name)) for arm in timed)])
     parts = ["Test scores over another's, geometric mean over outputs (how many):"]
     parts += [markdown(lines), "Test scores, geometric mean over seeds:", markdown(scores)]
     parts += beside(analysis)
-    parts += ["CPU seconds of a run, on one thread, median over seeds:", markdown(seconds)]
+    parts += ["CPU seconds of a run, on one thread, median over seeds:"]
+    parts += [spent(analysis["seconds"], arms)]
+    parts += ["Training examples of a run, median over seeds:", spent(analysis["examples"], arms)]
     parts += ["\n".join(f"- {name}: {reason}" for name, reason in notes.items())]
     return "\n\n".join(parts).rstrip() + "\n"
+
+
+def spent(by_arm, arms):
+    """The table of what the arms spent, by problem."""
+    some = [arm for arm in arms if by_arm.get(arm)]
+    rows = [["problem", *some]]
+    for name in known():
+        if any(name in by_arm[arm] for arm in some):
+            rows.append([name, *(number(by_arm[arm].get(name)) for arm in some)])
+    return markdown(rows)
 
 
 def beside(analysis):

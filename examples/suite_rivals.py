@@ -20,6 +20,18 @@ FEW = 10_000
 TUNED = "tuned"
 
 
+@dataclass(frozen=True)
+class Tried:
+    """What a rival ends with: the test scores by output of each of its draws.
+
+    ``examples`` are the training examples that a draw saw, each as often as it was trained on; None
+    where a model is not trained by examples, or does not count them.
+    """
+
+    draws: list
+    examples: float | None = None
+
+
 def predicted(problem):
     """The outputs that a model per output can learn: all but those that generate."""
     return [name for name, kind in problem.outputs.items() if kind.kind != "generation"]
@@ -117,14 +129,15 @@ def summed_loss(results, targets, scale):
 
 
 def hand_made(problem, seed, patience=30, recipe=Recipe()):
-    """The scores by output of a network trained by a recipe."""
-    return test_scores(problem, trained(problem, seed, patience, recipe)[0])
+    """A network trained by a recipe."""
+    model, _, examples = trained(problem, seed, patience, recipe)
+    return Tried([test_scores(problem, model)], examples)
 
 
 def trained(problem, seed, patience, recipe, until=None, most_epochs=1000, batch=64):
     """AdamW until the validation loss has not fallen for ``patience`` epochs, or a time is over.
 
-    Gives the model with its best weights, and their validation loss.
+    Gives the model with its best weights, their validation loss, and the examples it has seen.
     """
     torch.manual_seed(seed)
     names = predicted(problem)
@@ -137,8 +150,9 @@ def trained(problem, seed, patience, recipe, until=None, most_epochs=1000, batch
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=recipe.rate, weight_decay=recipe.decay, fused=True
     )
-    best, kept, since = float("inf"), deepcopy(model.state_dict()), 0
+    best, kept, since, examples = float("inf"), deepcopy(model.state_dict()), 0, 0
     for _ in range(most_epochs):
+        examples += len(features)
         for rows in torch.randperm(len(features)).split(batch):
             optimizer.zero_grad()
             wanted = {name: target[rows] for name, target in targets.items()}
@@ -152,7 +166,7 @@ def trained(problem, seed, patience, recipe, until=None, most_epochs=1000, batch
         if since >= patience or (until is not None and process_time() >= until):
             break
     model.load_state_dict(kept)
-    return model, best
+    return model, best, examples
 
 
 def test_scores(problem, model):
@@ -174,7 +188,7 @@ def tuned(problem, seed, seconds, patience=30):
     study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=seed))
     first = Recipe()
     study.enqueue_trial({"depth": 2, "width": 128, "rate": first.rate, "decay": first.decay})
-    until, found = process_time() + seconds, []
+    until, found, seen = process_time() + seconds, [], []
 
     def attempt(trial):
         depth, width = (
@@ -185,25 +199,28 @@ def tuned(problem, seed, seconds, patience=30):
         decay = trial.suggest_float("decay", 1e-4, 10.0, log=True)
         widths = tuple(max(width >> layer, 8) for layer in range(depth))
         recipe = Recipe(widths, rate, decay)
-        model, loss = trained(problem, seed, patience, recipe, until)
+        model, loss, examples = trained(problem, seed, patience, recipe, until)
         found.append((loss, len(found), model))
+        seen.append(examples)
         return loss
 
     while process_time() < until or not found:
         study.optimize(attempt, n_trials=1)
-    return [test_scores(problem, min(found)[2])]
+    return Tried([test_scores(problem, min(found)[2])], sum(seen))
 
 
 def repeated(problem, seed, small=False):
-    """The scores of five networks, since one differs from the next by 4 %; of one on many rows."""
+    """Five networks, since one differs from the next by 4 %; one on many rows."""
     count = 1 if small or problem.split("train").size > FEW else 5
     patience = 2 if small else 30
-    return [hand_made(problem, 1000 * seed + draw, patience=patience) for draw in range(count)]
+    found = [hand_made(problem, 1000 * seed + draw, patience=patience) for draw in range(count)]
+    draws = [scores for tried in found for scores in tried.draws]
+    return Tried(draws, sum(tried.examples for tried in found) / count)
 
 
 def of_models(make):
     """A rival with a model for each output, which is the same for every seed of the models."""
-    return lambda problem, seed, small=False: [per_output(make, problem)]
+    return lambda problem, seed, small=False: Tried([per_output(make, problem)])
 
 
 RIVALS = {

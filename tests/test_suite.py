@@ -20,6 +20,7 @@ sys.path.insert(0, str(EXAMPLES))
 try:
     import comparison_runs as folders
     import suite
+    import suite_budgets as budgets
     import suite_problems
     import suite_report as report
     import suite_rivals as rivals
@@ -80,7 +81,7 @@ def test_planted_truths_need_what_they_are_said_to_need():
 @pytest.mark.parametrize("rival", rivals.RIVALS)
 def test_a_rival_scores_every_output_that_is_predicted(rival):
     problem = suite_problems.problem_of("iris", 1)
-    draws = rivals.RIVALS[rival](problem, 1, True)
+    draws = rivals.RIVALS[rival](problem, 1, True).draws
     assert all(set(scores) == {"species", "width"} for scores in draws)
     assert all(0 <= value < 10 for scores in draws for value in scores.values())
 
@@ -93,7 +94,7 @@ def test_the_linear_model_finds_a_linear_truth_in_the_users_units():
         "side": valp.Classification((x[:, 1] > 0).astype(int)),
     }
     problem = valp.Problem({"a": x[:, :2], "b": x[:, 2:]}, outputs, seed=0)
-    [scores] = rivals.RIVALS["linear"](problem, 0)
+    [scores] = rivals.RIVALS["linear"](problem, 0).draws
     assert scores["line"] < 1e-2
     assert scores["side"] < 0.1
 
@@ -132,15 +133,15 @@ def test_the_tuned_network_gets_the_seconds_of_our_search(tmp_path, monkeypatch)
     with pytest.raises(RuntimeError, match="no run here"):
         suite.run_one(SETTINGS, "iris", rivals.TUNED, 1, tmp_path)
     suite.run_one(SETTINGS, "iris", "search", 1, tmp_path)
-    got = []
-    monkeypatch.setattr(suite, "tuned", lambda *given: got.append(given[2]) or [{"width": 1.0}])
+    got, tried = [], rivals.Tried([{"width": 1.0}], 8)
+    monkeypatch.setattr(budgets, "tuned", lambda *given: got.append(given[2]) or tried)
     suite.run_one(SETTINGS, "iris", rivals.TUNED, 1, tmp_path)
     assert got == [json.loads((tmp_path / "iris-search-1.jsonl").read_text())["seconds"]]
 
 
 def test_the_tuned_network_is_scored_when_the_time_is_over():
     pytest.importorskip("optuna", reason="the tuned network needs Optuna")
-    [scores] = rivals.tuned(suite_problems.problem_of("iris", 1), 1, 0.01)
+    [scores] = rivals.tuned(suite_problems.problem_of("iris", 1), 1, 0.01).draws
     assert set(scores) == {"species", "width"}
 
 
