@@ -11,7 +11,7 @@ import torch
 import zoo
 
 import deap_valp as valp
-from deap_valp.diagnosis import Subject
+from deap_valp.diagnosis import Subject, measure
 from deap_valp.diagnosis.probe import _OF_INPUTS, Reading
 from deap_valp.evaluation.scoring import score_model
 from deap_valp.training import Latents, Model
@@ -93,6 +93,48 @@ def test_a_change_that_some_outputs_do_not_see_is_judged_as_if_all_were_computed
         model.run(subject.data.inputs, latents)
         expected = subject._sub_losses(whole, subject.data.targets, latents, subject.data.weights)
         assert torch.equal(subject.losses(model, order), expected)
+
+
+def test_a_diagnosis_runs_the_model_once_on_each_split(zoo_member, problem, monkeypatch):
+    metrics = ("module_intervention", "growth_potential", "connection_intervention")
+    model, run, whole = decoded(zoo_member), Model.run, []
+
+    def noting(self, known, latents, order=None):
+        if order is None:
+            whole.append(len(next(iter(known.values()))))
+        return run(self, known, latents, order)
+
+    monkeypatch.setattr(Model, "run", noting)
+    subject = Subject(model, problem, {}, 1)
+    measure(subject, metrics)
+    assert whole == [subject.data.size, subject.examples("train").size]
+
+
+@torch.no_grad()
+def test_that_run_gives_what_the_plain_model_gives(zoo_member, problem):
+    model = decoded(zoo_member)
+    subject = Subject(model, problem, {}, 1)
+    plain = model.run(subject.data.inputs, Latents("reconstruct"))
+    assert subject.intact.keys() == plain.keys()
+    for name, result in plain.items():
+        assert not subject.intact[name].requires_grad
+        torch.testing.assert_close(subject.intact[name], result)
+
+
+@torch.no_grad()
+def test_gradients_are_those_of_the_weights_at_the_first_look(zoo_member, problem):
+    """A metric may write to the weights and restore them, as the interventions do."""
+    model = decoded(zoo_member)
+    early, late = (Subject(model, problem, {}, 1) for _ in range(2))
+    wanted = early.gradients["validation"][1]
+    assert late.intact
+    kept = {key: tensor.clone() for key, tensor in model.tensors.items()}
+    for tensor in model.tensors.values():
+        tensor.normal_()
+    for key, tensor in model.tensors.items():
+        tensor.copy_(kept[key])
+    found = late.gradients["validation"][1]
+    assert all(torch.equal(found[place], wanted[place]) for place in wanted)
 
 
 # ---- finite predictions, plain units -------------------------------------------------------------

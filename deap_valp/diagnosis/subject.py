@@ -14,7 +14,7 @@ from .. import device as devices
 from ..problem import Problem, Split
 from ..training.losses import sub_losses
 from ..training.model import Latents, Model
-from .gradients import Place, functional_gradients
+from .gradients import Pass, Place, functional_gradients
 
 EXAMPLES = 1000
 """Examples of a split that metrics look at."""
@@ -75,9 +75,9 @@ class Subject:
         return {name: _rows_with_targets(data, self.model.outputs) for name, data in splits.items()}
 
     @cached_property
-    def _intact(self) -> tuple[dict[str, Tensor], Latents]:
-        latents = Latents("reconstruct")
-        return self.model.run(self.data.inputs, latents), latents
+    def _intact(self) -> Pass:
+        # With what a backward pass needs, since most metrics that are asked for want both.
+        return Pass.of(self.model, self.data)
 
     @property
     def intact(self) -> dict[str, Tensor]:
@@ -86,7 +86,7 @@ class Subject:
         A generation output is looked at through its reconstruction. Under generation a latent is
         drawn from noise, and nothing upstream of it could matter to an output.
         """
-        return self._intact[0]
+        return self._intact.results
 
     @property
     def means(self) -> dict[str, Tensor]:
@@ -104,11 +104,16 @@ class Subject:
 
         The gradients of an output are those of the examples that have a target of it.
         """
-        splits = {"train": self.examples("train"), "validation": self.data}
-        return {
-            name: functional_gradients(self.model, self.problem, data, self._rows[name])
-            for name, data in splits.items()
+        training = self.examples("train")
+        passes = {
+            "train": (training, Pass.of(self.model, training)),
+            "validation": (self.data, self._intact),
         }
+        found = {}
+        for name, (data, made) in passes.items():
+            gradients = functional_gradients(self.model, self.problem, data, self._rows[name], made)
+            found[name] = made.results, gradients
+        return found
 
     @cached_property
     def _sub_losses(self) -> Callable[..., Tensor]:
@@ -117,7 +122,9 @@ class Subject:
     @cached_property
     def intact_losses(self) -> Tensor:
         """Validation loss of every output of the unchanged model, shape (outputs,)."""
-        return self._sub_losses(self.intact, self.data.targets, self._intact[1], self.data.weights)
+        return self._sub_losses(
+            self.intact, self.data.targets, self._intact.latents, self.data.weights
+        )
 
     def losses(
         self,
@@ -133,7 +140,7 @@ class Subject:
             known: The results that everything else gives, if not what it gave.
         """
         latents = Latents("reconstruct")
-        latents.moments.update(self._intact[1].moments)
+        latents.moments.update(self._intact.latents.moments)
         results = changed.run(known or self.intact, latents, order)
         unchanged = {out: loss for out, loss in self._intact_parts.items() if out not in order}
         return self._sub_losses(results, self.data.targets, latents, self.data.weights, unchanged)

@@ -164,7 +164,7 @@ def population_of(bases: Sequence[Any], size: int) -> list[Any]:
 
 
 def times(options: argparse.Namespace) -> Iterator[str]:
-    """Microseconds for each member, by the size of the population."""
+    """Microseconds of the processor for each member, by the size of the population."""
     problem = valp.problems.by_name(options.problem)
     evaluate = partial(valp.evaluate, problem=problem, batches=2, first_batches=2)
     bases = evaluated(drawn(problem, BASES), partial(evaluate, metrics=valp.ALL_METRICS))
@@ -174,9 +174,9 @@ def times(options: argparse.Namespace) -> Iterator[str]:
     for name, work in works().items():
         cells = []
         for population in populations:
-            began = time.perf_counter()
+            began = time.process_time()
             done = work(population)
-            cells.append(f"{1e6 * (time.perf_counter() - began) / done:,.0f}")
+            cells.append(f"{1e6 * (time.process_time() - began) / done:,.0f}")
         yield f"| {name} | {' | '.join(cells)} |"
 
 
