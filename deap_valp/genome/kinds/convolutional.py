@@ -39,9 +39,6 @@ class Convolutional(Filtered):
         size: The height and width at which the first layer reads maps of any size.
     """
 
-    layers: tuple[Filter, ...]
-    size: tuple[int, int]
-
     kind = "convolutional"
     takes = frozenset({MAPS})
     gives = VALUES
@@ -50,57 +47,36 @@ class Convolutional(Filtered):
 
     def convolution(self, provider: Any) -> Convolution:
         """Return the convolution of the first layer with the maps of a provider."""
-        return self._by(0, provider.maps)
+        return self._by(0, provider.maps, self.size)
 
-    def _by(self, index: int, read: Maps) -> Convolution:
-        layer, size = self.layers[index], (read.height, read.width)
-        if index == 0:
-            size = self.size
+    def _by(self, index: int, read: Maps, size: tuple[int, int]) -> Convolution:
+        layer = self.layers[index]
         return Convolution(read, size, layer.width, layer.kernel, layer.stride)
 
-    def _maps(self) -> list[Maps]:
+    def reading(self, index: int, maps: list[Maps]) -> Convolution:
+        """Return how a layer after the first reads the one before it: at its size."""
+        read = maps[index - 1]
+        return self._by(index, read, (read.height, read.width))
+
+    def layer_maps(self) -> list[Maps]:
         """Return the maps of each layer."""
-        found, read = [], Maps(*self.size, 0)
-        for index in range(len(self.layers)):
-            read = self._by(index, read).result
-            found.append(read)
+        found = [self._by(0, Maps(*self.size, 0), self.size).result]
+        for index in range(1, len(self.layers)):
+            found.append(self.reading(index, found).result)
         return found
-
-    @property
-    def maps(self) -> Maps:
-        """The maps of the last layer."""
-        return self._maps()[-1]
-
-    @property
-    def width(self) -> int:
-        """The number of columns of the maps."""
-        return self.maps.columns
 
     @property
     def entry_width(self) -> int:
         """The number of columns of the maps of the first layer."""
-        return self._maps()[0].columns
+        return self.layer_maps()[0].columns
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Return the shapes: the first bias, then kernels and bias of each further layer."""
-        maps = self._maps()
-        shapes: dict[str, tuple[int, ...]] = {self.entry_bias: (self.rows,)}
-        for index in range(1, len(self.layers)):
-            shapes[f"{index}.weight"] = self._by(index, maps[index - 1]).weights
-            shapes[f"{index}.bias"] = (self.layers[index].width,)
-        return shapes
+        return {self.entry_bias: (self.rows,), **self.kernels()}
 
     def compute(self, pre: Value, calculator: Calculator[Value]) -> Value:
         """Apply the first layer's activation, then the other layers."""
-        maps, hidden = self._maps(), calculator.activate(pre, self.layers[0])
-        for index in range(1, len(self.layers)):
-            by = self._by(index, maps[index - 1])
-            hidden = calculator.activate(calculator.convolve(hidden, index, by), self.layers[index])
-        return hidden
-
-    def fault(self) -> str:
-        """Return a message if a size, a kernel or a stride is not possible, or a layer is wrong."""
-        return self.size_fault(self.size) or super().fault()
+        return self.convolved(pre, calculator)
 
     @classmethod
     def draw(cls, layout: Layout) -> Self:
@@ -113,10 +89,7 @@ class Convolutional(Filtered):
 
         A convolutional sub-network that reads nothing yet keeps the size that it has.
         """
-        sizes = [(read.maps.height, read.maps.width) for read in providers if read.maps]
-        found = replace(
-            self, size=max(sizes, key=lambda size: size[0] * size[1], default=self.size)
-        )
+        found = self.largest_of(providers)
         side, layers = max(found.size), []
         for layer in found.layers:
             stride = 2 if side > LARGE else 1
@@ -150,8 +123,7 @@ class Convolutional(Filtered):
         """Remove a layer; the next one, or the one before the last, takes over its stride."""
         index, gone = int(stage), self.layers[int(stage)]
         if index > 0:
-            last = index == len(self.layers) - 1
-            return self.removed(part, index, index - 1 if last else index + 1)
+            return self.removed(part, index)
         tensors, entering = dict(part.tensors), part.entering
         del tensors["0.bias"], tensors["1.weight"]
         shorter = self.without(0, 1)

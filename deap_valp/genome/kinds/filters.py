@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from ..activations import Layer
+from ..maps import Convolution, Maps
 from ..weights import Selection, initial, new_generator
-from .base import Change, Made, Part
+from .base import Calculator, Change, Made, Part, Value
 from .dense import Dense, Wider, made_pair, renumbered
 from .settings import Layout, Limits
 
@@ -50,20 +51,65 @@ class Filtered(Dense):
     """A stack of convolutional layers. A unit of a layer is a channel.
 
     A layer may have at most a quarter as many channels as the limit of width says.
+
+    Attributes:
+        layers: The layers from first to last.
+        size: The height and width that a kind begins with, or ends with.
     """
 
     layers: tuple[Filter, ...]
+    size: tuple[int, int] = (LARGE, LARGE)
 
-    def size_fault(self, size: tuple[int, int]) -> str:
-        """Return a message if a size, a kernel or a stride is not possible."""
-        if not all(1 <= side <= LARGEST_SIZE for side in size):
-            return f"needs a size from 1 to {LARGEST_SIZE}, got {size}"
+    def layer_maps(self) -> list[Maps]:
+        """Return the maps of each layer."""
+        raise NotImplementedError
+
+    def reading(self, index: int, maps: list[Maps]) -> Convolution:
+        """Return how a layer after the first reads the one before it, of the maps of each."""
+        raise NotImplementedError
+
+    @property
+    def maps(self) -> Maps:
+        """The maps of the last layer."""
+        return self.layer_maps()[-1]
+
+    @property
+    def width(self) -> int:
+        """The number of columns of the maps."""
+        return self.maps.columns
+
+    def kernels(self) -> dict[str, tuple[int, ...]]:
+        """Return the shapes of kernels and bias of each layer after the first."""
+        maps, shapes = self.layer_maps(), dict[str, tuple[int, ...]]()
+        for index in range(1, len(self.layers)):
+            shapes[f"{index}.weight"] = self.reading(index, maps).weights
+            shapes[f"{index}.bias"] = (self.layers[index].width,)
+        return shapes
+
+    def convolved(self, hidden: Value, calculator: Calculator[Value]) -> Value:
+        """Apply the first layer's activation, then each further layer."""
+        maps, hidden = self.layer_maps(), calculator.activate(hidden, self.layers[0])
+        for index in range(1, len(self.layers)):
+            hidden = calculator.convolve(hidden, index, self.reading(index, maps))
+            hidden = calculator.activate(hidden, self.layers[index])
+        return hidden
+
+    def fault(self) -> str:
+        """Return a message if a size, a kernel or a stride is not possible, or a layer is wrong."""
+        if not all(1 <= side <= LARGEST_SIZE for side in self.size):
+            return f"needs a size from 1 to {LARGEST_SIZE}, got {self.size}"
         for layer in self.layers:
             if layer.kernel % 2 == 0 or not 1 <= layer.kernel <= LARGEST_KERNEL:
                 return f"needs odd kernels from 1 to {LARGEST_KERNEL}, got {layer}"
             if layer.stride < 1:
                 return f"needs strides from 1 on, got {layer}"
-        return ""
+        return super().fault()
+
+    def largest_of(self, others: Iterable[Any]) -> Self:
+        """Return the description with the size of the largest maps, or as it is without any."""
+        sizes = [(other.maps.height, other.maps.width) for other in others if other.maps]
+        size = max(sizes, key=lambda size: size[0] * size[1], default=self.size)
+        return replace(self, size=size)
 
     @classmethod
     def draw_filters(cls, layout: Layout, kernel: int) -> tuple[Filter, ...]:
@@ -118,18 +164,20 @@ class Filtered(Dense):
         layers = (*self.layers[:index], new, *self.layers[index:])
         return replace(part, component=replace(self, layers=layers), tensors=tensors)
 
-    def removed(self, part: Part, index: int, heir: int) -> Part:
-        """Remove a layer that has kernels of its own; another one takes over its stride.
+    def removed(self, part: Part, index: int) -> Part:
+        """Remove a layer that has kernels of its own.
 
-        So the maps keep their size. What reads the removed layer keeps its weights if it can read
-        the layer before it; otherwise they are random.
+        The next layer, or the one before the last, takes over its stride, so the maps keep their
+        size. What reads the removed layer keeps its weights if it can read the layer before it;
+        otherwise they are random.
         """
         tensors = dict(part.tensors)
         del tensors[f"{index}.weight"], tensors[f"{index}.bias"]
-        shorter = self.without(index, heir)
+        last = index == len(self.layers) - 1
+        shorter = self.without(index, index - 1 if last else index + 1)
         leaving = part.leaving
         before, gone = self.layers[index - 1].width, self.layers[index].width
-        if index == len(shorter.layers) and before != gone:
+        if last and before != gone:
             leaving = dict.fromkeys(leaving)
         tensors = shorter.fitting(renumbered(tensors, index + 1, -1))
         return replace(part, component=shorter, tensors=tensors, leaving=leaving)

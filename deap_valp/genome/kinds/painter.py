@@ -38,8 +38,6 @@ class Painter(Filtered, Decoder):
         size: The height and width of the last maps.
     """
 
-    size: tuple[int, int] = (LARGE, LARGE)
-
     kind = "painter"
     takes = Decoder.takes
     gives = SAMPLES
@@ -52,7 +50,7 @@ class Painter(Filtered, Decoder):
         """Return whether a component reads maps of samples: an output whose target is an image."""
         return receiver.maps is not None and SAMPLES in receiver.takes
 
-    def _maps(self) -> list[Maps]:
+    def layer_maps(self) -> list[Maps]:
         """Return the maps of each layer."""
         found, size = [], self.size
         for layer in reversed(self.layers):
@@ -60,46 +58,26 @@ class Painter(Filtered, Decoder):
             size = (-(-size[0] // layer.stride), -(-size[1] // layer.stride))
         return found[::-1]
 
-    @property
-    def maps(self) -> Maps:
-        """The maps of the last layer."""
-        return Maps(*self.size, self.layers[-1].width)
-
-    @property
-    def width(self) -> int:
-        """The number of columns of the last maps."""
-        return self.maps.columns
-
-    def _by(self, index: int, maps: list[Maps]) -> Convolution:
+    def reading(self, index: int, maps: list[Maps]) -> Convolution:
+        """Return how a layer after the first reads the one before it: at its own size."""
         layer, into = self.layers[index], maps[index]
         size = into.height, into.width
         return Convolution(maps[index - 1], size, layer.width, layer.kernel, 1)
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Return the shapes: those of the latent and of the first layer, then the kernels."""
-        maps = self._maps()
-        shapes: dict[str, tuple[int, ...]] = {
+        columns = self.layer_maps()[0].columns
+        return {
             self.entry_bias: (self.rows,),
-            "0.weight": (maps[0].columns, self.latent.dim),
-            "0.bias": (maps[0].columns,),
+            "0.weight": (columns, self.latent.dim),
+            "0.bias": (columns,),
+            **self.kernels(),
         }
-        for index in range(1, len(self.layers)):
-            shapes[f"{index}.weight"] = self._by(index, maps).weights
-            shapes[f"{index}.bias"] = (self.layers[index].width,)
-        return shapes
 
     def compute(self, pre: Value, calculator: Calculator[Value]) -> Value:
         """Draw the latent from its two heads, then apply the layers."""
-        maps, hidden = self._maps(), calculator.draw(pre, self.latent)
-        hidden = calculator.activate(calculator.dense(hidden, 0), self.layers[0])
-        for index in range(1, len(self.layers)):
-            hidden = calculator.convolve(hidden, index, self._by(index, maps))
-            hidden = calculator.activate(hidden, self.layers[index])
-        return hidden
-
-    def fault(self) -> str:
-        """Return a message if a size, a kernel or a stride is not possible, or a layer is wrong."""
-        return self.size_fault(self.size) or super().fault()
+        hidden = calculator.draw(pre, self.latent)
+        return self.convolved(calculator.dense(hidden, 0), calculator)
 
     @classmethod
     def draw(cls, layout: Layout) -> Self:
@@ -112,10 +90,7 @@ class Painter(Filtered, Decoder):
 
     def settled(self, providers: Iterable[Any], receivers: Iterable[Any] = ()) -> Self:
         """Take the size of the images of the receivers; each layer doubles maps from 8 x 8 on."""
-        sizes = [(one.maps.height, one.maps.width) for one in receivers if one.maps]
-        found = replace(
-            self, size=max(sizes, key=lambda size: size[0] * size[1], default=self.size)
-        )
+        found = self.largest_of(receivers)
         side, layers = max(found.size), list(found.layers)
         for index in range(len(layers) - 1, 0, -1):
             stride = 2 if side > LARGE else 1
@@ -162,9 +137,7 @@ class Painter(Filtered, Decoder):
 
     def shortened(self, part: Part, stage: str) -> Part:
         """Remove a layer; the next one, or the one before the last, takes over its stride."""
-        index = int(stage)
-        last = index == len(self.layers) - 1
-        return self.removed(part, index, index - 1 if last else index + 1)
+        return self.removed(part, int(stage))
 
 
 def seeds_of(change: Change, channels: int) -> Change:
