@@ -88,6 +88,7 @@ ARMS = {
     "ranked": Arm(peers=True),
     "principles": Arm("principles", peers=True),
     "principles_alone": Arm("principles"),
+    "principles_training": Arm("principles", mate=trained_on),
     "gentle": Arm("gentle"),
     "gentle_training": Arm("gentle", mate=trained_on),
     "gentle_donation": Arm("gentle", mate=valp.cxExclusiveSubgraph),
@@ -238,12 +239,12 @@ def parsed(argv):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     usual = replace(Settings(), **(SMALLEST if SMALL else {}))
     options_of(usual, parser)
-    tables = ["iris", "wine", "breast_cancer", "diabetes", "linnerud", "planted_small", "digits"]
+    usual_problems = ["iris", "wine", "diabetes", "planted_small", "digits"]
     parser.add_argument(
         "--problems",
         nargs="+",
         choices=PROBLEMS,
-        default=["iris"] if SMALL else tables,
+        default=["iris"] if SMALL else usual_problems,
         metavar="PROBLEM",
         help=", ".join(PROBLEMS),
     )

@@ -24,6 +24,7 @@ COMPARISONS = {
     ("gentle_donation", "gentle"): "donations for 0.3 of gentle moves at random",
     ("gentle_donation", "gentle_training"): "the same, for the children that only train",
     ("principles", "principles_alone"): "principles that see the ranks",
+    ("principles", "principles_training"): "the same, for children that only train",
     ("principles", "mutation"): "principles with all their parts, growth without peers",
 }
 DONATION = "exclusive_subgraph_crossover"

@@ -9,7 +9,7 @@ References:
     Douka et al. 2025, Growth strategies for arbitrary DAG neural architectures.
 """
 
-from math import inf
+from math import inf, isfinite
 from time import process_time
 
 import torch
@@ -56,11 +56,11 @@ class Growing:
         self.head, self.lowest, self.examples = None, inf, 0
 
     def run(self, until):
-        """Train and grow by turns until the time is over; at least one round."""
+        """Train and grow by turns until the time is over, or SGD diverges; at least one round."""
         while True:
             self.train()
             self.keep()
-            if process_time() >= until:
+            if process_time() >= until or not isfinite(self.validated()):
                 return
             self.grow()
             self.keep()

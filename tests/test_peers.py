@@ -25,7 +25,8 @@ finally:
 
 SETTINGS = replace(peers.Settings(), **peers.SMALLEST)
 STARTS = ("random", "shared")
-ALONE = ("mutation", "training", "principles_alone", "gentle", "gentle_training")
+ALONE = ("mutation", "training", "gentle", "gentle_training")
+ALONE += ("principles_alone", "principles_training")
 
 
 # ---- runs ----------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 import time
 from dataclasses import replace
@@ -148,3 +149,16 @@ def test_a_network_of_gromo_grows_and_keeps_its_best(name):
     assert sum(one.numel() for one in network.model.parameters()) > before[0]
     assert network.lowest <= before[1]
     assert len(network.head) == 30
+
+
+@pytest.mark.filterwarnings("ignore:Initializing zero-element", "ignore:.*extension_scaling")
+def test_a_network_of_gromo_that_diverges_ends_with_its_best(monkeypatch):
+    pytest.importorskip("gromo")
+    network = suite_gromo.Growing(problem_of("iris"), "width")
+    network.train()
+    network.keep()
+    kept = network.head.clone()
+    monkeypatch.setattr(suite_gromo, "RATE", 1e20)
+    network.run(until=math.inf)
+    assert math.isfinite(network.lowest)
+    assert network.head.equal(kept)
