@@ -44,24 +44,6 @@ def test_two_distributions_find_two_clouds():
     torch.testing.assert_close(flat, torch.tensor([0.3, 0.105]).double(), atol=0.02, rtol=0)
 
 
-def test_densities_are_those_of_torch_and_no_round_makes_the_rows_less_likely():
-    rows = clouds(2.0)
-    mixture = Mixture.fitted(rows[::9], 3)
-    of_torch = torch.stack(
-        [
-            torch.distributions.MultivariateNormal(mean, scale_tril=root).log_prob(rows)
-            for mean, root in zip(mixture.means, mixture.roots, strict=True)
-        ],
-        1,
-    )
-    torch.testing.assert_close(mixture.log_densities(rows), of_torch + mixture.shares.log())
-    likely = [mixture.log_densities(rows).logsumexp(1).mean().item()]
-    for _ in range(10):
-        mixture = Mixture._of(rows, mixture.log_densities(rows).softmax(1))
-        likely.append(mixture.log_densities(rows).logsumexp(1).mean().item())
-    assert min(np.diff(likely)) > -1e-3  # the ridge may cost a little
-
-
 @pytest.mark.parametrize("rows", [torch.zeros(5, 2), torch.arange(6.0).view(3, 2)])
 def test_rows_that_are_equal_or_few_can_be_fitted(rows):
     mixture = Mixture.fitted(rows, 10)
@@ -122,7 +104,7 @@ def test_a_problem_without_a_mixture_draws_from_the_normal_distribution(individu
 
 def test_the_model_draws_what_its_score_was_measured_on(individual):
     problem = problem_of(8)
-    seen = []
+    seen = []  # the trial of the score when the problem is made, then what it measured
 
     def remember(prediction, target):
         seen.append(prediction)
@@ -130,9 +112,9 @@ def test_the_model_draws_what_its_score_was_measured_on(individual):
 
     valp.score(individual, problem_of(8, score=remember))
     drawn = valp.decode(individual, problem).generate(
-        len(seen[0]), torch.Generator().manual_seed(0)
+        len(seen[-1]), torch.Generator().manual_seed(0)
     )
-    assert torch.equal(drawn["drawn"], seen[0])
+    assert torch.equal(drawn["drawn"], seen[-1])
 
 
 def test_the_mixture_travels_with_the_model(individual):
@@ -154,8 +136,9 @@ def test_latents_that_are_drawn_together_are_fitted_together():
 def test_a_clone_of_the_decoder_draws_the_same_latent(individual):
     clone = copy.deepcopy(individual)
     valp.mutCloneNetwork(clone, "n1")
-    scores = [valp.score(one, problem_of(8))["drawn"] for one in (individual, clone)]
-    assert scores[1] == pytest.approx(scores[0], rel=0.3)
+    normal = valp.score(individual, problem_of(0))["drawn"]
+    assert valp.score(clone, problem_of(8))["drawn"] < 0.5 * normal
+    assert valp.score(clone, problem_of(0))["drawn"] == pytest.approx(normal)
 
 
 @pytest.mark.parametrize("mixture", [-1, 2.5, "many", None, True])

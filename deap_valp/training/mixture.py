@@ -11,7 +11,7 @@ References:
 
 from __future__ import annotations
 
-import math
+import warnings
 from dataclasses import dataclass
 
 import torch
@@ -51,41 +51,22 @@ class Mixture:
         """Fit a mixture by expectation and maximisation, from a start that the rows determine.
 
         Args:
-            rows: Shape (examples, d).
+            rows: Shape (examples, d), at least two examples.
             count: The number of distributions; there are at most as many as rows.
         """
-        rows = rows.detach().to("cpu", torch.float64)
-        responsible = _nearest(rows, _centres(rows, min(count, len(rows))))
-        mixture = cls._of(rows, responsible)
-        for _ in range(ROUNDS if count > 1 else 0):
-            mixture = cls._of(rows, mixture.log_densities(rows).softmax(1))
-        return mixture
+        from sklearn.exceptions import ConvergenceWarning
+        from sklearn.mixture import GaussianMixture
 
-    @classmethod
-    def _of(cls, rows: Tensor, responsible: Tensor) -> Mixture:
-        """Return the mixture that is likeliest if each row belongs to the distributions so much.
-
-        Args:
-            rows: Shape (examples, d).
-            responsible: Shape (examples, k); each row sums to 1.
-        """
-        total = responsible.sum(0).clamp_min(1e-9)
-        means = responsible.t() @ rows / total[:, None]
-        ridge = RIDGE * torch.eye(rows.shape[1], dtype=rows.dtype)
-        covariances = []
-        for mean, part, weight in zip(means, responsible.t(), total, strict=True):
-            centred = rows - mean
-            covariances.append((centred * part[:, None]).t() @ centred / weight + ridge)
-        return cls(total / total.sum(), means, torch.linalg.cholesky(torch.stack(covariances)))
-
-    def log_densities(self, rows: Tensor) -> Tensor:
-        """Return the logarithm of share times density, shape (examples, k)."""
-        centred = (rows[None] - self.means[:, None]).transpose(1, 2)
-        scaled = torch.linalg.solve_triangular(self.roots, centred, upper=False)
-        squares = scaled.square().sum(1)
-        spread = self.roots.diagonal(dim1=1, dim2=2).log().sum(1)
-        constant = self.shares.log() - spread - 0.5 * math.log(2 * math.pi) * rows.shape[1]
-        return (constant[:, None] - 0.5 * squares).t()
+        values = rows.detach().to("cpu", torch.float64).numpy()
+        model = GaussianMixture(
+            min(count, len(values)), reg_covar=RIDGE, max_iter=ROUNDS, random_state=0
+        )
+        with warnings.catch_warnings():  # what ROUNDS reach is good enough; rows may be equal
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            model.fit(values)
+        found = (model.weights_, model.means_, model.covariances_)
+        shares, means, covariances = map(torch.from_numpy, found)
+        return cls(shares, means, torch.linalg.cholesky(covariances))
 
     def drawn(
         self, size: int, generator: torch.Generator | None, temperature: float, like: Tensor
@@ -105,28 +86,6 @@ class Mixture:
         )
         moved = torch.einsum("nij,nj->ni", roots[which], noise)
         return torch.add(means[which], moved, alpha=temperature)
-
-
-def _centres(rows: Tensor, count: int) -> Tensor:
-    """Return so many rows, far from each other: each likelier, the farther it is from the others.
-
-    References:
-        Arthur and Vassilvitskii (2007), k-means++.
-    """
-    generator = torch.Generator().manual_seed(0)
-    found = [rows[0]]
-    distance = (rows - rows[0]).square().sum(1)
-    for _ in range(count - 1):
-        odds = distance if distance.sum() > 0 else torch.ones_like(distance)
-        found.append(rows[int(torch.multinomial(odds, 1, generator=generator))])
-        distance = torch.minimum(distance, (rows - found[-1]).square().sum(1))
-    return torch.stack(found)
-
-
-def _nearest(rows: Tensor, centres: Tensor) -> Tensor:
-    """Return 1 for the centre that is nearest to each row and 0 for the others."""
-    nearest = torch.cdist(rows, centres).argmin(1)
-    return torch.nn.functional.one_hot(nearest, len(centres)).to(rows)
 
 
 def fit_latents(model: Model, problem: Problem, chunk: int) -> Mixture | None:
