@@ -144,7 +144,7 @@ class Predictor(Model):
             steps: Number of images, or rows, on the way, both ends included.
 
         Returns:
-            By generation output, in the user's units, of shape (steps, *shape of an example).
+            By generation output, in the user's units, the steps by the shape of an example.
 
         Raises:
             ValpError: ``decode`` got no problem, there is no generation output, ``steps`` is below
