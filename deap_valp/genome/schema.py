@@ -67,7 +67,8 @@ def from_json(text: msgspec.Raw, kind: type[Value], place: str, *more: str) -> V
         FileFormatError: The text has not exactly these fields, or one of another type or out of its
             range; the message begins with ``place``.
     """
-    record = parse(text, _schema(kind, more), place)  # type: ignore[arg-type]  # classes are hashable
+    # Classes are hashable.
+    record = parse(text, _schema(kind, more), place)  # type: ignore[arg-type]
     try:
         return msgspec.convert(record, kind, from_attributes=True)
     except msgspec.ValidationError as error:  # the dataclass has a rule of its own

@@ -11,23 +11,10 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from ..genome import Latent
 from .model import Latents, Model
 
 ALMOST_STRAIGHT = 1e-3
 """Below this sine of the angle between two latents, the way is a straight line."""
-
-
-class Given(Latents):
-    """Latents that are known, by the name of the decoder, each of shape (batch, dim)."""
-
-    def __init__(self, values: Mapping[str, Tensor]) -> None:
-        super().__init__("generate")
-        self.values = values
-
-    def __call__(self, name: str, latent: Latent, heads: Tensor) -> Tensor:
-        """Return the latent of a decoder, whatever the decoder reads."""
-        return self.values[name]
 
 
 def walked(model: Model, features: Mapping[str, Tensor], steps: int) -> dict[str, Tensor]:
@@ -47,7 +34,7 @@ def walked(model: Model, features: Mapping[str, Tensor], steps: int) -> dict[str
     points = {
         name: between(mean[0], mean[1], shares) for name, (mean, _) in latents.moments.items()
     }
-    return model.drawn(steps, Given(points))
+    return model.drawn(steps, Latents("generate", given=points))
 
 
 def between(first: Tensor, second: Tensor, shares: Tensor) -> Tensor:
